@@ -1,0 +1,140 @@
+/**
+ * Addresses in the core's linear memory, shared by the AssemblyScript interpreter, the TypeScript machine
+ * and (later) compiled code. This file is valid AssemblyScript and valid TypeScript: plain constants only.
+ *
+ * 0x0000_1000  CPU state (this page is what both tiers read and write)
+ * 0x0000_4000  static data of the interpreter
+ * 0x0010_0000  software TLB
+ * 0x0030_0000  block look-up tables
+ * 0x0100_0000  pre-decoded code
+ * 0x0300_0000  per-page tables (attributes, dirty bits, hashes)
+ * 0x0400_0000  guest RAM (physical address 0)
+ */
+
+// ---- general registers: u64 each, in encoding order rax rcx rdx rbx rsp rbp rsi rdi r8..r15 ----
+export const REGS = 0x1000;
+/** Always zero: the base or index of an address that has none. */
+export const REG_ZERO = 16;
+/** Virtual address of the page that holds the running block, for rip-relative operands. */
+export const REG_PAGE = 17;
+/** Linear address computed by an EA micro-op. */
+export const REG_EA = 18;
+
+export const RIP = 0x1100;
+/** RFLAGS without CF PF AF ZF SF OF, which are lazy. Bit 1 is always set. */
+export const FLAGS = 0x1108;
+/** Lazy flags: last result, sign-extended to 64 bits. ZF is (result == 0), SF and PF come from it. */
+export const FLAG_RESULT = 0x1110;
+/** Lazy flags: bit 63 CF, bit 62 CF xor OF, bit 3 AF, bit 0 SF correction, bit 1 PF correction. */
+export const FLAG_AUX = 0x1118;
+/** Instructions retired since reset: the position. */
+export const ICOUNT = 0x1120;
+/** The position at which run() returns at the latest. */
+export const LIMIT = 0x1128;
+/** Virtual ns that passed without retiring instructions (idle, device access). Virtual time = ICOUNT + TIME_OFFSET. */
+export const TIME_OFFSET = 0x1130;
+/** Non-zero while the interrupt controller wants the CPU's attention. */
+export const INTR = 0x1138;
+/** Non-zero for one instruction after STI, MOV SS, POP SS. */
+export const INTR_SHADOW = 0x113c;
+/** Privilege level, 0 to 3. */
+export const CPL = 0x1140;
+/** Non-zero while the CPU is halted by HLT. */
+export const HALTED = 0x1144;
+/** Address of the micro-op that is running when a helper is called. */
+export const CURSOR = 0x1148;
+/** Address of the header of the running block. */
+export const BLOCK = 0x114c;
+/** Why run() returned (EXIT_*). */
+export const EXIT = 0x1150;
+
+// ---- segment registers: es cs ss ds fs gs ldtr tr; 32 bytes each ----
+export const SEGS = 0x1200;
+export const SEG_SIZE = 32;
+/** u16 selector */
+export const SEG_SELECTOR = 0;
+/** u32 access rights: bits 8..23 of the descriptor's second word (type S DPL P, AVL L D G) as in the VMX format, bit 16 = unusable */
+export const SEG_ATTR = 4;
+/** u32 limit, in bytes */
+export const SEG_LIMIT = 8;
+/** u64 base */
+export const SEG_BASE = 16;
+export const ES = 0;
+export const CS = 1;
+export const SS = 2;
+export const DS = 3;
+export const FS = 4;
+export const GS = 5;
+export const LDTR = 6;
+export const TR = 7;
+/** u64 each: the bases as address computation uses them (zero for es cs ss ds in 64-bit mode); slot 6 is zero for ever. */
+export const SEG_EFFECTIVE = 0x1300;
+export const GDTR_BASE = 0x1340;
+export const GDTR_LIMIT = 0x1348;
+export const IDTR_BASE = 0x1350;
+export const IDTR_LIMIT = 0x1358;
+
+// ---- control and debug registers, MSRs: u64 each ----
+export const CR0 = 0x1380;
+export const CR2 = 0x1388;
+export const CR3 = 0x1390;
+export const CR4 = 0x1398;
+export const CR8 = 0x13a0;
+export const EFER = 0x13a8;
+export const DR0 = 0x13c0;
+export const DR6 = 0x13e0;
+export const DR7 = 0x13e8;
+export const MSR_STAR = 0x1400;
+export const MSR_LSTAR = 0x1408;
+export const MSR_CSTAR = 0x1410;
+export const MSR_FMASK = 0x1418;
+export const MSR_KERNEL_GS_BASE = 0x1420;
+export const MSR_SYSENTER_CS = 0x1428;
+export const MSR_SYSENTER_ESP = 0x1430;
+export const MSR_SYSENTER_EIP = 0x1438;
+export const MSR_PAT = 0x1440;
+export const MSR_TSC_AUX = 0x1448;
+/** Added to virtual time to give the TSC (written through IA32_TSC and IA32_TSC_ADJUST). */
+export const TSC_OFFSET = 0x1450;
+
+// ---- pending exception, as set before the interpreter unwinds ----
+export const EXC_VECTOR = 0x1500;
+export const EXC_ERROR = 0x1504;
+export const EXC_HAS_ERROR = 0x1508;
+/** u64 */
+export const EXC_ADDRESS = 0x1510;
+
+// ---- x87, MMX, SSE ----
+/** u16 each */
+export const FCW = 0x1600;
+export const FSW = 0x1602;
+/** u8: abridged tag word as FXSAVE stores it, bit i set = physical register i is not empty. TOP lives in FSW bits 13:11. */
+export const FTW = 0x1604;
+/** u16 */
+export const FOP = 0x1606;
+/** u64 last instruction and data pointer */
+export const FIP = 0x1608;
+export const FDP = 0x1610;
+/** u16 */
+export const FCS = 0x1618;
+export const FDS = 0x161a;
+/** u32 */
+export const MXCSR = 0x1620;
+/** Eight physical (not TOP-relative) registers of 16 bytes: u64 significand, u16 sign and exponent. MMi is the significand of physical register i. */
+export const FPR = 0x1680;
+/** Sixteen XMM registers of 16 bytes */
+export const XMM = 0x1700;
+
+// ---- mailbox for calls between the interpreter and the machine ----
+/** Eight u64 */
+export const MAILBOX = 0x1800;
+
+export const STATE_BEGIN = 0x1000;
+export const STATE_END = 0x2000;
+
+export const TLB = 0x00100000;
+export const BLOCKS = 0x00300000;
+export const CODE = 0x01000000;
+export const CODE_END = 0x03000000;
+export const PAGES = 0x03000000;
+export const RAM = 0x04000000;
