@@ -47,6 +47,23 @@ export const CURSOR = 0x1148;
 export const BLOCK = 0x114c;
 /** Why run() returned (EXIT_*). */
 export const EXIT = 0x1150;
+/** u32 addresses of the read and write TLB that the current privilege uses. */
+export const TLB_READ = 0x1160;
+export const TLB_WRITE = 0x1164;
+/** u32 generation of the virtual block look-up: raised when any mapping or code changes. */
+export const GENERATION = 0x1168;
+/** u32 decode mode and privilege of the running code (MODE_*). */
+export const MODE = 0x116c;
+/** Non-zero: run exactly one instruction alone (it touches a device or changes its own block). */
+export const ISOLATE = 0x1170;
+/** Guest RAM size in bytes, u32. */
+export const RAM_SIZE = 0x1174;
+/** Guest pages dirtied since the list was last taken, u32. */
+export const DIRTY_COUNT = 0x1178;
+/** u32: #DB conditions (DR6 bits) that wait for the end of the running instruction. */
+export const DEBUG_PENDING = 0x117c;
+/** u64: blocks stop when ICOUNT would pass this; 0 forces the full check at the next block boundary. */
+export const STOP_AT = 0x1180;
 
 // ---- segment registers: es cs ss ds fs gs ldtr tr; 32 bytes each ----
 export const SEGS = 0x1200;
@@ -97,6 +114,11 @@ export const MSR_TSC_AUX = 0x1448;
 /** Added to virtual time to give the TSC (written through IA32_TSC and IA32_TSC_ADJUST). */
 export const TSC_OFFSET = 0x1450;
 
+/** The four PAE page-directory-pointer entries as loaded by MOV CR3 (SDM vol. 3A 4.4.1). */
+export const PDPTE = 0x1460;
+/** u64 state of the generator behind RDRAND and RDSEED. */
+export const RANDOM = 0x1480;
+
 // ---- pending exception, as set before the interpreter unwinds ----
 export const EXC_VECTOR = 0x1500;
 export const EXC_ERROR = 0x1504;
@@ -136,5 +158,51 @@ export const TLB = 0x00100000;
 export const BLOCKS = 0x00300000;
 export const CODE = 0x01000000;
 export const CODE_END = 0x03000000;
-export const PAGES = 0x03000000;
 export const RAM = 0x04000000;
+
+// ---- per-page tables, indexed by page frame number (2 GiB = 524,288 frames) ----
+/** u8: PAGE_CODE, PAGE_TABLE_*, PAGE_WRITABLE */
+export const PAGE_ATTR = 0x03000000;
+/** u8: non-zero when dirtied in this epoch */
+export const PAGE_DIRTY = 0x03080000;
+/** u32 list of the dirtied frames, in order of first write */
+export const DIRTY_LIST = 0x03100000;
+/** u64 hash of the page's contents when last hashed */
+export const PAGE_HASH = 0x03300000;
+/** u32 first block of the page */
+export const PAGE_BLOCKS = 0x03700000;
+/** u32, one bit for each 128 bytes that hold decoded code */
+export const PAGE_CODE_MASK = 0x03900000;
+
+// ---- why run() returned ----
+export const EXIT_LIMIT = 1;
+export const EXIT_HLT = 2;
+/** Triple fault. */
+export const EXIT_SHUTDOWN = 3;
+/** The machine asked for a return (a device ended the run). */
+export const EXIT_REQUEST = 4;
+/** The guest entered a mode that the CPU does not have (16-bit code, virtual-8086). */
+export const EXIT_UNSUPPORTED = 5;
+
+// ---- exit event kinds handed to the host, Intel's basic exit reasons (SDM vol. 3C appendix C) ----
+export const REASON_EXCEPTION = 0;
+export const REASON_CPUID = 10;
+export const REASON_HLT = 12;
+export const REASON_INVLPG = 14;
+export const REASON_VMCALL = 18;
+export const REASON_CR_ACCESS = 28;
+export const REASON_MOV_DR = 29;
+export const REASON_RDMSR = 31;
+export const REASON_WRMSR = 32;
+export const REASON_GDTR_IDTR = 46;
+export const REASON_LDTR_TR = 47;
+export const REASON_WBINVD = 54;
+
+// ---- page attributes ----
+/** The page holds decoded code: stores take the slow path and may invalidate blocks. */
+export const PAGE_CODE = 1;
+/** A cached non-global (global) translation was read through this page: stores that change a present entry drop translations. */
+export const PAGE_TABLE = 2;
+export const PAGE_TABLE_GLOBAL = 4;
+/** A write translation to this page may be cached. */
+export const PAGE_WRITABLE = 8;

@@ -1,0 +1,49 @@
+/**
+ * What the interpreter asks of the machine around it. Values wider than 32 bits cross in the MAILBOX.
+ */
+
+/** Port read; size 1, 2 or 4 bytes. */
+// @ts-ignore: decorator
+@external("env", "ioRead")
+export declare function hostIoRead(port: u32, size: u32): u32;
+// @ts-ignore: decorator
+@external("env", "ioWrite")
+export declare function hostIoWrite(port: u32, size: u32, value: u32): void;
+/** Device memory read at guest-physical `paddr`; the value is put into MAILBOX[0]. */
+// @ts-ignore: decorator
+@external("env", "mmioRead")
+export declare function hostMmioRead(paddr: u32, size: u32): void;
+/** Device memory write; the value is in MAILBOX[0]. */
+// @ts-ignore: decorator
+@external("env", "mmioWrite")
+export declare function hostMmioWrite(paddr: u32, size: u32): void;
+/** An architectural event; what else is known is in MAILBOX (see the machine's table). */
+// @ts-ignore: decorator
+@external("env", "exitEvent")
+export declare function hostExitEvent(reason: u32, info: u32): void;
+/** Acknowledges the interrupt: vector, or -1 when it has gone. */
+// @ts-ignore: decorator
+@external("env", "acknowledge")
+export declare function hostAcknowledge(): i32;
+/** CPUID: leaf and subleaf to EAX EBX ECX EDX in MAILBOX[0..3]. */
+// @ts-ignore: decorator
+@external("env", "cpuid")
+export declare function hostCpuid(leaf: u32, subleaf: u32): void;
+/** MSRs that belong to devices or to the CPU model: value in MAILBOX[0]; returns 0 when there is no such MSR (or the value is refused). */
+// @ts-ignore: decorator
+@external("env", "rdmsr")
+export declare function hostRdmsr(index: u32): u32;
+// @ts-ignore: decorator
+@external("env", "wrmsr")
+export declare function hostWrmsr(index: u32): u32;
+/** MOV CR8: task priority of the local APIC. */
+// @ts-ignore: decorator
+@external("env", "readTpr")
+export declare function hostReadTpr(): u32;
+// @ts-ignore: decorator
+@external("env", "writeTpr")
+export declare function hostWriteTpr(value: u32): void;
+/** Throws: unwinds the interpreter to the run loop of the machine, which calls fault(). */
+// @ts-ignore: decorator
+@external("env", "unwind")
+export declare function hostUnwind(): void;

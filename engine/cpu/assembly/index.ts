@@ -1,0 +1,10 @@
+/** Exports of the core. See ../README.md. */
+export { run } from "./interp";
+export { fault, resetDelivery } from "./exceptions";
+export { tlbReset, tlbFlushAll, tlbSelect, tlbDropWrites, deviceWrite, inspectAddress } from "./memory";
+export { codeReset, codeFlush, findBlock } from "./blocks";
+export { updateMode } from "./segments";
+export { getFlags, setFlags } from "./flags";
+export { currentIcount, virtualTime } from "./system";
+export { currentRip } from "./exceptions";
+export { hashDirtyPages, hashBytes, newEpoch, pagesReset } from "./digest";

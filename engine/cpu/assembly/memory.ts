@@ -1,0 +1,842 @@
+/**
+ * Guest memory as the CPU sees it: software TLB, page walks, loads and stores.
+ *
+ * The TLB is invisible. Every access behaves as if the tables were walked anew, because a page that a cached translation
+ * was read through is marked, and a store that changes a present entry in it drops the translations (an Intel CPU may drop
+ * a translation at any time, SDM vol. 3A 4.10.2, so this is one of the machine's legal behaviours, and the only one that does not
+ * depend on the shape of the cache). That is what lets checkpoints, tiers and later versions with another TLB agree
+ * on every position and digest. INVLPG has nothing left to do.
+ *
+ * An entry is 16 bytes: u64 tag (page address, or all ones), u32 addend (host address = low half of the virtual
+ * address + addend), u32 page frame. A store entry exists only for pages that are already dirty in this epoch
+ * and hold neither decoded code nor page tables in use, so the fast path has one compare.
+ */
+import {
+  REGS, TLB, TLB_READ, TLB_WRITE, GENERATION, CPL, CR0, CR3, CR4, EFER, FLAGS, PDPTE, RAM, RAM_SIZE, PAGE_ATTR, PAGE_DIRTY,
+  DIRTY_LIST, DIRTY_COUNT, PAGE_CODE, PAGE_TABLE, PAGE_TABLE_GLOBAL, PAGE_WRITABLE, CURSOR, BLOCK, ISOLATE, EXC_ADDRESS,
+  MAILBOX, REG_PAGE, CR2, DR0, DR7, DEBUG_PENDING, SEG_EFFECTIVE, SS
+} from "../layout";
+import { hostMmioRead, hostMmioWrite } from "./host";
+import { raiseError, retry } from "./exceptions";
+import { codeWrite, codeWriteHits } from "./blocks";
+import { AC } from "./flags";
+
+export const ACCESS_READ: u32 = 0;
+export const ACCESS_WRITE: u32 = 1;
+export const ACCESS_EXEC: u32 = 2;
+
+const ENTRIES: u32 = 2048;
+const MASK: u32 = ENTRIES - 1;
+const SET_BYTES: u32 = ENTRIES * 16;
+const WRITE_SET: u32 = SET_BYTES;
+const MODE_BYTES: u32 = SET_BYTES * 2;
+const FETCH: usize = TLB + 0x30000;
+const FETCH_ENTRIES: u32 = 512;
+const FETCH_SET: u32 = FETCH_ENTRIES * 16;
+const JOURNAL: usize = TLB + 0x40000;
+const JOURNAL_GLOBAL: usize = TLB + 0x60000;
+const JOURNAL_MAX: u32 = 16384;
+const TABLES: usize = TLB + 0x80000;
+const TABLES_GLOBAL: usize = TLB + 0xa0000;
+const TABLES_MAX: u32 = 16384;
+const NONE: u64 = 0xffffffffffffffff;
+const PAGE: u64 = 0xfffffffffffff000;
+/** Physical address bits, as CPUID 0x80000008 says. */
+export const PHYSICAL_BITS: u32 = 40;
+const PHYSICAL_MASK: u64 = (<u64>1 << PHYSICAL_BITS) - 1;
+const FRAME: u64 = PHYSICAL_MASK & PAGE;
+const RESERVED_HIGH: u64 = 0x000fffffffffffff & ~PHYSICAL_MASK;
+const NX: u64 = 0x8000000000000000;
+
+let journalCount: u32 = 0;
+let journalGlobalCount: u32 = 0;
+let tablesCount: u32 = 0;
+let tablesGlobalCount: u32 = 0;
+
+/** PML4 slots that global translations went through: {slot, entry without A}. When a new CR3 has the same, they stay valid. */
+const SLOTS: usize = TLB + 0xc0000;
+const SLOTS_MAX: u32 = 16;
+let slotsCount: u32 = 0;
+let slotsOverflow: bool = false;
+
+function clearSet(from: usize, bytes: u32): void {
+  for (let e: usize = from; e < from + bytes; e += 16) store<u64>(e, NONE);
+}
+
+/** Empties everything; used at reset and when a journal overflows. */
+export function tlbReset(): void {
+  clearSet(TLB, MODE_BYTES * 3);
+  clearSet(FETCH, FETCH_SET * 2);
+  journalCount = 0;
+  journalGlobalCount = 0;
+  for (let i: u32 = 0; i < tablesCount; i++) unmark(load<u32>(TABLES + (i << 2)), PAGE_TABLE);
+  for (let i: u32 = 0; i < tablesGlobalCount; i++) unmark(load<u32>(TABLES_GLOBAL + (i << 2)), PAGE_TABLE_GLOBAL);
+  tablesCount = 0;
+  tablesGlobalCount = 0;
+  slotsCount = 0;
+  slotsOverflow = false;
+  bumpGeneration();
+}
+
+// @ts-ignore: decorator
+@inline
+function unmark(frame: u32, bit: u32): void {
+  store<u8>(PAGE_ATTR + frame, load<u8>(PAGE_ATTR + frame) & ~<u8>bit);
+}
+
+/** Every virtual block look-up made so far is void. */
+export function bumpGeneration(): void {
+  const next = load<u32>(GENERATION) + 1;
+  store<u32>(GENERATION, next == 0 ? 1 : next);
+}
+
+export function tlbFlushNonGlobal(): void {
+  for (let i: u32 = 0; i < journalCount; i++) store<u64>(load<u32>(JOURNAL + (i << 2)), NONE);
+  journalCount = 0;
+  for (let i: u32 = 0; i < tablesCount; i++) unmark(load<u32>(TABLES + (i << 2)), PAGE_TABLE);
+  tablesCount = 0;
+  bumpGeneration();
+}
+
+export function tlbFlushAll(): void {
+  tlbFlushNonGlobal();
+  for (let i: u32 = 0; i < journalGlobalCount; i++) store<u64>(load<u32>(JOURNAL_GLOBAL + (i << 2)), NONE);
+  journalGlobalCount = 0;
+  for (let i: u32 = 0; i < tablesGlobalCount; i++) unmark(load<u32>(TABLES_GLOBAL + (i << 2)), PAGE_TABLE_GLOBAL);
+  tablesGlobalCount = 0;
+  slotsCount = 0;
+  slotsOverflow = false;
+}
+
+/** After MOV CR3: global translations stay when the new root leads to the same tables for them. */
+export function tlbSwitchRoot(): void {
+  tlbFlushNonGlobal();
+  if (journalGlobalCount == 0) return;
+  const root = load<u64>(CR3) & FRAME;
+  let same = !slotsOverflow && (load<u64>(CR4) & 0x80) != 0 && (load<u64>(EFER) & 0x400) != 0 && root < <u64>load<u32>(RAM_SIZE);
+  for (let i: u32 = 0; same && i < slotsCount; i++) {
+    const slot = load<u32>(SLOTS + (i << 4));
+    same = (load<u64>(<usize>(RAM + <u32>root + (slot << 3))) & ~<u64>0x20) == load<u64>(SLOTS + (i << 4) + 8);
+  }
+  if (same) markTable(<u32>(root >> 12), true);
+  else tlbFlushAll();
+}
+
+/** Chooses the TLB of the current privilege; call after CPL, CR4.SMAP or RFLAGS.AC changed. */
+export function tlbSelect(): void {
+  let mode: u32 = 0;
+  if (load<u32>(CPL) == 3) mode = 1;
+  else if ((load<u64>(CR4) & 0x200000) != 0 && (load<u64>(FLAGS) & AC) == 0) mode = 2;
+  store<u32>(TLB_READ, TLB + mode * MODE_BYTES);
+  store<u32>(TLB_WRITE, TLB + mode * MODE_BYTES + WRITE_SET);
+}
+
+function dropWriteEntries(frame: u32): void {
+  for (let i: u32 = 0; i < journalCount; i++) {
+    const e = load<u32>(JOURNAL + (i << 2));
+    if (isWriteEntry(e) && load<u32>(e, 12) == frame) store<u64>(e, NONE);
+  }
+  for (let i: u32 = 0; i < journalGlobalCount; i++) {
+    const e = load<u32>(JOURNAL_GLOBAL + (i << 2));
+    if (isWriteEntry(e) && load<u32>(e, 12) == frame) store<u64>(e, NONE);
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function isWriteEntry(e: u32): bool {
+  return e < <u32>FETCH && (((e - TLB) >> 15) & 1) != 0;
+}
+
+/** From now on stores to the frame take the slow path. */
+export function guardFrame(frame: u32, bit: u32): void {
+  const attr = load<u8>(PAGE_ATTR + frame);
+  if (attr & PAGE_WRITABLE) dropWriteEntries(frame);
+  store<u8>(PAGE_ATTR + frame, (attr & ~PAGE_WRITABLE) | <u8>bit);
+}
+
+function markTable(frame: u32, global: bool): void {
+  const bit: u32 = global ? PAGE_TABLE_GLOBAL : PAGE_TABLE;
+  if (load<u8>(PAGE_ATTR + frame) & <u8>bit) return;
+  guardFrame(frame, bit);
+  if (global) {
+    store<u32>(TABLES_GLOBAL + (tablesGlobalCount << 2), frame);
+    tablesGlobalCount++;
+  } else {
+    store<u32>(TABLES + (tablesCount << 2), frame);
+    tablesCount++;
+  }
+}
+
+/** Forgets all cached store translations: the next store to each page is seen again (a new dirty epoch). */
+export function tlbDropWrites(): void {
+  for (let mode: u32 = 0; mode < 3; mode++) clearSet(TLB + mode * MODE_BYTES + WRITE_SET, SET_BYTES);
+}
+
+export function markDirty(frame: u32): void {
+  if (load<u8>(PAGE_DIRTY + frame)) return;
+  store<u8>(PAGE_DIRTY + frame, 1);
+  const count = load<u32>(DIRTY_COUNT);
+  store<u32>(DIRTY_LIST + (count << 2), frame);
+  store<u32>(DIRTY_COUNT, count + 1);
+}
+
+// ---- page walk ----
+
+let walkPhysical: u64 = 0;
+let walkGlobal: bool = false;
+let walkSlot: i32 = -1;
+let walkTop: u64 = 0;
+let walkTables: u32 = 0;
+let walkTable0: u32 = 0;
+let walkTable1: u32 = 0;
+let walkTable2: u32 = 0;
+let walkTable3: u32 = 0;
+let walkEntry0: u32 = 0;
+let walkEntry1: u32 = 0;
+let walkEntry2: u32 = 0;
+let walkEntry3: u32 = 0;
+/** Effective rights of the last walk, for fills: bit 0 user, bit 1 writable by user, bit 2 no execute, bit 3 dirty */
+let walkRights: u32 = 0;
+
+// @ts-ignore: decorator
+@inline
+function tableEntry64(paddr: u64): u64 {
+  return paddr + 8 <= <u64>load<u32>(RAM_SIZE) ? load<u64>(<usize>(RAM + <u32>paddr)) : 0;
+}
+
+function noteEntry(paddr: u64): void {
+  const address = <u32>paddr;
+  const frame = address >> 12;
+  if (walkTables == 0) { walkTable0 = frame; walkEntry0 = address; }
+  else if (walkTables == 1) { walkTable1 = frame; walkEntry1 = address; }
+  else if (walkTables == 2) { walkTable2 = frame; walkEntry2 = address; }
+  else { walkTable3 = frame; walkEntry3 = address; }
+  walkTables++;
+}
+
+/** A CPU update of a page-table entry (A and D bits). */
+function updateEntry(paddr: u64, bits: u64, wide: bool): void {
+  const frame = <u32>(paddr >> 12);
+  const host = <usize>(RAM + <u32>paddr);
+  if (wide) {
+    const old = load<u64>(host);
+    if ((old & bits) == bits) return;
+    if (load<u8>(PAGE_ATTR + frame) & PAGE_CODE) codeWrite(<u32>paddr, 8);
+    store<u64>(host, old | bits);
+  } else {
+    const old = load<u32>(host);
+    if ((old & <u32>bits) == <u32>bits) return;
+    if (load<u8>(PAGE_ATTR + frame) & PAGE_CODE) codeWrite(<u32>paddr, 4);
+    store<u32>(host, old | <u32>bits);
+  }
+  markDirty(frame);
+}
+
+function fault(va: u64, present: u32, reserved: u32, access: u32, user: u32): void {
+  let code = present | (user << 2) | (reserved << 3);
+  if (access == ACCESS_WRITE) code |= 2;
+  if (access == ACCESS_EXEC && (((load<u64>(EFER) & 0x800) != 0 && (load<u64>(CR4) & 0x20) != 0) || (load<u64>(CR4) & 0x100000) != 0)) code |= 16;
+  store<u64>(EXC_ADDRESS, va);
+  raiseError(14, code);
+}
+
+/** Permission check of the last walk (SDM vol. 3A 4.6.1); true when allowed. */
+function allowed(access: u32, user: u32, rights: u32, implicitSupervisor: bool): bool {
+  const isUserPage = (rights & 1) != 0;
+  const writable = (rights & 2) != 0;
+  if (access == ACCESS_EXEC) {
+    if (rights & 4) return false;
+    if (user) return isUserPage;
+    return !(isUserPage && (load<u64>(CR4) & 0x100000) != 0);
+  }
+  if (user) return isUserPage && (access == ACCESS_READ || writable);
+  if (isUserPage && (load<u64>(CR4) & 0x200000) != 0 && ((load<u64>(FLAGS) & AC) == 0 || implicitSupervisor)) return false;
+  return access == ACCESS_READ || writable || (load<u64>(CR0) & 0x10000) == 0;
+}
+
+/**
+ * Walks the tables for one access. Raises #PF, or with `quiet` returns false. On success A and D are set and walkPhysical is the address.
+ */
+function walk(va: u64, access: u32, user: u32, implicitSupervisor: bool, quiet: bool): bool {
+  walkTables = 0;
+  walkSlot = -1;
+  const nxe = (load<u64>(EFER) & 0x800) != 0;
+  const reserved = RESERVED_HIGH | (nxe ? 0 : NX);
+  const cr4 = load<u64>(CR4);
+  let rights: u32 = 3;
+  if ((cr4 & 0x20) == 0) {
+    // 32-bit paging (SDM vol. 3A 4.3)
+    const pdeAddress = (load<u64>(CR3) & 0xfffff000) | (va >> 22 << 2 & 0xffc);
+    const pde = pdeAddress + 4 <= <u64>load<u32>(RAM_SIZE) ? load<u32>(<usize>(RAM + <u32>pdeAddress)) : 0;
+    noteEntry(pdeAddress);
+    if ((pde & 1) == 0) { if (quiet) return false; fault(va, 0, 0, access, user); }
+    rights = ((pde >> 2) & 1) | (pde & 2);
+    if ((pde & 0x80) != 0 && (cr4 & 0x10) != 0) {
+      if (pde & 0x200000) { if (quiet) return false; fault(va, 1, 1, access, user); }
+      walkPhysical = (<u64>(pde & 0xffc00000) | (<u64>(pde & 0x1fe000) << 19) | (va & 0x3fffff)) & PHYSICAL_MASK;
+      walkGlobal = (pde & 0x100) != 0;
+      if (!allowed(access, user, rights, implicitSupervisor)) { if (quiet) return false; fault(va, 1, 0, access, user); }
+      updateEntry(pdeAddress, access == ACCESS_WRITE ? 0x60 : 0x20, false);
+      walkRights = rights | ((pde & 0x40) != 0 || access == ACCESS_WRITE ? 8 : 0);
+      return true;
+    }
+    const pteAddress = <u64>(pde & 0xfffff000) | (va >> 12 << 2 & 0xffc);
+    const pte = pteAddress + 4 <= <u64>load<u32>(RAM_SIZE) ? load<u32>(<usize>(RAM + <u32>pteAddress)) : 0;
+    noteEntry(pteAddress);
+    if ((pte & 1) == 0) { if (quiet) return false; fault(va, 0, 0, access, user); }
+    rights &= ((pte >> 2) & 1) | (pte & 2);
+    if (!allowed(access, user, rights, implicitSupervisor)) { if (quiet) return false; fault(va, 1, 0, access, user); }
+    updateEntry(pdeAddress, 0x20, false);
+    updateEntry(pteAddress, access == ACCESS_WRITE ? 0x60 : 0x20, false);
+    walkPhysical = <u64>(pte & 0xfffff000) | (va & 0xfff);
+    walkGlobal = (pte & 0x100) != 0;
+    walkRights = rights | ((pte & 0x40) != 0 || access == ACCESS_WRITE ? 8 : 0);
+    return true;
+  }
+
+  let table: u64;
+  let level: u32;
+  let noExecute = false;
+  let address0: u64 = 0, address1: u64 = 0;
+  if (load<u64>(EFER) & 0x400) {
+    // 4-level paging (SDM vol. 3A 4.5)
+    address0 = (load<u64>(CR3) & FRAME) | (va >> 39 << 3 & 0xff8);
+    const pml4e = tableEntry64(address0);
+    noteEntry(address0);
+    if ((pml4e & 1) == 0) { if (quiet) return false; fault(va, 0, 0, access, user); }
+    if (pml4e & (reserved | 0x80)) { if (quiet) return false; fault(va, 1, 1, access, user); }
+    rights = (<u32>(pml4e >> 2) & 1) | (<u32>pml4e & 2);
+    noExecute = (pml4e & NX) != 0;
+    walkSlot = <i32>(va >> 39 & 0x1ff);
+    walkTop = pml4e & ~<u64>0x20;
+    address1 = (pml4e & FRAME) | (va >> 30 << 3 & 0xff8);
+    const pdpte = tableEntry64(address1);
+    noteEntry(address1);
+    if ((pdpte & 1) == 0) { if (quiet) return false; fault(va, 0, 0, access, user); }
+    if (pdpte & (reserved | ((pdpte & 0x80) != 0 ? 0x3fffe000 : 0))) { if (quiet) return false; fault(va, 1, 1, access, user); }
+    rights &= (<u32>(pdpte >> 2) & 1) | (<u32>pdpte & 2);
+    noExecute = noExecute || (pdpte & NX) != 0;
+    if (pdpte & 0x80) {
+      if (noExecute && nxe) rights |= 4;
+      if (!allowed(access, user, rights, implicitSupervisor)) { if (quiet) return false; fault(va, 1, 0, access, user); }
+      updateEntry(address0, 0x20, true);
+      updateEntry(address1, access == ACCESS_WRITE ? 0x60 : 0x20, true);
+      walkPhysical = (pdpte & FRAME & ~<u64>0x3fffffff) | (va & 0x3fffffff);
+      walkGlobal = (pdpte & 0x100) != 0;
+      walkRights = rights | ((pdpte & 0x40) != 0 || access == ACCESS_WRITE ? 8 : 0);
+      return true;
+    }
+    table = pdpte & FRAME;
+  } else {
+    // PAE paging: the four pointers were read at MOV CR3 (SDM vol. 3A 4.4.1)
+    const pdpte = load<u64>(PDPTE + (<i32>(va >> 30 & 3) << 3));
+    if ((pdpte & 1) == 0) { if (quiet) return false; fault(va, 0, 0, access, user); }
+    table = pdpte & FRAME;
+  }
+  const pdeAddress = table | (va >> 21 << 3 & 0xff8);
+  const pde = tableEntry64(pdeAddress);
+  noteEntry(pdeAddress);
+  if ((pde & 1) == 0) { if (quiet) return false; fault(va, 0, 0, access, user); }
+  if (pde & (reserved | ((pde & 0x80) != 0 ? 0x1fe000 : 0))) { if (quiet) return false; fault(va, 1, 1, access, user); }
+  rights &= (<u32>(pde >> 2) & 1) | (<u32>pde & 2);
+  noExecute = noExecute || (pde & NX) != 0;
+  if (pde & 0x80) {
+    if (noExecute && nxe) rights |= 4;
+    if (!allowed(access, user, rights, implicitSupervisor)) { if (quiet) return false; fault(va, 1, 0, access, user); }
+    if (address0) { updateEntry(address0, 0x20, true); updateEntry(address1, 0x20, true); }
+    updateEntry(pdeAddress, access == ACCESS_WRITE ? 0x60 : 0x20, true);
+    walkPhysical = (pde & FRAME & ~<u64>0x1fffff) | (va & 0x1fffff);
+    walkGlobal = (pde & 0x100) != 0;
+    walkRights = rights | ((pde & 0x40) != 0 || access == ACCESS_WRITE ? 8 : 0);
+    return true;
+  }
+  const pteAddress = (pde & FRAME) | (va >> 12 << 3 & 0xff8);
+  const pte = tableEntry64(pteAddress);
+  noteEntry(pteAddress);
+  if ((pte & 1) == 0) { if (quiet) return false; fault(va, 0, 0, access, user); }
+  if (pte & reserved) { if (quiet) return false; fault(va, 1, 1, access, user); }
+  rights &= (<u32>(pte >> 2) & 1) | (<u32>pte & 2);
+  noExecute = noExecute || (pte & NX) != 0;
+  if (noExecute && nxe) rights |= 4;
+  if (!allowed(access, user, rights, implicitSupervisor)) { if (quiet) return false; fault(va, 1, 0, access, user); }
+  if (address0) { updateEntry(address0, 0x20, true); updateEntry(address1, 0x20, true); }
+  updateEntry(pdeAddress, 0x20, true);
+  updateEntry(pteAddress, access == ACCESS_WRITE ? 0x60 : 0x20, true);
+  walkPhysical = (pte & FRAME) | (va & 0xfff);
+  walkGlobal = (pte & 0x100) != 0;
+  walkRights = rights | ((pte & 0x40) != 0 || access == ACCESS_WRITE ? 8 : 0);
+  return true;
+}
+
+function markWalked(): void {
+  const global = walkGlobal && (load<u64>(CR4) & 0x80) != 0;
+  if (global && walkSlot >= 0) {
+    let known = false;
+    for (let i: u32 = 0; i < slotsCount; i++) if (load<u32>(SLOTS + (i << 4)) == <u32>walkSlot) { known = true; break; }
+    if (!known) {
+      if (slotsCount == SLOTS_MAX) slotsOverflow = true;
+      else {
+        store<u32>(SLOTS + (slotsCount << 4), <u32>walkSlot);
+        store<u64>(SLOTS + (slotsCount << 4) + 8, walkTop);
+        slotsCount++;
+      }
+    }
+  } else if (global) slotsOverflow = true;
+  if (tablesCount + 4 > TABLES_MAX || tablesGlobalCount + 4 > TABLES_MAX) tlbFlushAll();
+  if (walkTables > 0) markTable(walkTable0, global);
+  if (walkTables > 1) markTable(walkTable1, global);
+  if (walkTables > 2) markTable(walkTable2, global);
+  if (walkTables > 3) markTable(walkTable3, global);
+}
+
+function fill(e: usize, va: u64, paddr: u32, global: bool): void {
+  // Every entry is in a journal; one that is full empties the cache, and this access stays uncached.
+  if (global) {
+    if (journalGlobalCount == JOURNAL_MAX) { tlbFlushAll(); return; }
+    store<u32>(JOURNAL_GLOBAL + (journalGlobalCount << 2), <u32>e);
+    journalGlobalCount++;
+  } else {
+    if (journalCount == JOURNAL_MAX) { tlbFlushAll(); return; }
+    store<u32>(JOURNAL + (journalCount << 2), <u32>e);
+    journalCount++;
+  }
+  store<u64>(e, va & PAGE);
+  store<u32>(e, RAM + (paddr & 0xfffff000) - <u32>(va & PAGE), 8);
+  store<u32>(e, paddr >> 12, 12);
+}
+
+// @ts-ignore: decorator
+@inline
+function paged(): bool {
+  return (load<u64>(CR0) & 0x80000000) != 0;
+}
+
+/** True when a debug register watches data in this page: such pages are never cached. */
+function watchedPage(va: u64): bool {
+  const dr7 = load<u64>(DR7);
+  if ((dr7 & 0xff) == 0) return false;
+  for (let i: u32 = 0; i < 4; i++) {
+    if ((dr7 >> (i << 1) & 3) == 0) continue;
+    if ((dr7 >> (16 + (i << 2)) & 3) == 0) continue;
+    if (((load<u64>(DR0 + (i << 3)) ^ va) & PAGE) == 0) return true;
+  }
+  return false;
+}
+
+/** Notes data breakpoints that an access of `size` bytes meets (SDM vol. 3B 17.2.5); they trap after the instruction. */
+function watch(va: u64, size: u32, write: bool): void {
+  const dr7 = load<u64>(DR7);
+  for (let i: u32 = 0; i < 4; i++) {
+    if ((dr7 >> (i << 1) & 3) == 0) continue;
+    const kind = <u32>(dr7 >> (16 + (i << 2))) & 15;
+    const rw = kind & 3;
+    if (rw == 0 || rw == 2 || (rw == 1 && !write)) continue;
+    let length: u64 = 1;
+    switch (kind >> 2) { case 1: length = 2; break; case 2: length = 8; break; case 3: length = 4; break; default: break; }
+    const from = load<u64>(DR0 + (i << 3)) & ~(length - 1);
+    if (va < from + length && from < va + size) store<u32>(DEBUG_PENDING, load<u32>(DEBUG_PENDING) | (1 << i));
+  }
+}
+
+/** Adds a translation for the set of privilege `mode`; the walk results are those of the last walk. */
+function fillData(va: u64, paddr: u64, access: u32, readSet: usize): void {
+  if (paddr >= <u64>load<u32>(RAM_SIZE)) return;
+  const frame = <u32>(paddr >> 12);
+  if (watchedPage(va)) { if (access == ACCESS_WRITE) markDirty(frame); return; }
+  const global = paged() && walkGlobal && (load<u64>(CR4) & 0x80) != 0;
+  if (paged()) markWalked();
+  const index = (<u32>(va >> 12) & MASK) << 4;
+  if (access == ACCESS_WRITE) {
+    markDirty(frame);
+    const attr = load<u8>(PAGE_ATTR + frame);
+    if ((attr & (PAGE_CODE | PAGE_TABLE | PAGE_TABLE_GLOBAL)) == 0) {
+      store<u8>(PAGE_ATTR + frame, attr | PAGE_WRITABLE);
+      fill(readSet + WRITE_SET + index, va, <u32>paddr, global);
+    }
+  }
+  if (load<u64>(readSet + index) != (va & PAGE)) fill(readSet + index, va, <u32>paddr, global);
+}
+
+/** Non-canonical addresses: #SS for the stack segment, else #GP (SDM vol. 1 3.3.7.1). */
+function checkCanonical(va: u64, stack: bool): void {
+  if ((load<u64>(EFER) & 0x400) == 0) return;
+  if (<u64>((<i64>va << 16) >> 16) != va) raiseError(stack ? 12 : 13, 0);
+}
+
+/** Guest-physical address of a data access; fills the TLB of the set at `readSet`. */
+function translate(va: u64, access: u32, user: u32, readSet: usize, implicitSupervisor: bool): u64 {
+  let paddr: u64;
+  if (paged()) {
+    walk(va, access, user, implicitSupervisor, false);
+    paddr = walkPhysical;
+  } else paddr = va & 0xffffffff;
+  fillData(va, paddr, access, readSet);
+  return paddr;
+}
+
+/** Physical address for a fetch; raises #PF. Uses and fills the fetch TLB. */
+export function translateFetch(va: u64): u64 {
+  if (!paged()) return va & 0xffffffff;
+  const user: u32 = load<u32>(CPL) == 3 ? 1 : 0;
+  const e = FETCH + user * FETCH_SET + ((<u32>(va >> 12) & (FETCH_ENTRIES - 1)) << 4);
+  if (load<u64>(e) == (va & PAGE)) return <u64>(load<u32>(e, 12) << 12 | <u32>(va & 0xfff));
+  walk(va, ACCESS_EXEC, user, false, false);
+  const paddr = walkPhysical;
+  if (paddr < <u64>load<u32>(RAM_SIZE)) {
+    markWalked();
+    fill(e, va, <u32>paddr, walkGlobal && (load<u64>(CR4) & 0x80) != 0);
+  }
+  return paddr;
+}
+
+/**
+ * For debuggers: the physical address of a linear one as the running code sees it, or all ones. Changes nothing, not even A bits.
+ */
+export function inspectAddress(va: u64): u64 {
+  if (!paged()) return va & 0xffffffff;
+  const cr4 = load<u64>(CR4);
+  if ((cr4 & 0x20) == 0) {
+    const pdeAddress = (load<u64>(CR3) & 0xfffff000) | (va >> 22 << 2 & 0xffc);
+    if (pdeAddress + 4 > <u64>load<u32>(RAM_SIZE)) return NONE;
+    const pde = load<u32>(<usize>(RAM + <u32>pdeAddress));
+    if ((pde & 1) == 0) return NONE;
+    if ((pde & 0x80) != 0 && (cr4 & 0x10) != 0) return <u64>(pde & 0xffc00000) | (va & 0x3fffff);
+    const pteAddress = <u64>(pde & 0xfffff000) | (va >> 12 << 2 & 0xffc);
+    if (pteAddress + 4 > <u64>load<u32>(RAM_SIZE)) return NONE;
+    const pte = load<u32>(<usize>(RAM + <u32>pteAddress));
+    return (pte & 1) == 0 ? NONE : <u64>(pte & 0xfffff000) | (va & 0xfff);
+  }
+  let table: u64;
+  if (load<u64>(EFER) & 0x400) {
+    const pml4e = tableEntry64((load<u64>(CR3) & FRAME) | (va >> 39 << 3 & 0xff8));
+    if ((pml4e & 1) == 0) return NONE;
+    const pdpte = tableEntry64((pml4e & FRAME) | (va >> 30 << 3 & 0xff8));
+    if ((pdpte & 1) == 0) return NONE;
+    if (pdpte & 0x80) return (pdpte & FRAME & ~<u64>0x3fffffff) | (va & 0x3fffffff);
+    table = pdpte & FRAME;
+  } else {
+    const pdpte = load<u64>(PDPTE + (<i32>(va >> 30 & 3) << 3));
+    if ((pdpte & 1) == 0) return NONE;
+    table = pdpte & FRAME;
+  }
+  const pde = tableEntry64(table | (va >> 21 << 3 & 0xff8));
+  if ((pde & 1) == 0) return NONE;
+  if (pde & 0x80) return (pde & FRAME & ~<u64>0x1fffff) | (va & 0x1fffff);
+  const pte = tableEntry64((pde & FRAME) | (va >> 12 << 3 & 0xff8));
+  return (pte & 1) == 0 ? NONE : (pte & FRAME) | (va & 0xfff);
+}
+
+// ---- physical accesses ----
+
+function device(paddr: u64): bool {
+  return paddr <= 0xffffffff;
+}
+
+/** Device accesses happen in blocks of one instruction, so that what follows sees the interrupts and the time they caused. */
+function requireIsolation(): void {
+  if (!isolated()) retry();
+}
+/** True when the running instruction is alone in its block, or no block runs. */
+export function isolated(): bool {
+  const block = load<u32>(BLOCK);
+  return load<u32>(ISOLATE) != 0 || block == 0 || load<u16>(block, 10) == 1;
+}
+
+function physicalLoad(paddr: u64, size: u32): u64 {
+  if (paddr + size <= <u64>load<u32>(RAM_SIZE)) {
+    const host = <usize>(RAM + <u32>paddr);
+    if (size == 8) return load<u64>(host);
+    if (size == 4) return <u64>load<u32>(host);
+    if (size == 2) return <u64>load<u16>(host);
+    return <u64>load<u8>(host);
+  }
+  if (!device(paddr)) return NONE;
+  requireIsolation();
+  hostMmioRead(<u32>paddr, size);
+  return load<u64>(MAILBOX);
+}
+
+/** Does what a store to RAM owes to decoded code, page tables and the dirty set. */
+export function beforeStore(paddr: u32, size: u32): void {
+  const frame = paddr >> 12;
+  const attr = load<u8>(PAGE_ATTR + frame);
+  if (attr & PAGE_CODE) {
+    if (!isolated() && codeWriteHits(paddr, size)) retry();
+    codeWrite(paddr, size);
+  }
+  markDirty(frame);
+}
+
+/** True when changing these bytes changes an entry that was present. */
+function changesPresent(paddr: u32, size: u32, value: u64): bool {
+  const wide = (load<u64>(CR4) & 0x20) != 0;
+  const from = wide ? paddr & ~7 : paddr & ~3;
+  const host = <usize>(RAM + paddr);
+  let same: bool;
+  if (size == 8) same = load<u64>(host) == value;
+  else if (size == 4) same = load<u32>(host) == <u32>value;
+  else if (size == 2) same = load<u16>(host) == <u16>value;
+  else same = load<u8>(host) == <u8>value;
+  if (same) return false;
+  const end = paddr + size;
+  if (wide) {
+    for (let a = from; a < end; a += 8) if (load<u8>(<usize>(RAM + a)) & 1) return true;
+  } else {
+    for (let a = from; a < end; a += 4) if (load<u8>(<usize>(RAM + a)) & 1) return true;
+  }
+  return false;
+}
+
+function tableChanged(paddr: u32, size: u32): void {
+  // The rest of the running block was fetched through its page's translation: when this very entry is on that path,
+  // the store runs alone and the next instruction is fetched anew.
+  if (!isolated()) {
+    const user: u32 = load<u32>(CPL) == 3 ? 1 : 0;
+    const from = paddr & ~7;
+    const end = paddr + size;
+    if (!walk(load<u64>(REGS + (REG_PAGE << 3)), ACCESS_EXEC, user, false, true)) retry();
+    if ((walkTables > 0 && walkEntry0 >= from && walkEntry0 < end) || (walkTables > 1 && walkEntry1 >= from && walkEntry1 < end)
+      || (walkTables > 2 && walkEntry2 >= from && walkEntry2 < end) || (walkTables > 3 && walkEntry3 >= from && walkEntry3 < end)) retry();
+  }
+  const attr = load<u8>(PAGE_ATTR + (paddr >> 12));
+  if (attr & PAGE_TABLE_GLOBAL) tlbFlushAll();
+  else tlbFlushNonGlobal();
+}
+
+function physicalStore(paddr: u64, size: u32, value: u64): void {
+  if (paddr + size <= <u64>load<u32>(RAM_SIZE)) {
+    const address = <u32>paddr;
+    const host = <usize>(RAM + address);
+    const attr = load<u8>(PAGE_ATTR + (address >> 12));
+    if (attr & (PAGE_CODE | PAGE_TABLE | PAGE_TABLE_GLOBAL)) {
+      if ((attr & (PAGE_TABLE | PAGE_TABLE_GLOBAL)) != 0 && changesPresent(address, size, value)) tableChanged(address, size);
+      beforeStore(address, size);
+    } else markDirty(address >> 12);
+    if (size == 8) store<u64>(host, value);
+    else if (size == 4) store<u32>(host, <u32>value);
+    else if (size == 2) store<u16>(host, <u16>value);
+    else store<u8>(host, <u8>value);
+    return;
+  }
+  if (!device(paddr)) return;
+  requireIsolation();
+  store<u64>(MAILBOX, value);
+  hostMmioWrite(<u32>paddr, size);
+}
+
+/** Readies a range inside one page of RAM for a bulk store by REP or a device. */
+export function prepareBulkStore(paddr: u32, length: u32): void {
+  const attr = load<u8>(PAGE_ATTR + (paddr >> 12));
+  if (attr & (PAGE_TABLE | PAGE_TABLE_GLOBAL)) tableChanged(paddr, length);
+  beforeStore(paddr, length);
+}
+
+/** A device wrote guest memory: exported to the machine, called before the bytes change. */
+export function deviceWrite(paddr: u32, length: u32): void {
+  const block = load<u32>(BLOCK);
+  store<u32>(BLOCK, 0);
+  let at = paddr;
+  const end = paddr + length;
+  while (at < end) {
+    let n: u32 = 4096 - (at & 4095);
+    if (n > end - at) n = end - at;
+    prepareBulkStore(at, n);
+    at += n;
+  }
+  store<u32>(BLOCK, block);
+}
+
+// ---- slow paths of loads and stores ----
+
+function loadVia(va: u64, size: u32, user: u32, readSet: usize, implicitSupervisor: bool, stack: bool): u64 {
+  checkCanonical(va, stack);
+  if ((<u32>va & 0xfff) + size > 4096) {
+    checkCanonical(va + size - 1, stack);
+    const first: u32 = 4096 - (<u32>va & 0xfff);
+    const low = translate(va, ACCESS_READ, user, readSet, implicitSupervisor);
+    const wrap = (load<u64>(EFER) & 0x400) != 0 ? va + first : (va + first) & 0xffffffff;
+    const high = translate(wrap, ACCESS_READ, user, readSet, implicitSupervisor);
+    let value: u64 = 0;
+    for (let i: u32 = 0; i < size; i++) {
+      const b = i < first ? physicalLoad(low + i, 1) : physicalLoad(high + (i - first), 1);
+      value |= (b & 0xff) << (i << 3);
+    }
+    if ((load<u64>(DR7) & 0xff) != 0) watch(va, size, false);
+    return value;
+  }
+  const value = physicalLoad(translate(va, ACCESS_READ, user, readSet, implicitSupervisor), size);
+  if ((load<u64>(DR7) & 0xff) != 0) watch(va, size, false);
+  return value;
+}
+
+function storeVia(va: u64, size: u32, value: u64, user: u32, readSet: usize, implicitSupervisor: bool, stack: bool): void {
+  checkCanonical(va, stack);
+  if ((<u32>va & 0xfff) + size > 4096) {
+    checkCanonical(va + size - 1, stack);
+    const first: u32 = 4096 - (<u32>va & 0xfff);
+    const wrap = (load<u64>(EFER) & 0x400) != 0 ? va + first : (va + first) & 0xffffffff;
+    const low = translate(va, ACCESS_WRITE, user, readSet, implicitSupervisor);
+    const high = translate(wrap, ACCESS_WRITE, user, readSet, implicitSupervisor);
+    // Whatever may unwind does so before the first byte changes.
+    if (low < <u64>load<u32>(RAM_SIZE)) prepareBulkStore(<u32>low, first);
+    if (high < <u64>load<u32>(RAM_SIZE)) prepareBulkStore(<u32>high, size - first);
+    for (let i: u32 = 0; i < size; i++) {
+      const b = value >> (i << 3) & 0xff;
+      if (i < first) physicalStore(low + i, 1, b);
+      else physicalStore(high + (i - first), 1, b);
+    }
+    if ((load<u64>(DR7) & 0xff) != 0) watch(va, size, true);
+    return;
+  }
+  physicalStore(translate(va, ACCESS_WRITE, user, readSet, implicitSupervisor), size, value);
+  if ((load<u64>(DR7) & 0xff) != 0) watch(va, size, true);
+}
+
+// @ts-ignore: decorator
+@inline
+function isUser(): u32 {
+  return load<u32>(CPL) == 3 ? 1 : 0;
+}
+// @ts-ignore: decorator
+@inline
+function stackOperand(p: usize): bool {
+  return p != 0 && load<u8>(p, 7) == (SS << 3);
+}
+
+export function loadSlow(va: u64, size: u32, p: usize): u64 {
+  store<u32>(CURSOR, <u32>p);
+  return loadVia(va, size, isUser(), load<u32>(TLB_READ), false, stackOperand(p));
+}
+export function storeSlow(va: u64, size: u32, value: u64, p: usize): void {
+  store<u32>(CURSOR, <u32>p);
+  storeVia(va, size, value, isUser(), load<u32>(TLB_READ), false, stackOperand(p));
+}
+/** The load half of a read-modify-write: faults as a write. */
+export function loadForStoreSlow(va: u64, size: u32, p: usize): u64 {
+  store<u32>(CURSOR, <u32>p);
+  probeWrite(va, size);
+  return loadVia(va, size, isUser(), load<u32>(TLB_READ), false, stackOperand(p));
+}
+
+/** Host address of a load of T, or 0 when the slow path must be taken. */
+// @ts-ignore: decorator
+@inline
+export function hostRead<T>(va: u64): usize {
+  const e = load<u32>(TLB_READ) + ((<u32>(va >> 12) & MASK) << 4);
+  return load<u64>(e) == ((va + (sizeof<T>() - 1)) & PAGE) ? <usize>(<u32>va + load<u32>(e, 8)) : 0;
+}
+// @ts-ignore: decorator
+@inline
+export function hostWrite<T>(va: u64): usize {
+  const e = load<u32>(TLB_WRITE) + ((<u32>(va >> 12) & MASK) << 4);
+  return load<u64>(e) == ((va + (sizeof<T>() - 1)) & PAGE) ? <usize>(<u32>va + load<u32>(e, 8)) : 0;
+}
+
+/** Load at a linear address for the micro-op at p. */
+// @ts-ignore: decorator
+@inline
+export function mload<T>(va: u64, p: usize): T {
+  const host = hostRead<T>(va);
+  if (host) return load<T>(host);
+  return <T>loadSlow(va, sizeof<T>(), p);
+}
+// @ts-ignore: decorator
+@inline
+export function mstore<T>(va: u64, value: T, p: usize): void {
+  const host = hostWrite<T>(va);
+  if (host) store<T>(host, value);
+  else storeSlow(va, sizeof<T>(), <u64>value, p);
+}
+
+// ---- for helpers that run with CURSOR set ----
+
+export function ld8(va: u64): u32 { return <u32>mload<u8>(va, load<u32>(CURSOR)); }
+export function ld16(va: u64): u32 { return <u32>mload<u16>(va, load<u32>(CURSOR)); }
+export function ld32(va: u64): u32 { return mload<u32>(va, load<u32>(CURSOR)); }
+export function ld64(va: u64): u64 { return mload<u64>(va, load<u32>(CURSOR)); }
+export function ld128(va: u64): v128 {
+  const host = hostRead<v128>(va);
+  if (host) return v128.load(host);
+  const p = load<u32>(CURSOR);
+  const low = loadSlow(va, 8, p);
+  const high = loadSlow(va + 8, 8, p);
+  return i64x2.replace_lane(i64x2.splat(<i64>low), 1, <i64>high);
+}
+export function st8(va: u64, value: u32): void { mstore<u8>(va, <u8>value, load<u32>(CURSOR)); }
+export function st16(va: u64, value: u32): void { mstore<u16>(va, <u16>value, load<u32>(CURSOR)); }
+export function st32(va: u64, value: u32): void { mstore<u32>(va, value, load<u32>(CURSOR)); }
+export function st64(va: u64, value: u64): void { mstore<u64>(va, value, load<u32>(CURSOR)); }
+export function st128(va: u64, value: v128): void {
+  const host = hostWrite<v128>(va);
+  if (host) { v128.store(host, value); return; }
+  const p = load<u32>(CURSOR);
+  probeWrite(va, 16);
+  storeSlow(va, 8, i64x2.extract_lane(value, 0), p);
+  storeSlow(va + 8, 8, i64x2.extract_lane(value, 1), p);
+}
+
+/** Raises what a store of `length` bytes would raise and readies the pages, without storing. */
+export function probeWrite(va: u64, length: u32): void {
+  const p = load<u32>(CURSOR);
+  const stack = stackOperand(p);
+  checkCanonical(va, stack);
+  checkCanonical(va + length - 1, stack);
+  const set = load<u32>(TLB_READ);
+  const first = translate(va, ACCESS_WRITE, isUser(), set, false);
+  let second: u64 = NONE;
+  if ((<u32>va & 0xfff) + length > 4096) second = translate((va + length - 1) & PAGE, ACCESS_WRITE, isUser(), set, false);
+  // A device or the running block in the way: unwind now rather than between two parts.
+  if (!isolated()) {
+    if (!ordinary(first) || (second != NONE && !ordinary(second))) retry();
+  }
+}
+function ordinary(paddr: u64): bool {
+  if (paddr >= <u64>load<u32>(RAM_SIZE)) return false;
+  return (load<u8>(PAGE_ATTR + <usize>(paddr >> 12)) & (PAGE_CODE | PAGE_TABLE | PAGE_TABLE_GLOBAL)) == 0;
+}
+/** Raises what a load would raise. */
+export function probeRead(va: u64, length: u32): void {
+  const stack = stackOperand(load<u32>(CURSOR));
+  checkCanonical(va, stack);
+  checkCanonical(va + length - 1, stack);
+  translate(va, ACCESS_READ, isUser(), load<u32>(TLB_READ), false);
+  if ((<u32>va & 0xfff) + length > 4096) translate((va + length - 1) & PAGE, ACCESS_READ, isUser(), load<u32>(TLB_READ), false);
+}
+
+// ---- accesses of the CPU itself (descriptor tables, TSS): supervisor whatever the CPL ----
+
+const SYSTEM_SET: usize = TLB + 2 * MODE_BYTES;
+export function systemLoad(va: u64, size: u32): u64 {
+  return loadVia(va, size, 0, systemSet(), true, false);
+}
+export function systemStore(va: u64, size: u32, value: u64): void {
+  storeVia(va, size, value, 0, systemSet(), true, false);
+}
+function systemSet(): usize {
+  return (load<u64>(CR4) & 0x200000) != 0 ? SYSTEM_SET : TLB;
+}
+/** Pushes of event delivery, with the privilege of the handler. */
+export function stackStore(va: u64, size: u32, value: u64, cpl: u32): void {
+  const user: u32 = cpl == 3 ? 1 : 0;
+  storeVia(va, size, value, user, user ? TLB + MODE_BYTES : systemSet(), user == 0, true);
+}
+
+/** RAM behind a virtual address for a bulk move inside its page: host address, or 0 when it is not plain RAM. */
+export function bulkRead(va: u64): usize {
+  const p = load<u32>(CURSOR);
+  checkCanonical(va, false);
+  const host = hostRead<u8>(va);
+  if (host) return host;
+  const paddr = translate(va, ACCESS_READ, isUser(), load<u32>(TLB_READ), false);
+  return paddr < <u64>load<u32>(RAM_SIZE) && !watchedPage(va) ? <usize>(RAM + <u32>paddr) : 0;
+}
+export function bulkWrite(va: u64, length: u32): usize {
+  checkCanonical(va, false);
+  const host = hostWrite<u8>(va);
+  if (host) return host;
+  const paddr = translate(va, ACCESS_WRITE, isUser(), load<u32>(TLB_READ), false);
+  if (paddr >= <u64>load<u32>(RAM_SIZE) || watchedPage(va)) return 0;
+  prepareBulkStore(<u32>paddr, length);
+  return <usize>(RAM + <u32>paddr);
+}

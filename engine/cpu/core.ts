@@ -1,0 +1,180 @@
+/**
+ * The compiled interpreter with a TypeScript face: one instance is one CPU with its RAM. It knows no device; the machine
+ * hands in what happens at ports, device memory, MSRs and CPUID.
+ *
+ * The interpreter leaves a fault by a host exception: a helper calls `unwind`, which throws, the WebAssembly frames
+ * are gone, and run() here lets the core deliver the exception before it goes on.
+ */
+import * as L from './layout.ts';
+
+/** What the core calls. Values wider than 32 bits are in the mailbox (see mailboxLow). */
+export interface CoreHandlers {
+  ioRead(port: number, size: number): number;
+  ioWrite(port: number, size: number, value: number): void;
+  mmioRead(paddr: number, size: number): void;
+  mmioWrite(paddr: number, size: number): void;
+  /** An architectural event other than port and memory access; REASON_* of the layout. */
+  exitEvent(reason: number, info: number): void;
+  /** The vector to deliver, or -1. */
+  acknowledge(): number;
+  cpuid(leaf: number, subleaf: number): void;
+  /** 0: no such MSR. */
+  rdmsr(index: number): number;
+  wrmsr(index: number): number;
+  readTpr(): number;
+  writeTpr(value: number): void;
+}
+
+interface CoreExports {
+  run(): number;
+  fault(): number;
+  resetDelivery(): void;
+  tlbReset(): void;
+  tlbFlushAll(): void;
+  tlbSelect(): void;
+  codeReset(): void;
+  codeFlush(): void;
+  updateMode(): void;
+  deviceWrite(paddr: number, length: number): void;
+  inspectAddress(va: bigint): bigint;
+  getFlags(): bigint;
+  setFlags(value: bigint): void;
+  hashDirtyPages(): bigint;
+  hashBytes(address: number, length: number, seed: bigint): bigint;
+  newEpoch(): void;
+  pagesReset(): void;
+}
+
+const UNWIND = Object.freeze({ unwind: true });
+const WASM_PAGE = 65536;
+const TWO_32 = 4294967296;
+
+export class Core {
+  readonly memory: WebAssembly.Memory;
+  readonly ramBytes: number;
+  readonly u8: Uint8Array;
+  readonly u16: Uint16Array;
+  readonly u32: Uint32Array;
+  readonly i32: Int32Array;
+  readonly u64: BigUint64Array;
+  readonly exports: CoreExports;
+
+  /** ramBytes: a multiple of 4096, at most 2 GiB. RAM is zero, registers are not set up: call reset(), then set the state. */
+  constructor(module: WebAssembly.Module, ramBytes: number, handlers: CoreHandlers) {
+    if (ramBytes % 4096 !== 0 || ramBytes <= 0 || ramBytes > 2 ** 31) throw new RangeError(`guest memory of ${ramBytes} bytes: must be a multiple of 4096 up to 2 GiB`);
+    const pages = Math.ceil((L.RAM + ramBytes) / WASM_PAGE);
+    this.memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+    this.ramBytes = ramBytes;
+    const buffer = this.memory.buffer;
+    this.u8 = new Uint8Array(buffer);
+    this.u16 = new Uint16Array(buffer);
+    this.u32 = new Uint32Array(buffer);
+    this.i32 = new Int32Array(buffer);
+    this.u64 = new BigUint64Array(buffer);
+    const env = {
+      memory: this.memory,
+      abort: (): never => {
+        throw new Error('the interpreter stopped on an assertion');
+      },
+      unwind: (): never => {
+        throw UNWIND;
+      },
+      ...{
+        ioRead: (port: number, size: number) => handlers.ioRead(port, size),
+        ioWrite: (port: number, size: number, value: number) => handlers.ioWrite(port, size, value >>> 0),
+        mmioRead: (paddr: number, size: number) => handlers.mmioRead(paddr >>> 0, size),
+        mmioWrite: (paddr: number, size: number) => handlers.mmioWrite(paddr >>> 0, size),
+        exitEvent: (reason: number, info: number) => handlers.exitEvent(reason, info >>> 0),
+        acknowledge: () => handlers.acknowledge(),
+        cpuid: (leaf: number, subleaf: number) => handlers.cpuid(leaf >>> 0, subleaf >>> 0),
+        rdmsr: (index: number) => handlers.rdmsr(index >>> 0),
+        wrmsr: (index: number) => handlers.wrmsr(index >>> 0),
+        readTpr: () => handlers.readTpr(),
+        writeTpr: (value: number) => handlers.writeTpr(value),
+      },
+    };
+    this.exports = new WebAssembly.Instance(module, { env }).exports as unknown as CoreExports;
+    this.reset();
+  }
+
+  /** Empties every cache and zeroes the CPU state; RAM stays, its page hashes start as for zeros. */
+  reset(): void {
+    this.u8.fill(0, L.STATE_BEGIN, L.STATE_END);
+    this.u32[L.RAM_SIZE >>> 2] = this.ramBytes;
+    this.u32[L.GENERATION >>> 2] = 1;
+    this.exports.resetDelivery();
+    this.exports.pagesReset();
+    this.exports.tlbReset();
+    this.exports.codeReset();
+    this.exports.tlbSelect();
+  }
+
+  /** Runs until the limit, HLT, shutdown or a request; EXIT_* of the layout. */
+  run(): number {
+    let faulted = false;
+    for (;;) {
+      try {
+        if (faulted) {
+          faulted = false;
+          const why = this.exports.fault();
+          if (why !== 0) return why;
+        }
+        return this.exports.run();
+      } catch (thrown) {
+        if (thrown !== UNWIND) throw thrown;
+        faulted = true;
+      }
+    }
+  }
+
+  /** Unsigned 64-bit state as a number; it must be a safe integer. */
+  number(address: number): number {
+    return this.u32[address >>> 2] + this.u32[(address >>> 2) + 1] * TWO_32;
+  }
+  setNumber(address: number, value: number): void {
+    this.u32[address >>> 2] = value % TWO_32;
+    this.u32[(address >>> 2) + 1] = Math.floor(value / TWO_32);
+  }
+  big(address: number): bigint {
+    return this.u64[address >>> 3];
+  }
+  setBig(address: number, value: bigint): void {
+    this.u64[address >>> 3] = value;
+  }
+
+  /** Instructions retired before the one that is running (or, between runs, all). */
+  position(): number {
+    const total = this.number(L.ICOUNT);
+    const block = this.u32[L.BLOCK >>> 2];
+    if (block === 0) return total;
+    return total - this.u16[(block + 10) >>> 1] + this.u8[this.u32[L.CURSOR >>> 2] + 19];
+  }
+  /** Address of the instruction that is running, low and high word. */
+  ripLow(): number {
+    const block = this.u32[L.BLOCK >>> 2];
+    if (block === 0) return this.u32[L.RIP >>> 2];
+    return (this.u32[(L.REGS + L.REG_PAGE * 8) >>> 2] + this.u16[(this.u32[L.CURSOR >>> 2] + 16) >>> 1]) >>> 0;
+  }
+  ripHigh(): number {
+    const block = this.u32[L.BLOCK >>> 2];
+    return this.u32[((block === 0 ? L.RIP : L.REGS + L.REG_PAGE * 8) >>> 2) + 1];
+  }
+
+  /** Makes the core come back to the full check at the next block boundary. */
+  requestCheck(): void {
+    this.u32[L.STOP_AT >>> 2] = 0;
+    this.u32[(L.STOP_AT >>> 2) + 1] = 0;
+  }
+
+  /** A copy of guest-physical memory. */
+  readPhysical(paddr: number, length: number): Uint8Array {
+    return this.u8.slice(L.RAM + paddr, L.RAM + paddr + length);
+  }
+  /** Places bytes in RAM from outside the CPU: caches and the dirty set are told. */
+  writePhysical(paddr: number, bytes: Uint8Array): void {
+    if (paddr < 0 || paddr + bytes.length > this.ramBytes) throw new RangeError(`physical write of ${bytes.length} bytes at 0x${paddr.toString(16)} is outside memory`);
+    if (bytes.length === 0) return;
+    this.exports.deviceWrite(paddr, bytes.length);
+    this.u8.set(bytes, L.RAM + paddr);
+  }
+}
