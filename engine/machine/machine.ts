@@ -1,0 +1,606 @@
+/**
+ * The machine: CPU, memory, devices and virtual time put together. A pure function of its configuration, its images and the inputs
+ * that are handed to it between runs. What happens inside is told to an EventSink, if there is one.
+ *
+ *     run(until) ──► due timers fire ──► core.run() up to the next timer or `until` ──► HLT skips idle time ──► ...
+ *
+ * Virtual time (ns) = instructions retired + time offset; the offset grows by idle time and by the cost of device accesses.
+ */
+import { Core } from '../cpu/core.ts';
+import * as L from '../cpu/layout.ts';
+import { CpuModel, PLAIN_MSRS } from '../cpu/model.ts';
+import { AcpiPm } from '../devices/acpi-pm/acpi-pm.ts';
+import { DebugExit } from '../devices/debug-exit/debug-exit.ts';
+import type { Device, DeviceReport, InterruptLine, MmioDevice, PortDevice, SavedState } from '../devices/device.ts';
+import { I8042 } from '../devices/i8042/i8042.ts';
+import { Ioapic } from '../devices/ioapic/ioapic.ts';
+import { Lapic } from '../devices/lapic/lapic.ts';
+import { MarkPort } from '../devices/mark/mark.ts';
+import { Pic } from '../devices/pic/pic.ts';
+import { Pit } from '../devices/pit/pit.ts';
+import { Rtc } from '../devices/rtc/rtc.ts';
+import { Uart } from '../devices/uart/uart.ts';
+import { type BlockBacking, VirtioBlock } from '../devices/virtio-block/virtio-block.ts';
+import { VirtioConsole } from '../devices/virtio-console/virtio-console.ts';
+import { VirtioNet } from '../devices/virtio-net/virtio-net.ts';
+import { VirtioRng } from '../devices/virtio-rng/virtio-rng.ts';
+import type { EventSink } from '../log/event-sink.ts';
+import type { Position } from '../log/position.ts';
+import { type AcpiTable, buildAcpiTables } from './acpi.ts';
+import type { BootPlan, InitialCpuState } from './boot/plan.ts';
+import { CoreMemory } from './guest-memory.ts';
+import { Loopback } from './loopback.ts';
+import { Random } from './random.ts';
+import { Scheduler } from './scheduler.ts';
+import { encodeState } from './state-bytes.ts';
+
+/** All that decides a run beside the images and the inputs. */
+export interface MachineConfig {
+  /** Bytes, a multiple of 4096, 2 MiB to 2 GiB. */
+  readonly memoryBytes: number;
+  /** Seed of RDRAND and of the entropy device, 64 bits as 16 hex digits. */
+  readonly seed: string;
+  /** Wall clock at power-on, ns since 1970-01-01 UTC, decimal. */
+  readonly wallClockNs: string;
+  /** Local APIC, I/O APIC and ACPI tables; without them PIC and PIT only. */
+  readonly acpi: boolean;
+  /** virtio-mmio windows in slot order; slot n is at 0xd0000000 + n * 0x1000, IRQ 5 + n. */
+  readonly virtio: readonly VirtioKind[];
+  /** Virtual ns that one device register access takes. */
+  readonly accessCostNs: number;
+}
+export type VirtioKind = 'console' | 'block' | 'net' | 'rng';
+
+export const DEFAULT_ACCESS_COST_NS = 1000;
+export const VIRTIO_MMIO_BASE = 0xd0000000;
+export const VIRTIO_MMIO_STRIDE = 0x1000;
+/** IRQ of each virtio slot: lines of the PIC that nothing else has, reachable with and without the I/O APIC. */
+export const VIRTIO_IRQS: readonly number[] = [5, 6, 7, 9, 10, 11, 12, 14];
+
+export interface MachineOptions {
+  readonly config: MachineConfig;
+  readonly module: WebAssembly.Module;
+  /** What the guest writes to its serial console. */
+  readonly console?: (byte: number) => void;
+  /** What the guest writes to its virtio console. */
+  readonly virtioConsole?: (bytes: Uint8Array) => void;
+  /** Base image of the block device. */
+  readonly disk?: BlockBacking;
+  readonly sink?: EventSink;
+}
+
+/** Why run() came back. */
+export type RunStop =
+  | { readonly kind: 'limit' }
+  /** Halted with interrupts on and nothing armed: only an input can go on. */
+  | { readonly kind: 'idle' }
+  | { readonly kind: 'end'; readonly reason: EndKind; readonly detail: string };
+export type EndKind = 'shutdown' | 'reset' | 'triple-fault' | 'debug-exit' | 'halted' | 'error';
+
+// Numbers of the log's interrupt phases and controllers, repeated here because only types may come from above.
+const RAISED = 0, INJECTED = 1, ACKNOWLEDGED = 2, EOI = 3;
+const PIC = 0, IOAPIC = 1, LAPIC = 2;
+const ACCESS_WRITE = 0x10;
+
+const IF = 0x200;
+
+export class Machine {
+  readonly config: MachineConfig;
+  readonly core: Core;
+  readonly scheduler: Scheduler;
+  readonly devices: readonly Device[];
+  readonly uart: Uart;
+  readonly virtioConsole: VirtioConsole | undefined;
+  readonly block: VirtioBlock | undefined;
+  private readonly cpuModel: CpuModel;
+  private readonly msrs = new Map(PLAIN_MSRS);
+  private readonly pic: Pic;
+  private readonly lapic: Lapic | undefined;
+  private readonly ioapic: Ioapic | undefined;
+  private readonly random: Random;
+  private readonly sink: EventSink | undefined;
+  private readonly portMap = new Map<number, PortDevice>();
+  private readonly mmioDevices: MmioDevice[] = [];
+  /** State that is no device of its own. */
+  private readonly extra: Device[] = [];
+  private ended: Extract<RunStop, { kind: 'end' }> | undefined;
+  /** Position that the present run() must not pass. */
+  private until = 0;
+  private inCore = false;
+  private readonly costNs: number;
+
+  constructor(options: MachineOptions) {
+    const { config } = options;
+    this.config = config;
+    this.sink = options.sink;
+    this.costNs = config.accessCostNs;
+    this.random = new Random(BigInt(`0x${config.seed}`));
+    this.cpuModel = new CpuModel({ apic: config.acpi, tscHz: 1e9 });
+    this.core = new Core(options.module, config.memoryBytes, {
+      ioRead: (port, size) => this.ioRead(port, size),
+      ioWrite: (port, size, value) => this.ioWrite(port, size, value),
+      mmioRead: (paddr, size) => this.mmioRead(paddr, size),
+      mmioWrite: (paddr, size) => this.mmioWrite(paddr, size),
+      exitEvent: (reason, info) => this.exitEvent(reason, info),
+      acknowledge: () => this.acknowledge(),
+      cpuid: (leaf, subleaf) => this.cpuid(leaf, subleaf),
+      rdmsr: (index) => this.rdmsr(index),
+      wrmsr: (index) => this.wrmsr(index),
+      readTpr: () => this.lapic?.cr8 ?? this.cr8,
+      writeTpr: (value) => {
+        if (this.lapic !== undefined) this.lapic.cr8 = value;
+        else this.cr8 = value;
+      },
+    });
+    const report = (event: DeviceReport): void => this.sink?.device(this.position(), event);
+    this.scheduler = new Scheduler({
+      now: () => this.nowNs(),
+      onChange: (timer, atNs) => {
+        if (atNs !== Infinity) report({ kind: 'timer-arm', timer, atNs });
+        this.updateLimit();
+      },
+      onFire: (timer) => report({ kind: 'timer-fire', timer }),
+    });
+    const memory = new CoreMemory(this.core);
+    const timers = this.scheduler;
+
+    this.pic = new Pic({
+      output: () => this.updateIntr(),
+      onRaise: (irq) => this.sink?.interrupt(this.position(), RAISED, PIC, -1, irq),
+      onAcknowledge: (irq, vector) => this.sink?.interrupt(this.position(), ACKNOWLEDGED, PIC, vector, irq),
+      onEoi: (irq) => this.sink?.interrupt(this.position(), EOI, PIC, -1, irq),
+    });
+    if (config.acpi) {
+      this.lapic = new Lapic({
+        timers,
+        output: () => this.updateIntr(),
+        onExtIntChange: () => this.updateIntr(),
+        onEoi: (vector, level) => {
+          this.sink?.interrupt(this.position(), EOI, LAPIC, vector, -1);
+          if (level) this.ioapic?.endOfInterrupt(vector);
+        },
+        tsc: {
+          now: () => this.tscNow(),
+          toNs: (tsc) => {
+            const ns = tsc - this.core.big(L.TSC_OFFSET);
+            return ns > 9007199254740991n ? Infinity : Number(ns < 0n ? 0n : ns);
+          },
+        },
+      });
+      this.ioapic = new Ioapic({
+        deliver: (vector, level, mode, destination, logical) => {
+          if (mode > 1 || !this.lapic!.matches(destination, logical)) return;
+          this.sink?.interrupt(this.position(), RAISED, IOAPIC, vector, -1);
+          this.lapic!.deliver(vector, level);
+        },
+        onExtIntChange: () => this.updateIntr(),
+      });
+    }
+    const pit = new Pit({ timers, irq: this.irq(0) });
+    const rtc = new Rtc({ timers, irq: this.irq(8), wallClockNs: BigInt(config.wallClockNs), memoryBytes: config.memoryBytes });
+    this.uart = new Uart({ timers, irq: this.irq(4), transmit: (byte) => options.console?.(byte), report });
+    const i8042 = new I8042({ onReset: () => this.end('reset', 'the guest pulled the reset line through the keyboard controller') });
+    const debugExit = new DebugExit({ onExit: (value) => this.end('debug-exit', String((value << 1) | 1)) });
+    const mark = new MarkPort({ onMark: (name) => this.sink?.mark(this.position(), name, 'guest') });
+    const acpiPm = config.acpi
+      ? new AcpiPm({
+          onPowerOff: () => this.end('shutdown', 'the guest powered the machine off (ACPI S5)'),
+          onReset: () => this.end('reset', 'the guest reset the machine through the ACPI reset register'),
+        })
+      : undefined;
+    let virtioConsole: VirtioConsole | undefined;
+    let block: VirtioBlock | undefined;
+    const virtio: MmioDevice[] = config.virtio.map((kind, slot) => {
+      const common = { mmioBase: VIRTIO_MMIO_BASE + slot * VIRTIO_MMIO_STRIDE, line: this.irq(VIRTIO_IRQS[slot]), memory, report };
+      switch (kind) {
+        case 'console':
+          virtioConsole = new VirtioConsole({ ...common, output: (bytes) => options.virtioConsole?.(bytes) });
+          return virtioConsole;
+        case 'block':
+          if (options.disk === undefined) throw new Error('a block device is configured, but no disk image was handed in');
+          block = new VirtioBlock({ ...common, timers, backing: options.disk });
+          return block;
+        case 'net':
+          // Loopback for now: what the guest sends comes back to it.
+          return this.loopbackNet(common);
+        case 'rng':
+          return new VirtioRng({ ...common, entropy: (length) => this.random.bytes(length) });
+      }
+    });
+    this.virtioConsole = virtioConsole;
+    this.block = block;
+
+    const portDevices: PortDevice[] = [this.pic, pit, rtc, this.uart, i8042, debugExit, mark];
+    if (acpiPm !== undefined) portDevices.push(acpiPm);
+    for (const device of portDevices) {
+      for (const { first, count } of device.ports) for (let port = first; port < first + count; port++) this.portMap.set(port, device);
+    }
+    this.mmioDevices.push(...virtio);
+    if (this.lapic !== undefined) this.mmioDevices.push(this.lapic);
+    if (this.ioapic !== undefined) this.mmioDevices.push(this.ioapic);
+    this.devices = [...portDevices, ...this.mmioDevices, ...this.extra];
+    this.core.setBig(L.RANDOM, BigInt(`0x${config.seed}`));
+  }
+
+  /** A network of one: what the guest sends comes back to it 10 us later. */
+  private loopbackNet(common: { mmioBase: number; line: InterruptLine; memory: CoreMemory; report: (event: DeviceReport) => void }): VirtioNet {
+    const loopback = new Loopback(this.scheduler);
+    const net = new VirtioNet({ ...common, backend: loopback });
+    loopback.deliver = (frame) => net.receive(frame);
+    this.extra.push(loopback);
+    return net;
+  }
+
+  private cr8 = 0;
+
+  // ---- state at power-on ----
+
+  /** Places images and tables and sets the CPU as the boot protocol says. Call once, before the first run(). */
+  load(plan: BootPlan): void {
+    for (const { paddr, bytes } of plan.loads) this.core.writePhysical(paddr, bytes);
+    if (this.config.acpi) {
+      for (const { address, bytes } of acpiTables(this.config).tables) this.core.writePhysical(address, bytes);
+    }
+    this.setCpu(plan.cpu);
+  }
+
+  private setCpu(cpu: InitialCpuState): void {
+    const { core } = this;
+    const names = ['rax', 'rcx', 'rdx', 'rbx', 'rsp', 'rbp', 'rsi', 'rdi', 'r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15'] as const;
+    names.forEach((name, i) => core.setBig(L.REGS + i * 8, name === 'rsp' ? cpu.rsp : (cpu.registers[name] ?? 0n)));
+    core.setBig(L.RIP, cpu.rip);
+    core.setBig(L.CR0, cpu.cr0);
+    core.setBig(L.CR3, cpu.cr3);
+    core.setBig(L.CR4, cpu.cr4);
+    core.setBig(L.EFER, cpu.efer);
+    const order = ['es', 'cs', 'ss', 'ds', 'fs', 'gs'] as const;
+    order.forEach((name, i) => {
+      const s = cpu.segments[name];
+      this.setSegment(i, s.selector, s.attr, s.limit, s.base);
+    });
+    const { tr } = cpu.segments;
+    this.setSegment(L.TR, tr.selector, tr.attr, tr.limit, tr.base);
+    this.setSegment(L.LDTR, 0, 0x10000, 0, 0n);
+    core.setBig(L.GDTR_BASE, cpu.gdtBase);
+    core.u32[L.GDTR_LIMIT >>> 2] = cpu.gdtLimit;
+    core.setBig(L.IDTR_BASE, 0n);
+    core.u32[L.IDTR_LIMIT >>> 2] = 0xffff;
+    core.u32[L.CPL >>> 2] = cpu.segments.cs.selector & 3;
+    // SDM vol. 3A table 9-1, after INIT; FCW and MXCSR as Firecracker and QEMU hand them over
+    core.u16[L.FCW >>> 1] = 0x37f;
+    core.u32[L.MXCSR >>> 2] = 0x1f80;
+    core.setBig(L.DR6, 0n);
+    core.setBig(L.DR7, 0n);
+    core.setBig(L.MSR_PAT, 0x0007040600070406n);
+    core.exports.setFlags(cpu.rflags);
+    core.exports.updateMode();
+    core.exports.tlbFlushAll();
+  }
+
+  private setSegment(index: number, selector: number, attr: number, limit: number, base: bigint): void {
+    const at = L.SEGS + index * L.SEG_SIZE;
+    this.core.u16[at >>> 1] = selector;
+    this.core.u32[(at + L.SEG_ATTR) >>> 2] = attr;
+    this.core.u32[(at + L.SEG_LIMIT) >>> 2] = limit;
+    this.core.setBig(at + L.SEG_BASE, base);
+  }
+
+  // ---- time ----
+
+  /** Instructions retired: the position. */
+  position(): Position {
+    return this.core.position() as Position;
+  }
+  /** Virtual time of the running instruction, ns since reset. */
+  nowNs(): number {
+    return this.core.position() + this.core.number(L.TIME_OFFSET);
+  }
+  private tscNow(): bigint {
+    return (BigInt(this.nowNs()) + this.core.big(L.TSC_OFFSET)) & 0xffffffffffffffffn;
+  }
+  private addTime(ns: number): void {
+    this.core.setNumber(L.TIME_OFFSET, this.core.number(L.TIME_OFFSET) + ns);
+  }
+  private updateLimit(): void {
+    const nextNs = this.scheduler?.nextNs() ?? Infinity;
+    const limit = Math.min(this.until, nextNs === Infinity ? Infinity : Math.max(0, nextNs - this.core.number(L.TIME_OFFSET)));
+    this.core.setNumber(L.LIMIT, limit);
+    this.core.requestCheck();
+  }
+
+  // ---- running ----
+
+  /** Runs to the position `until` (instructions retired), or until the machine ends or waits for input. */
+  run(until: number): RunStop {
+    this.until = until;
+    for (;;) {
+      if (this.ended !== undefined) return this.ended;
+      this.scheduler.fireDue(this.nowNs());
+      if (this.ended !== undefined) return this.ended;
+      this.updateLimit();
+      if (this.core.number(L.ICOUNT) >= until && this.core.u32[L.HALTED >>> 2] === 0) return { kind: 'limit' };
+      this.inCore = true;
+      const why = this.core.run();
+      this.inCore = false;
+      switch (why) {
+        case L.EXIT_LIMIT:
+        case L.EXIT_REQUEST:
+          break;
+        case L.EXIT_HLT: {
+          const stop = this.idle();
+          if (stop !== undefined) return stop;
+          break;
+        }
+        case L.EXIT_SHUTDOWN:
+          this.end('triple-fault', `at rip 0x${this.core.big(L.RIP).toString(16)}`);
+          break;
+        case L.EXIT_UNSUPPORTED:
+          this.end('error', `the guest entered 16-bit code at rip 0x${this.core.big(L.RIP).toString(16)}, which this CPU does not have: boot it by a 32- or 64-bit protocol`);
+          break;
+        default:
+          throw new Error(`the core returned ${why}`);
+      }
+    }
+  }
+
+  /** HLT: virtual time jumps to the next timer. */
+  private idle(): RunStop | undefined {
+    const now = this.nowNs();
+    const next = this.scheduler.nextNs();
+    if (next === Infinity || (this.core.u32[L.FLAGS >>> 2] & IF) === 0) {
+      if ((this.core.u32[L.FLAGS >>> 2] & IF) === 0) {
+        this.end('halted', 'HLT with interrupts off');
+        return this.ended;
+      }
+      return { kind: 'idle' };
+    }
+    if (next > now) {
+      this.addTime(next - now);
+      this.sink?.idle(this.position(), next - now);
+    }
+    return undefined;
+  }
+
+  private end(reason: EndKind, detail: string): void {
+    if (this.ended !== undefined) return;
+    this.ended = { kind: 'end', reason, detail };
+    if (this.inCore) {
+      this.core.u32[L.EXIT >>> 2] = L.EXIT_REQUEST;
+      this.core.requestCheck();
+    }
+  }
+
+  // ---- interrupts ----
+
+  private irq(line: number): InterruptLine {
+    return {
+      set: (asserted) => {
+        this.pic.line(line).set(asserted);
+        this.ioapic?.line(line === 0 ? 2 : line).set(asserted);
+      },
+    };
+  }
+
+  private intr(): boolean {
+    if (this.lapic === undefined) return this.pic.intr;
+    return this.lapic.intr || (this.pic.intr && (this.lapic.acceptsExtInt || this.ioapic!.acceptsExtInt));
+  }
+  private updateIntr(): void {
+    // Devices are wired up one after the other in the constructor.
+    if (this.pic === undefined) return;
+    this.core.u32[L.INTR >>> 2] = this.intr() ? 1 : 0;
+    this.core.requestCheck();
+  }
+  private acknowledge(): number {
+    let vector = -1;
+    if (this.lapic?.intr === true) {
+      vector = this.lapic.acknowledge();
+      this.sink?.interrupt(this.position(), ACKNOWLEDGED, LAPIC, vector, -1);
+    } else if (this.intr()) vector = this.pic.acknowledge();
+    this.updateIntr();
+    if (vector >= 0) this.sink?.interrupt(this.position(), INJECTED, this.lapic === undefined ? PIC : LAPIC, vector, -1);
+    return vector;
+  }
+
+  // ---- what the CPU asks ----
+
+  private ioRead(port: number, size: number): number {
+    const device = this.portMap.get(port);
+    const value = device === undefined ? (size === 4 ? 0xffffffff : (1 << (size * 8)) - 1) : device.readPort(port, size);
+    this.accessed();
+    this.sink?.exitIo(this.position(), this.core.ripLow(), this.core.ripHigh(), port, size, 0, value >>> 0, this.costNs);
+    return value | 0;
+  }
+  private ioWrite(port: number, size: number, value: number): void {
+    // The exit comes first in the log, then what the device made of it.
+    this.sink?.exitIo(this.position(), this.core.ripLow(), this.core.ripHigh(), port, size, ACCESS_WRITE, value, this.costNs);
+    this.portMap.get(port)?.writePort(port, size, value);
+    this.accessed();
+  }
+  private accessed(): void {
+    this.addTime(this.costNs);
+    this.updateLimit();
+  }
+
+  private mmioDevice(paddr: number): MmioDevice | undefined {
+    for (const device of this.mmioDevices) if (paddr >= device.mmioBase && paddr < device.mmioBase + device.mmioLength) return device;
+    return undefined;
+  }
+  private mmioRead(paddr: number, size: number): void {
+    const device = this.mmioDevice(paddr);
+    const { u32 } = this.core;
+    let low = size >= 4 ? 0xffffffff : (1 << (size * 8)) - 1;
+    let high = size === 8 ? 0xffffffff : 0;
+    if (device !== undefined) {
+      const offset = paddr - device.mmioBase;
+      low = device.readMmio(offset, Math.min(size, 4)) >>> 0;
+      if (size === 8) high = device.readMmio(offset + 4, 4) >>> 0;
+    }
+    u32[L.MAILBOX >>> 2] = low;
+    u32[(L.MAILBOX >>> 2) + 1] = high;
+    this.accessed();
+    this.sink?.exitMmio(this.position(), this.core.ripLow(), this.core.ripHigh(), paddr, size, 0, low, high, this.costNs);
+  }
+  private mmioWrite(paddr: number, size: number): void {
+    const { u32 } = this.core;
+    const low = size >= 4 ? u32[L.MAILBOX >>> 2] : u32[L.MAILBOX >>> 2] & ((1 << (size * 8)) - 1);
+    const high = size === 8 ? u32[(L.MAILBOX >>> 2) + 1] : 0;
+    this.sink?.exitMmio(this.position(), this.core.ripLow(), this.core.ripHigh(), paddr, size, ACCESS_WRITE, low, high, this.costNs);
+    const device = this.mmioDevice(paddr);
+    if (device !== undefined) {
+      const offset = paddr - device.mmioBase;
+      device.writeMmio(offset, Math.min(size, 4), low);
+      if (size === 8) device.writeMmio(offset + 4, 4, high);
+    }
+    this.accessed();
+  }
+
+  private cpuid(leaf: number, subleaf: number): void {
+    const row = this.cpuModel.row(leaf, subleaf);
+    const { u32 } = this.core;
+    for (let i = 0; i < 4; i++) {
+      u32[(L.MAILBOX >>> 2) + i * 2] = row[i];
+      u32[(L.MAILBOX >>> 2) + i * 2 + 1] = 0;
+    }
+  }
+
+  private isApicMsr(index: number): boolean {
+    return index === 0x1b || index === 0x6e0 || (index >= 0x800 && index <= 0x8ff);
+  }
+  private rdmsr(index: number): number {
+    const value = this.isApicMsr(index) ? this.lapic?.readMsr(index) : this.msrs.get(index);
+    if (value === undefined) return 0;
+    this.core.setBig(L.MAILBOX, value);
+    return 1;
+  }
+  private wrmsr(index: number): number {
+    const value = this.core.big(L.MAILBOX);
+    if (this.isApicMsr(index)) {
+      if (this.lapic === undefined) return 0;
+      const ok = this.lapic.writeMsr(index, value);
+      this.updateIntr();
+      return ok ? 1 : 0;
+    }
+    if (!this.msrs.has(index)) return 0;
+    this.msrs.set(index, value);
+    return 1;
+  }
+
+  private exitEvent(reason: number, info: number): void {
+    if (reason === L.REASON_WRMSR && this.core.u32[(L.REGS + 8) >>> 2] === 0x10) this.lapic?.tscChanged();
+    const { sink } = this;
+    if (sink === undefined) return;
+    const { u32 } = this.core;
+    const lo = this.core.ripLow();
+    const hi = this.core.ripHigh();
+    const m0 = u32[L.MAILBOX >>> 2];
+    const m1 = u32[(L.MAILBOX >>> 2) + 1];
+    switch (reason) {
+      case L.REASON_EXCEPTION:
+        sink.exitException(this.position(), lo, hi, info & 0xff, info & 0x100 ? u32[(L.MAILBOX >>> 2) + 2] : -1, m0, m1);
+        return;
+      case L.REASON_CPUID:
+        sink.exitCpuid(this.position(), lo, hi, m0, m1);
+        return;
+      case L.REASON_CR_ACCESS:
+        sink.exitCr(this.position(), lo, hi, info & 0xff, 0, (info >>> 8) & 15, m0, m1);
+        return;
+      case L.REASON_MOV_DR:
+        sink.exitDr(this.position(), lo, hi, info & 15, (info & 0x10) === 0, 0, m0, m1);
+        return;
+      case L.REASON_RDMSR:
+        sink.exitMsr(this.position(), lo, hi, info, false, m0, m1);
+        return;
+      case L.REASON_WRMSR:
+        sink.exitMsr(this.position(), lo, hi, info, true, m0, m1);
+        return;
+      case L.REASON_INVLPG:
+        sink.exit(this.position(), lo, hi, reason, m0, m1);
+        return;
+      default:
+        sink.exit(this.position(), lo, hi, reason, info, 0);
+    }
+  }
+
+  // ---- inputs ----
+
+  /** Offers bytes to the serial console; gives how many it took. Only between runs. */
+  receiveConsole(bytes: Uint8Array): number {
+    let taken = 0;
+    while (taken < bytes.length && this.uart.receiveSpace > 0 && this.uart.receive(bytes[taken])) taken++;
+    return taken;
+  }
+
+  // ---- state ----
+
+  /** CPU state in its canonical form: lazy flags are resolved, caches left out. */
+  cpuBytes(): Uint8Array {
+    const parts = [
+      [L.REGS, 128], [L.RIP, 8], [L.ICOUNT, 8], [L.TIME_OFFSET, 8], [L.INTR, 8], [L.CPL, 8], [L.DEBUG_PENDING, 4], [L.SEGS, 8 * L.SEG_SIZE],
+      [L.GDTR_BASE, 32], [L.CR0, 0x30], [L.DR0, 0x30], [L.MSR_STAR, 0x88], [L.FCW, 0x24], [L.FPR, 128], [L.XMM, 256],
+    ] as const; // prettier-ignore
+    const out = new Uint8Array(parts.reduce((n, [, length]) => n + length, 8));
+    let at = 0;
+    for (const [from, length] of parts) {
+      out.set(this.core.u8.subarray(from, from + length), at);
+      at += length;
+    }
+    new DataView(out.buffer).setBigUint64(at, this.core.exports.getFlags(), true);
+    return out;
+  }
+
+  saveDevices(): SavedState {
+    const state: Record<string, SavedState> = { timers: this.scheduler.save(), random: this.random.save() };
+    for (const device of this.devices) state[device.name] = device.save();
+    const msrs: Record<string, string> = {};
+    for (const [index, value] of this.msrs) if (value !== 0n) msrs[index.toString(16)] = value.toString(16);
+    state.msrs = msrs;
+    return state;
+  }
+
+  /** Hash of the complete machine state: CPU, RAM, devices. 32 hex digits, and 16 for each part. */
+  digest(): { readonly digest: string; readonly cpu: string; readonly ram: string; readonly devices: string } {
+    const cpu = this.hash(this.cpuBytes(), 1n);
+    const devices = this.hash(encodeState(this.saveDevices()), 2n);
+    const ram = BigInt.asUintN(64, this.core.exports.hashDirtyPages());
+    const all = new Uint8Array(24);
+    const view = new DataView(all.buffer);
+    view.setBigUint64(0, cpu, true);
+    view.setBigUint64(8, ram, true);
+    view.setBigUint64(16, devices, true);
+    const hex = (v: bigint): string => v.toString(16).padStart(16, '0');
+    return { digest: hex(this.hash(all, 3n)) + hex(this.hash(all, 4n)), cpu: hex(cpu), ram: hex(ram), devices: hex(devices) };
+  }
+
+  private hash(bytes: Uint8Array, seed: bigint): bigint {
+    // Through a window of the core's memory that is scratch between runs.
+    const at = L.CODE_END - HASH_WINDOW;
+    let h = seed;
+    for (let from = 0; from < bytes.length || from === 0; from += HASH_WINDOW) {
+      const part = bytes.subarray(from, from + HASH_WINDOW);
+      const padded = (part.length + 7) & ~7;
+      this.core.u8.fill(0, at, at + padded + 8);
+      this.core.u8.set(part, at);
+      h = BigInt.asUintN(64, this.core.exports.hashBytes(at, padded, h + BigInt(part.length)));
+    }
+    return h;
+  }
+
+  /** Frames dirtied in this epoch, ascending; the epoch ends. */
+  takeDirty(): Uint32Array {
+    this.core.exports.hashDirtyPages();
+    const count = this.core.u32[L.DIRTY_COUNT >>> 2];
+    const frames = this.core.u32.slice(L.DIRTY_LIST >>> 2, (L.DIRTY_LIST >>> 2) + count).sort();
+    this.core.exports.newEpoch();
+    return frames;
+  }
+}
+
+const HASH_WINDOW = 65536;
+
+/** The ACPI tables of a configuration; the boot protocol needs the RSDP's address before the machine exists. */
+export function acpiTables(config: MachineConfig): { readonly rsdpAddress: number; readonly tables: readonly AcpiTable[] } {
+  return buildAcpiTables({
+    virtio: config.virtio.map((_, slot) => ({ mmioBase: VIRTIO_MMIO_BASE + slot * VIRTIO_MMIO_STRIDE, mmioLength: VIRTIO_MMIO_STRIDE, gsi: VIRTIO_IRQS[slot] })),
+  });
+}
