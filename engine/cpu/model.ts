@@ -66,17 +66,12 @@ export class CpuModel {
   }
 }
 
-/** MSRs that hold what was last written, with their value at reset. Anything else raises #GP unless the core or a device has it. */
+/**
+ * MSRs that hold what was last written, with their value at reset. Anything else raises #GP unless the core or a device has it.
+ * There are no performance counters (C001_0000 to C001_0007): Linux then says so and leaves RDPMC alone.
+ */
 export const PLAIN_MSRS: ReadonlyMap<number, bigint> = new Map([
   [0x8b, 0n], // patch level
-  [0xc0010000, 0n], // performance counters of the K7
-  [0xc0010001, 0n],
-  [0xc0010002, 0n],
-  [0xc0010003, 0n],
-  [0xc0010004, 0n],
-  [0xc0010005, 0n],
-  [0xc0010006, 0n],
-  [0xc0010007, 0n],
   [0xc0010010, 0n], // SYSCFG
   [0xc0010015, 0n], // HWCR
   [0xc0010055, 0n], // interrupt pending

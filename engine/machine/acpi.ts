@@ -6,6 +6,12 @@
  * its TSC with the PIT before it reads the FADT, then takes the legacy PIC for absent, so it needs neither the timer-through-
  * IOAPIC test nor the PIT as a clock, and runs from the LAPIC timer.
  *
+ * Two consequences, seen with Debian's 6.1 kernel on these tables in QEMU:
+ * - Only the quick TSC calibration (tsc.c, quick_pit_calibrate, within 50 ms) or CPUID can give the TSC's frequency. The slow
+ *   one wants a legacy PIC; if it comes to that, the kernel marks the TSC unstable and hangs in calibrate_delay.
+ * - Without `reboot=` on the command line a reboot goes EFI, then BIOS: a jump to ffff:0000 in real mode (reboot.c,
+ *   reboot_init, efi_reboot_required). `reboot=a` writes our reset register; `reboot=t` and `reboot=k` work as ever.
+ *
  * virtio windows interrupt by level, active high: the line is asserted while InterruptStatus is not zero, and a level cannot
  * lose the bit that is set between the driver's read and its acknowledgement. QEMU's microvm declares the same.
  */

@@ -2,7 +2,7 @@
  * The machine: CPU, memory, devices and virtual time put together. A pure function of its configuration, its images and the inputs
  * that are handed to it between runs. What happens inside is told to an EventSink, if there is one.
  *
- *     run(until) ──► due timers fire ──► core.run() up to the next timer or `until` ──► HLT skips idle time ──► ...
+ *     run(until) ──► due timers fire ──► core.run() up to the next timer or `until` ──► HLT: comes back, skipIdle() ──► ...
  *
  * Virtual time (ns) = instructions retired + time offset; the offset grows by idle time and by the cost of device accesses.
  */
@@ -21,7 +21,9 @@ import { Pit } from '../devices/pit/pit.ts';
 import { Rtc } from '../devices/rtc/rtc.ts';
 import { Uart } from '../devices/uart/uart.ts';
 import { type BlockBacking, VirtioBlock } from '../devices/virtio-block/virtio-block.ts';
+import { VIRTIO_IRQS, VIRTIO_MMIO_BASE, VIRTIO_MMIO_LENGTH } from '../devices/virtio/mmio.ts';
 import { VirtioConsole } from '../devices/virtio-console/virtio-console.ts';
+import { LoopbackNetwork } from '../devices/virtio-net/loopback.ts';
 import { VirtioNet } from '../devices/virtio-net/virtio-net.ts';
 import { VirtioRng } from '../devices/virtio-rng/virtio-rng.ts';
 import type { EventSink } from '../log/event-sink.ts';
@@ -29,7 +31,6 @@ import type { Position } from '../log/position.ts';
 import { type AcpiTable, buildAcpiTables } from './acpi.ts';
 import type { BootPlan, InitialCpuState } from './boot/plan.ts';
 import { CoreMemory } from './guest-memory.ts';
-import { Loopback } from './loopback.ts';
 import { Random } from './random.ts';
 import { Scheduler } from './scheduler.ts';
 import { encodeState } from './state-bytes.ts';
@@ -44,7 +45,7 @@ export interface MachineConfig {
   readonly wallClockNs: string;
   /** Local APIC, I/O APIC and ACPI tables; without them PIC and PIT only. */
   readonly acpi: boolean;
-  /** virtio-mmio windows in slot order; slot n is at 0xd0000000 + n * 0x1000, IRQ 5 + n. */
+  /** virtio-mmio windows in slot order; slot n is at VIRTIO_MMIO_BASE + n * VIRTIO_MMIO_LENGTH, on line VIRTIO_IRQS[n]. */
   readonly virtio: readonly VirtioKind[];
   /** Virtual ns that one device register access takes. */
   readonly accessCostNs: number;
@@ -52,11 +53,6 @@ export interface MachineConfig {
 export type VirtioKind = 'console' | 'block' | 'net' | 'rng';
 
 export const DEFAULT_ACCESS_COST_NS = 1000;
-export const VIRTIO_MMIO_BASE = 0xd0000000;
-export const VIRTIO_MMIO_STRIDE = 0x1000;
-/** IRQ of each virtio slot: lines of the PIC that nothing else has, reachable with and without the I/O APIC. */
-export const VIRTIO_IRQS: readonly number[] = [5, 6, 7, 9, 10, 11, 12, 14];
-
 export interface MachineOptions {
   readonly config: MachineConfig;
   readonly module: WebAssembly.Module;
@@ -66,14 +62,13 @@ export interface MachineOptions {
   readonly virtioConsole?: (bytes: Uint8Array) => void;
   /** Base image of the block device. */
   readonly disk?: BlockBacking;
-  readonly sink?: EventSink;
 }
 
 /** Why run() came back. */
 export type RunStop =
   | { readonly kind: 'limit' }
-  /** Halted with interrupts on and nothing armed: only an input can go on. */
-  | { readonly kind: 'idle' }
+  /** Halted. The next timer fires in `ns`, Infinity if none is armed: skipIdle(), or an input, goes on. */
+  | { readonly kind: 'idle'; readonly ns: number }
   | { readonly kind: 'end'; readonly reason: EndKind; readonly detail: string };
 export type EndKind = 'shutdown' | 'reset' | 'triple-fault' | 'debug-exit' | 'halted' | 'error';
 
@@ -98,7 +93,7 @@ export class Machine {
   private readonly lapic: Lapic | undefined;
   private readonly ioapic: Ioapic | undefined;
   private readonly random: Random;
-  private readonly sink: EventSink | undefined;
+  private sink: EventSink | undefined;
   private readonly portMap = new Map<number, PortDevice>();
   private readonly mmioDevices: MmioDevice[] = [];
   /** State that is no device of its own. */
@@ -112,7 +107,6 @@ export class Machine {
   constructor(options: MachineOptions) {
     const { config } = options;
     this.config = config;
-    this.sink = options.sink;
     this.costNs = config.accessCostNs;
     this.random = new Random(BigInt(`0x${config.seed}`));
     this.cpuModel = new CpuModel({ apic: config.acpi, tscHz: 1e9 });
@@ -191,7 +185,7 @@ export class Machine {
     let virtioConsole: VirtioConsole | undefined;
     let block: VirtioBlock | undefined;
     const virtio: MmioDevice[] = config.virtio.map((kind, slot) => {
-      const common = { mmioBase: VIRTIO_MMIO_BASE + slot * VIRTIO_MMIO_STRIDE, line: this.irq(VIRTIO_IRQS[slot]), memory, report };
+      const common = { mmioBase: VIRTIO_MMIO_BASE + slot * VIRTIO_MMIO_LENGTH, line: this.irq(VIRTIO_IRQS[slot]), memory, report };
       switch (kind) {
         case 'console':
           virtioConsole = new VirtioConsole({ ...common, output: (bytes) => options.virtioConsole?.(bytes) });
@@ -222,16 +216,21 @@ export class Machine {
     this.core.setBig(L.RANDOM, BigInt(`0x${config.seed}`));
   }
 
-  /** A network of one: what the guest sends comes back to it 10 us later. */
+  /** A network of one: what the guest sends comes back to it. */
   private loopbackNet(common: { mmioBase: number; line: InterruptLine; memory: CoreMemory; report: (event: DeviceReport) => void }): VirtioNet {
-    const loopback = new Loopback(this.scheduler);
-    const net = new VirtioNet({ ...common, backend: loopback });
-    loopback.deliver = (frame) => net.receive(frame);
-    this.extra.push(loopback);
+    const network = new LoopbackNetwork({ timers: this.scheduler });
+    const net = new VirtioNet({ ...common, backend: network });
+    network.connect((frame) => net.receive(frame));
+    this.extra.push(network);
     return net;
   }
 
   private cr8 = 0;
+
+  /** From now on events go to `sink`. */
+  attach(sink: EventSink): void {
+    this.sink = sink;
+  }
 
   // ---- state at power-on ----
 
@@ -318,7 +317,7 @@ export class Machine {
       this.scheduler.fireDue(this.nowNs());
       if (this.ended !== undefined) return this.ended;
       this.updateLimit();
-      if (this.core.number(L.ICOUNT) >= until && this.core.u32[L.HALTED >>> 2] === 0) return { kind: 'limit' };
+      if (this.core.number(L.ICOUNT) >= until && (this.core.u32[L.HALTED >>> 2] === 0 || this.intr())) return { kind: 'limit' };
       this.inCore = true;
       const why = this.core.run();
       this.inCore = false;
@@ -327,8 +326,9 @@ export class Machine {
         case L.EXIT_REQUEST:
           break;
         case L.EXIT_HLT: {
-          const stop = this.idle();
-          if (stop !== undefined) return stop;
+          const ns = this.scheduler.nextNs() - this.nowNs();
+          if ((this.core.u32[L.FLAGS >>> 2] & IF) === 0) this.end('halted', 'HLT with interrupts off');
+          else if (ns > 0) return { kind: 'idle', ns };
           break;
         }
         case L.EXIT_SHUTDOWN:
@@ -343,22 +343,10 @@ export class Machine {
     }
   }
 
-  /** HLT: virtual time jumps to the next timer. */
-  private idle(): RunStop | undefined {
-    const now = this.nowNs();
-    const next = this.scheduler.nextNs();
-    if (next === Infinity || (this.core.u32[L.FLAGS >>> 2] & IF) === 0) {
-      if ((this.core.u32[L.FLAGS >>> 2] & IF) === 0) {
-        this.end('halted', 'HLT with interrupts off');
-        return this.ended;
-      }
-      return { kind: 'idle' };
-    }
-    if (next > now) {
-      this.addTime(next - now);
-      this.sink?.idle(this.position(), next - now);
-    }
-    return undefined;
+  /** Lets virtual time pass while the CPU is halted. */
+  skipIdle(ns: number): void {
+    this.addTime(ns);
+    this.sink?.idle(this.position(), ns);
   }
 
   private end(reason: EndKind, detail: string): void {
@@ -524,11 +512,17 @@ export class Machine {
 
   // ---- inputs ----
 
-  /** Offers bytes to the serial console; gives how many it took. Only between runs. */
-  receiveConsole(bytes: Uint8Array): number {
-    let taken = 0;
-    while (taken < bytes.length && this.uart.receiveSpace > 0 && this.uart.receive(bytes[taken])) taken++;
-    return taken;
+  /** Bytes that the serial console would take now. */
+  get consoleSpace(): number {
+    return this.uart.receiveSpace;
+  }
+  /** Input for the serial console, at most consoleSpace bytes. Only between runs. Throws when it is refused. */
+  receiveConsole(bytes: Uint8Array): void {
+    for (const byte of bytes) if (!this.uart.receive(byte)) throw new Error('the serial console refused a byte that it had room for');
+  }
+  /** Virtual ns that passed without instructions. */
+  get timeOffsetNs(): number {
+    return this.core.number(L.TIME_OFFSET);
   }
 
   // ---- state ----
@@ -558,18 +552,15 @@ export class Machine {
     return state;
   }
 
-  /** Hash of the complete machine state: CPU, RAM, devices. 32 hex digits, and 16 for each part. */
+  /** Hash of the complete machine state: CPU, RAM, devices; 128 bits each and in all, 32 hex digits. */
   digest(): { readonly digest: string; readonly cpu: string; readonly ram: string; readonly devices: string } {
-    const cpu = this.hash(this.cpuBytes(), 1n);
-    const devices = this.hash(encodeState(this.saveDevices()), 2n);
-    const ram = BigInt.asUintN(64, this.core.exports.hashDirtyPages());
-    const all = new Uint8Array(24);
-    const view = new DataView(all.buffer);
-    view.setBigUint64(0, cpu, true);
-    view.setBigUint64(8, ram, true);
-    view.setBigUint64(16, devices, true);
     const hex = (v: bigint): string => v.toString(16).padStart(16, '0');
-    return { digest: hex(this.hash(all, 3n)) + hex(this.hash(all, 4n)), cpu: hex(cpu), ram: hex(ram), devices: hex(devices) };
+    const wide = (bytes: Uint8Array, seed: bigint): string => hex(this.hash(bytes, seed)) + hex(this.hash(bytes, seed + 16n));
+    const sum = new Uint8Array(8);
+    new DataView(sum.buffer).setBigUint64(0, BigInt.asUintN(64, this.core.exports.hashDirtyPages()), true);
+    const parts = { cpu: wide(this.cpuBytes(), 1n), ram: wide(sum, 2n), devices: wide(encodeState(this.saveDevices()), 3n) };
+    const all = Uint8Array.from(parts.cpu + parts.ram + parts.devices, (c) => c.charCodeAt(0));
+    return { digest: wide(all, 4n), ...parts };
   }
 
   private hash(bytes: Uint8Array, seed: bigint): bigint {
@@ -601,6 +592,6 @@ const HASH_WINDOW = 65536;
 /** The ACPI tables of a configuration; the boot protocol needs the RSDP's address before the machine exists. */
 export function acpiTables(config: MachineConfig): { readonly rsdpAddress: number; readonly tables: readonly AcpiTable[] } {
   return buildAcpiTables({
-    virtio: config.virtio.map((_, slot) => ({ mmioBase: VIRTIO_MMIO_BASE + slot * VIRTIO_MMIO_STRIDE, mmioLength: VIRTIO_MMIO_STRIDE, gsi: VIRTIO_IRQS[slot] })),
+    virtio: config.virtio.map((_, slot) => ({ mmioBase: VIRTIO_MMIO_BASE + slot * VIRTIO_MMIO_LENGTH, mmioLength: VIRTIO_MMIO_LENGTH, gsi: VIRTIO_IRQS[slot] })),
   });
 }

@@ -707,6 +707,7 @@ function sse(map: u32, opcode: u32): void {
   if (!sseExists(id, reg, isReg ? 0 : 1)) { bad(); return; }
   setOp(O.OP_SSE);
   setAux(id);
+  if (id == 0x1f7) maskedStore();
   setDst(reg);
   setSrc(rm);
   const imm = sseHasImm8(id) ? next8() : 0;
@@ -721,13 +722,22 @@ function sse(map: u32, opcode: u32): void {
   push();
 }
 
+/** MASKMOVQ and MASKMOVDQU: register operands, and a store at DS:rDI. */
+function maskedStore(): void {
+  if (!isReg) return;
+  store<u8>(o, 7 << 3, 4);
+  store<u8>(o, (segment >= 0 ? <u32>segment : DS) << 3, 7);
+}
+
 function mmx(map: u32, opcode: u32): void {
   const id = (map == 1 ? 0x3800 : map == 2 ? 0x3a00 : 0) | opcode;
   operand(O.OP_MMX);
   if (!mmxExists(id, modrm >> 3 & 7, isReg ? 0 : 1)) { bad(); return; }
   setOp(O.OP_MMX);
   setAux(id);
-  setDst(modrm >> 3 & 7);
+  // Bits above 7 count only where the field names a general register (PEXTRW, PMOVMSKB).
+  setDst(reg);
+  if (opcode == 0xf7) maskedStore();
   setSrc(rm);
   const imm = mmxHasImm8(id) ? next8() : 0;
   setImm(<i32>(imm | (rex >> 3 & 1) << 8 | (mode64 ? 0x200 : 0) | (isReg ? 0x10000 : 0)));

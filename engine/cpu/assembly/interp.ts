@@ -389,7 +389,7 @@ export function run(): u32 {
             checkSse();
             const imm = load<u32>(p, 12);
             const inMemory: u32 = imm & 0x10000 ? 0 : 1;
-            sseOp(load<u32>(p, 20), load<u8>(p, 2), load<u8>(p, 3), inMemory, inMemory ? ea(p) : 0, imm & 0xff, imm >> 8 & 3);
+            sseOp(load<u32>(p, 20), load<u8>(p, 2), load<u8>(p, 3), inMemory, ea(p), imm & 0xff, imm >> 8 & 3);
             p += NEXT;
             continue;
           }
@@ -407,7 +407,7 @@ export function run(): u32 {
             checkMmx();
             const imm = load<u32>(p, 12);
             const inMemory: u32 = imm & 0x10000 ? 0 : 1;
-            mmxOp(load<u32>(p, 20), load<u8>(p, 2), load<u8>(p, 3), inMemory, inMemory ? ea(p) : 0, imm & 0xff, imm >> 8 & 3);
+            mmxOp(load<u32>(p, 20), load<u8>(p, 2), load<u8>(p, 3), inMemory, ea(p), imm & 0xff, imm >> 8 & 3);
             p += NEXT;
             continue;
           }

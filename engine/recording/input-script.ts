@@ -1,0 +1,111 @@
+/**
+ * Scripts that type at a guest, in the manner of expect(1). One step a line:
+ *
+ *     # a comment
+ *     expect "text"      waits until the console has shown the text
+ *     send "text\n"      types it (\n \r \t \\ \" \xHH and \e are understood)
+ *     until "text"       ends the run when the console has shown the text
+ *
+ * Text is matched in what the console has shown since the last match. When a step runs is a function of the console's output,
+ * so the same guest with the same script gives the same log.
+ */
+export type ScriptStep =
+  | { readonly kind: 'expect'; readonly text: string }
+  | { readonly kind: 'send'; readonly bytes: Uint8Array }
+  | { readonly kind: 'until'; readonly text: string };
+
+export class ScriptError extends Error {
+  override readonly name = 'ScriptError';
+  readonly line: number;
+
+  constructor(line: number, problem: string) {
+    super(`line ${line}: ${problem}`);
+    this.line = line;
+  }
+}
+
+const ESCAPES: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t', '\\': '\\', '"': '"', e: '\x1b', 0: '\0' };
+
+function unquote(text: string, line: number): string {
+  if (text.length < 2 || !text.startsWith('"') || !text.endsWith('"')) throw new ScriptError(line, `expected text in double quotes, found ${text === '' ? 'nothing' : text}`);
+  let out = '';
+  for (let i = 1; i < text.length - 1; i++) {
+    const c = text[i];
+    if (c === '"') throw new ScriptError(line, 'a double quote inside the text is written \\"');
+    if (c !== '\\') {
+      out += c;
+      continue;
+    }
+    const next = text[++i];
+    if (next === 'x') {
+      const hex = text.slice(i + 1, i + 3);
+      if (!/^[0-9a-fA-F]{2}$/.test(hex)) throw new ScriptError(line, '\\x is followed by two hexadecimal digits');
+      out += String.fromCharCode(Number.parseInt(hex, 16));
+      i += 2;
+    } else if (i < text.length - 1 && next in ESCAPES) out += ESCAPES[next];
+    else throw new ScriptError(line, `unknown escape \\${next}`);
+  }
+  return out;
+}
+
+/** Throws ScriptError with the line. */
+export function parseScript(source: string): readonly ScriptStep[] {
+  const steps: ScriptStep[] = [];
+  source.split('\n').forEach((raw, index) => {
+    const text = raw.trim();
+    if (text === '' || text.startsWith('#')) return;
+    const line = index + 1;
+    const [word] = text.split(/\s/, 1);
+    const rest = unquote(text.slice(word.length).trim(), line);
+    if (rest === '') throw new ScriptError(line, 'the text is empty');
+    if (word === 'expect' || word === 'until') steps.push({ kind: word, text: rest });
+    else if (word === 'send') steps.push({ kind: 'send', bytes: new TextEncoder().encode(rest) });
+    else throw new ScriptError(line, `unknown step "${word}": expect, send or until`);
+  });
+  return steps;
+}
+
+/** Console text that is kept for matching, bytes. */
+const WINDOW_BYTES = 4096;
+
+/** Follows the console and says what to type. */
+export class InputScript {
+  private readonly steps: readonly ScriptStep[];
+  private at = 0;
+  private seen = '';
+
+  constructor(steps: readonly ScriptStep[]) {
+    this.steps = steps;
+  }
+
+  /** The step that is waited for; undefined when the script is through. */
+  get waitingFor(): ScriptStep | undefined {
+    return this.steps[this.at];
+  }
+
+  /** A byte the guest wrote. */
+  output(byte: number): void {
+    this.seen += String.fromCharCode(byte);
+    if (this.seen.length > WINDOW_BYTES * 2) this.seen = this.seen.slice(-WINDOW_BYTES);
+  }
+
+  /** What is to be typed now, and whether the run is to end. Call at boundaries. */
+  poll(): { readonly send: Uint8Array; readonly end: string | undefined } {
+    const sends: number[] = [];
+    for (; this.at < this.steps.length; this.at++) {
+      const step = this.steps[this.at];
+      if (step.kind === 'send') {
+        sends.push(...step.bytes);
+        continue;
+      }
+      const found = this.seen.indexOf(step.text);
+      if (found < 0) break;
+      this.seen = this.seen.slice(found + step.text.length);
+      if (step.kind === 'until') {
+        this.at++;
+        return { send: Uint8Array.from(sends), end: step.text };
+      }
+    }
+    return { send: Uint8Array.from(sends), end: undefined };
+  }
+}

@@ -1,0 +1,144 @@
+/**
+ * What a run is made from, and the machine made from it. The recorder writes it into the log's header; the replayer reads it
+ * there. Both build the machine by the same function, so that nothing can differ but the source of the inputs.
+ */
+import { planBoot } from '../machine/boot/select.ts';
+import type { BootChoice, BootPlan } from '../machine/boot/plan.ts';
+import type { Decompress } from '../machine/boot/bzimage.ts';
+import { DEFAULT_ACCESS_COST_NS, Machine, type MachineConfig, type VirtioKind, acpiTables } from '../machine/machine.ts';
+import type { BlockBacking } from '../devices/virtio-block/virtio-block.ts';
+import type { ImageReference, LogConfiguration, LogHeader } from '../log/header.ts';
+import { Sha256 } from '../log/sha256.ts';
+
+/** Quirks of recordings that this version still replays: see engine/recording/README.md. */
+export const KNOWN_QUIRKS: readonly string[] = [];
+
+export const DEFAULT_EPOCH_INSTRUCTIONS = 10_000_000;
+export const DEFAULT_DIGEST_INSTRUCTIONS = 50_000_000;
+
+/** All that decides a run but its images and inputs. */
+export interface Recipe {
+  /** What people call the guest. */
+  readonly guest: string;
+  readonly commandLine: string;
+  readonly protocol: BootChoice;
+  readonly machine: MachineConfig;
+  /** Instructions between dirty-page records; 0 for none. */
+  readonly epochInstructions: number;
+  /** Instructions between digests; 0 for the last one only. */
+  readonly digestInstructions: number;
+}
+
+export interface RunImages {
+  readonly kernel: Uint8Array;
+  readonly initrd?: Uint8Array | undefined;
+  /** Base image of the block device; never written. */
+  readonly disk?: BlockBacking | undefined;
+}
+
+export type ImageName = 'kernel' | 'initrd' | 'disk';
+
+/** Where the machine's outputs go. */
+export interface Outputs {
+  /** Bytes of the serial console. */
+  readonly console?: ((byte: number) => void) | undefined;
+  /** Bytes of the virtio console. */
+  readonly virtioConsole?: ((bytes: Uint8Array) => void) | undefined;
+}
+
+export function planRecipe(recipe: Recipe, images: RunImages, decompress?: Decompress): BootPlan {
+  return planBoot(
+    { kernel: images.kernel, initrd: images.initrd },
+    {
+      memoryBytes: recipe.machine.memoryBytes,
+      commandLine: recipe.commandLine,
+      rsdpAddress: recipe.machine.acpi ? acpiTables(recipe.machine).rsdpAddress : undefined,
+      protocol: recipe.protocol,
+      decompress,
+      kernelName: recipe.guest,
+    },
+  );
+}
+
+/** The machine at power-on, its images loaded. Throws BootError. */
+export function buildMachine(recipe: Recipe, images: RunImages, module: WebAssembly.Module, outputs: Outputs): Machine {
+  const plan = planRecipe(recipe, images);
+  const machine = new Machine({
+    config: recipe.machine,
+    module,
+    ...(outputs.console === undefined ? {} : { console: outputs.console }),
+    ...(outputs.virtioConsole === undefined ? {} : { virtioConsole: outputs.virtioConsole }),
+    ...(images.disk === undefined ? {} : { disk: images.disk }),
+  });
+  machine.load(plan);
+  return machine;
+}
+
+const HASH_CHUNK = 1 << 20;
+
+/** Names, hashes and sizes of the images, in the order of the header. */
+export function referImages(images: RunImages): ImageReference[] {
+  const references: ImageReference[] = [];
+  const add = (name: ImageName, length: number, read: (offset: number, length: number) => Uint8Array): void => {
+    const hash = new Sha256();
+    for (let at = 0; at < length; at += HASH_CHUNK) hash.update(read(at, Math.min(HASH_CHUNK, length - at)));
+    references.push({ name, sha256: hash.digestHex(), bytes: length });
+  };
+  const { kernel, initrd, disk } = images;
+  add('kernel', kernel.length, (offset, length) => kernel.subarray(offset, offset + length));
+  if (initrd !== undefined) add('initrd', initrd.length, (offset, length) => initrd.subarray(offset, offset + length));
+  if (disk !== undefined) add('disk', disk.byteLength, (offset, length) => disk.read(offset, length));
+  return references;
+}
+
+export function encodeRecipe(recipe: Recipe): LogConfiguration {
+  const { machine } = recipe;
+  return {
+    guest: recipe.guest,
+    memoryBytes: machine.memoryBytes,
+    regime: 'native',
+    seed: machine.seed,
+    tscHz: 1_000_000_000,
+    commandLine: recipe.commandLine,
+    devices: machine.virtio.map((kind) => `virtio-${kind}`),
+    cpuModel: 'chronovisor-v1',
+    epochInstructions: recipe.epochInstructions,
+    digestInstructions: recipe.digestInstructions,
+    options: { protocol: recipe.protocol, acpi: machine.acpi, accessCostNs: machine.accessCostNs },
+  };
+}
+
+/** A log that cannot be replayed here, although it is intact. */
+export class RecipeError extends Error {
+  override readonly name = 'RecipeError';
+}
+
+/** The inverse of encodeRecipe. Throws RecipeError for what this version does not know. */
+export function decodeRecipe(header: LogHeader): Recipe {
+  const { config } = header;
+  for (const quirk of header.quirks) if (!KNOWN_QUIRKS.includes(quirk)) throw new RecipeError(`the log needs the quirk "${quirk}", which this version does not have: use a newer Chronovisor`);
+  if (config.cpuModel !== 'chronovisor-v1') throw new RecipeError(`the log was recorded on the CPU model "${config.cpuModel}", which this version does not have`);
+  if (config.regime !== 'native') throw new RecipeError(`the log was recorded under the regime "${config.regime}", which this version does not have`);
+  if (config.tscHz !== 1_000_000_000) throw new RecipeError(`the log was recorded with a TSC of ${config.tscHz} Hz; this version has 1000000000 only`);
+  const { protocol, acpi, accessCostNs } = config.options;
+  const virtio = config.devices.map((device): VirtioKind => {
+    const kind = device.replace(/^virtio-/, '');
+    if (kind === 'console' || kind === 'block' || kind === 'net' || kind === 'rng') return kind;
+    throw new RecipeError(`the log was recorded with the device "${device}", which this version does not have`);
+  });
+  return {
+    guest: config.guest,
+    commandLine: config.commandLine,
+    protocol: (typeof protocol === 'string' ? protocol : 'auto') as BootChoice,
+    machine: {
+      memoryBytes: config.memoryBytes,
+      seed: config.seed,
+      wallClockNs: header.wallClockNs,
+      acpi: acpi === true,
+      virtio,
+      accessCostNs: typeof accessCostNs === 'number' ? accessCostNs : DEFAULT_ACCESS_COST_NS,
+    },
+    epochInstructions: config.epochInstructions,
+    digestInstructions: config.digestInstructions,
+  };
+}

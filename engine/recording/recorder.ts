@@ -1,0 +1,146 @@
+/**
+ * Runs a guest and writes its log. The twin of replayer.ts.
+ *
+ *     input() ──► pending ──► (boundary) ──► log: input ──► machine
+ *
+ * Inputs wait until the machine is at a boundary and the device has room; they are logged before the guest can see them.
+ */
+import { type LogWriter, createLog } from '../log/writer.ts';
+import type { EndReason } from '../log/events.ts';
+import type { LogHeader } from '../log/header.ts';
+import type { ByteSink } from '../log/storage.ts';
+import type { Position } from '../log/position.ts';
+import { type Outputs, type Recipe, type RunImages, buildMachine, encodeRecipe, referImages } from './recipe.ts';
+import { Session } from './session.ts';
+import type { Machine } from '../machine/machine.ts';
+
+/** Images up to this size are put into the log, so that it can be replayed alone. */
+export const EMBED_BYTES_MAX = 1 << 20;
+/** Name of the port in input events of the serial console. */
+export const SERIAL_PORT = 'serial0';
+const PENDING_BYTES_MAX = 1 << 20;
+
+export interface RecorderOptions {
+  readonly recipe: Recipe;
+  readonly images: RunImages;
+  readonly module: WebAssembly.Module;
+  readonly outputs?: Outputs;
+  /** Where the log goes. Without it nothing is recorded: a plain run. */
+  readonly log?: { readonly sink: ByteSink; readonly id: string; readonly product: string } | undefined;
+}
+
+export type RecorderStatus =
+  | { readonly kind: 'running' }
+  /** The guest waits for input; the next timer fires in `ns` of virtual time (Infinity: never). */
+  | { readonly kind: 'idle'; readonly ns: number }
+  | { readonly kind: 'ended'; readonly reason: EndReason; readonly detail: string; readonly digest: string };
+
+export class Recorder {
+  readonly machine: Machine;
+  readonly header: LogHeader | undefined;
+  private readonly writer: LogWriter | undefined;
+  private readonly session: Session;
+  private readonly pending: number[] = [];
+  private ended: Extract<RecorderStatus, { kind: 'ended' }> | undefined;
+  /** A halt was reported and nothing has happened since. */
+  private halted: number | undefined;
+
+  /** Throws BootError for images that cannot boot, before anything is written. */
+  constructor(options: RecorderOptions) {
+    const { recipe, images, module, log } = options;
+    // First the machine: bad images must not leave a log behind.
+    this.machine = buildMachine(recipe, images, module, options.outputs ?? {});
+    if (log !== undefined) {
+      const header: LogHeader = {
+        id: log.id,
+        product: log.product,
+        blockBytes: 65536,
+        quirks: [],
+        wallClockNs: recipe.machine.wallClockNs,
+        config: encodeRecipe(recipe),
+        images: referImages(images),
+      };
+      this.header = header;
+      this.writer = createLog(log.sink, header);
+      this.machine.attach(this.writer);
+      for (const bytes of [images.kernel, images.initrd]) if (bytes !== undefined && bytes.length <= EMBED_BYTES_MAX) this.writer.image(bytes);
+      const ns = BigInt(recipe.machine.wallClockNs);
+      this.writer.inputWallClock(0 as Position, Number(ns & 0xffffffffn), Number(ns >> 32n));
+    }
+    this.session = new Session(this.machine, this.writer, recipe.epochInstructions, recipe.digestInstructions);
+  }
+
+  get position(): number {
+    return this.machine.position();
+  }
+  /** Bytes of log so far, those not yet in a block included. */
+  get logBytes(): number {
+    return this.writer === undefined ? 0 : this.writer.bytesWritten + this.writer.bytesPending;
+  }
+  get records(): number {
+    return this.writer?.records ?? 0;
+  }
+  /** Bytes typed that no device has taken yet. */
+  get pendingBytes(): number {
+    return this.pending.length;
+  }
+
+  /** Queues input for the serial console. */
+  input(bytes: Uint8Array): void {
+    if (this.pending.length + bytes.length > PENDING_BYTES_MAX) throw new RangeError(`more than ${PENDING_BYTES_MAX} bytes of input wait for the guest`);
+    for (const byte of bytes) this.pending.push(byte);
+  }
+
+  /** A mark at the present position. */
+  mark(name: string): void {
+    this.writer?.mark(this.machine.position(), name, 'user');
+  }
+
+  /**
+   * Goes on for at most `instructions`. When the guest is idle and `skipIdle` is false it says so and stays; the caller calls
+   * again after an input came, or with `skipIdle` to let virtual time jump to the next timer.
+   */
+  step(instructions: number, skipIdle: boolean): RecorderStatus {
+    if (this.ended !== undefined) return this.ended;
+    const until = this.machine.position() + instructions;
+    for (;;) {
+      const fed = this.feed();
+      if (this.halted !== undefined && !fed) {
+        if (!skipIdle || this.halted === Infinity) return { kind: 'idle', ns: this.halted };
+        this.machine.skipIdle(this.halted);
+      }
+      this.halted = undefined;
+      const stop = this.session.advance(until);
+      if (stop.kind === 'end') return this.finish(stop.reason, stop.detail);
+      if (stop.kind === 'limit') return { kind: 'running' };
+      this.halted = stop.ns;
+      if (this.pending.length === 0 && (!skipIdle || stop.ns === Infinity)) return { kind: 'idle', ns: stop.ns };
+    }
+  }
+
+  private feed(): boolean {
+    const room = Math.min(this.pending.length, this.machine.consoleSpace);
+    if (room === 0) return false;
+    const bytes = Uint8Array.from(this.pending.splice(0, room));
+    this.writer?.inputConsole(this.machine.position(), SERIAL_PORT, bytes);
+    this.machine.receiveConsole(bytes);
+    return true;
+  }
+
+  /** Ends the run from outside: a limit was reached, or a person stopped it. */
+  stop(reason: 'limit' | 'user', detail: string): RecorderStatus {
+    return this.ended ?? this.finish(reason, detail);
+  }
+
+  private finish(reason: EndReason, detail: string): RecorderStatus {
+    const digest = this.session.finish(reason, detail);
+    this.writer?.close();
+    this.ended = { kind: 'ended', reason, detail, digest };
+    return this.ended;
+  }
+
+  /** Writes out what there is and syncs. */
+  flush(): void {
+    if (this.ended === undefined) this.writer?.flush();
+  }
+}

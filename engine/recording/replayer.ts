@@ -1,0 +1,185 @@
+/**
+ * Runs a recording again, with nothing from outside but its log, and compares every event and digest. The twin of recorder.ts.
+ *
+ * Inputs come from the log: each is given to the machine at the position and the virtual time at which it was taken.
+ */
+import type { EndEvent, InputEvent } from '../log/events.ts';
+import type { Position } from '../log/position.ts';
+import type { LogReader } from '../log/reader.ts';
+import { type Divergence, VerifyingSink } from '../log/verify.ts';
+import type { Machine } from '../machine/machine.ts';
+import { type Outputs, type Recipe, RecipeError, type RunImages, buildMachine, decodeRecipe } from './recipe.ts';
+import { Session } from './session.ts';
+
+export interface ReplayerOptions {
+  readonly reader: LogReader;
+  readonly images: RunImages;
+  readonly module: WebAssembly.Module;
+  readonly outputs?: Outputs;
+}
+
+export type ReplayStatus =
+  | { readonly kind: 'running' }
+  /** Every event was made again; `digest` is the state at the end. `complete` is false for a log that was cut off. */
+  | { readonly kind: 'identical'; readonly position: Position; readonly digest: string; readonly complete: boolean; readonly end: EndEvent | undefined }
+  | { readonly kind: 'diverged'; readonly divergence: Divergence };
+
+interface TimedInput {
+  readonly position: Position;
+  readonly timeOffsetNs: number;
+  readonly event: InputEvent;
+}
+
+/** Instructions between looks at whether the replay has diverged. */
+const SLICE_INSTRUCTIONS = 1_000_000;
+
+export class Replayer {
+  readonly recipe: Recipe;
+  readonly machine: Machine;
+  readonly reader: LogReader;
+  private readonly sink: VerifyingSink;
+  private readonly session: Session;
+  private readonly inputs: readonly TimedInput[];
+  private nextInput = 0;
+  /** Where the log stops, and why. */
+  private readonly end: { readonly event: EndEvent; readonly timeOffsetNs: number } | undefined;
+  private done: Exclude<ReplayStatus, { kind: 'running' }> | undefined;
+
+  /** Throws RecipeError, BootError, LogError. */
+  constructor(options: ReplayerOptions) {
+    const { reader, images, module } = options;
+    this.reader = reader;
+    this.recipe = decodeRecipe(reader.header);
+    if (reader.header.parent !== undefined) throw new RecipeError('the log is a branch: replay needs its parent, which this version cannot do');
+    this.machine = buildMachine(this.recipe, images, module, options.outputs ?? {});
+    this.sink = new VerifyingSink(reader);
+    this.machine.attach(this.sink);
+    const inputs: TimedInput[] = [];
+    for (const { event, timeOffsetNs } of reader.entries({ kinds: ['input'] })) {
+      if (event.kind === 'input' && event.input.kind !== 'wall-clock') inputs.push({ position: event.position, timeOffsetNs, event });
+    }
+    this.inputs = inputs;
+    for (const { event, timeOffsetNs } of reader.entries({ kinds: ['end'], from: reader.lastPosition })) {
+      if (event.kind === 'end') this.end = { event, timeOffsetNs };
+    }
+    if (reader.records > 0) {
+      const ns = BigInt(reader.header.wallClockNs);
+      this.sink.inputWallClock(0 as Position, Number(ns & 0xffffffffn), Number(ns >> 32n));
+    }
+    this.session = new Session(this.machine, this.sink, this.recipe.epochInstructions, this.recipe.digestInstructions);
+  }
+
+  get position(): Position {
+    return this.machine.position();
+  }
+  /** Records compared so far. */
+  get records(): number {
+    return this.sink.records;
+  }
+
+  /** Replays to the end of the log. */
+  run(): Exclude<ReplayStatus, { kind: 'running' }> {
+    for (;;) {
+      const status = this.step(100_000_000);
+      if (status.kind !== 'running') return status;
+    }
+  }
+
+  /** Goes on for at most `instructions`. */
+  step(instructions: number): ReplayStatus {
+    if (this.done !== undefined) return this.done;
+    const until = this.machine.position() + instructions;
+    for (;;) {
+      const status = this.slice(until);
+      if (status !== undefined) return status;
+    }
+  }
+
+  private slice(until: number): ReplayStatus | undefined {
+    const { machine } = this;
+    this.feed();
+    if (this.cutOff()) return this.identical(machine.digest().digest, false);
+    if (this.atEnd()) return this.finishFromOutside();
+    const at = machine.position();
+    if (at >= until) return { kind: 'running' };
+    const input = this.inputs[this.nextInput];
+    const limits = [until, at + SLICE_INSTRUCTIONS];
+    // An input at this very position waits for its time; until then the machine is halted.
+    if (input !== undefined && input.position > at) limits.push(input.position);
+    if (this.end !== undefined && this.end.event.position > at) limits.push(this.end.event.position);
+    const stop = this.session.advance(Math.min(...limits));
+    if (this.sink.divergence !== undefined) return this.diverged();
+    if (stop.kind === 'end') {
+      const digest = this.session.finish(stop.reason, stop.detail);
+      if (this.sink.divergence !== undefined || this.sink.finish() !== undefined) return this.diverged();
+      return this.identical(digest, true);
+    }
+    if (stop.kind === 'idle') {
+      if (this.feed() || this.atEnd() || this.cutOff()) return undefined;
+      if (stop.ns === Infinity) {
+        // The machine waits for an input that the log does not have.
+        this.sink.finish();
+        return this.sink.divergence === undefined ? this.identical(machine.digest().digest, this.end !== undefined) : this.diverged();
+      }
+      machine.skipIdle(stop.ns);
+    }
+    return undefined;
+  }
+
+  /** Gives the machine the inputs that were taken here and now. */
+  private feed(): boolean {
+    let fed = false;
+    for (;;) {
+      const input = this.inputs[this.nextInput];
+      if (input === undefined || input.position !== this.machine.position() || input.timeOffsetNs !== this.machine.timeOffsetNs) return fed;
+      this.nextInput++;
+      fed = true;
+      const detail = input.event.input;
+      switch (detail.kind) {
+        case 'console':
+          this.sink.inputConsole(this.machine.position(), detail.port, detail.bytes);
+          // A machine that has no room for what it took when it was recorded has diverged already, or is about to.
+          if (this.machine.consoleSpace >= detail.bytes.length) this.machine.receiveConsole(detail.bytes);
+          break;
+        default:
+          throw new RecipeError(`the log has an input of the kind "${detail.kind}", which this version does not replay`);
+      }
+    }
+  }
+
+  /** The log was stopped here by its recorder, not by the guest. */
+  private atEnd(): boolean {
+    if (this.end === undefined) return false;
+    const { event, timeOffsetNs } = this.end;
+    const outside = event.reason === 'limit' || event.reason === 'user';
+    return outside && event.position === this.machine.position() && timeOffsetNs === this.machine.timeOffsetNs;
+  }
+
+  /** The log has nothing more to compare with because it was cut off. */
+  private cutOff(): boolean {
+    const { expected } = this.sink;
+    if (this.end === undefined) return expected === undefined;
+    return expected?.kind === 'end' && expected.reason === 'truncated';
+  }
+
+  private finishFromOutside(): ReplayStatus {
+    const { event } = this.end!;
+    const digest = this.session.finish(event.reason, event.detail);
+    if (this.sink.divergence !== undefined || this.sink.finish() !== undefined) return this.diverged();
+    return this.identical(digest, true);
+  }
+
+  private diverged(): ReplayStatus {
+    const divergence = this.sink.divergence!;
+    // A cut-off log ends between two events; what the machine did after it is no difference.
+    const cut = this.end === undefined ? divergence.expected === undefined : divergence.expected?.kind === 'end' && divergence.expected.reason === 'truncated';
+    if (cut) return this.identical(this.machine.digest().digest, false);
+    this.done = { kind: 'diverged', divergence };
+    return this.done;
+  }
+
+  private identical(digest: string, complete: boolean): ReplayStatus {
+    this.done = { kind: 'identical', position: this.machine.position(), digest, complete, end: this.end?.event };
+    return this.done;
+  }
+}

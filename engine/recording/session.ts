@@ -1,0 +1,66 @@
+/**
+ * The part of a run that recorder and replayer share: it takes the machine from one boundary to the next and does the periodic
+ * work (dirty sets, digests) at the positions that the recipe names.
+ */
+import type { EventSink } from '../log/event-sink.ts';
+import type { EndReason } from '../log/events.ts';
+import type { Machine, RunStop } from '../machine/machine.ts';
+
+export class Session {
+  readonly machine: Machine;
+  private readonly sink: EventSink | undefined;
+  private readonly epochInstructions: number;
+  private readonly digestInstructions: number;
+  private nextEpoch: number;
+  private nextDigest: number;
+  private epoch = 0;
+
+  constructor(machine: Machine, sink: EventSink | undefined, epochInstructions: number, digestInstructions: number) {
+    this.machine = machine;
+    this.sink = sink;
+    this.epochInstructions = epochInstructions;
+    this.digestInstructions = digestInstructions;
+    this.nextEpoch = epochInstructions > 0 ? epochInstructions : Infinity;
+    this.nextDigest = digestInstructions > 0 ? digestInstructions : Infinity;
+    // What the loader wrote is the state at power-on, not something the guest dirtied.
+    if (sink !== undefined) machine.takeDirty();
+  }
+
+  /** Runs to the position `until` at most. Comes back early when the guest halts or ends. */
+  advance(until: number): RunStop {
+    for (;;) {
+      const stop = this.machine.run(Math.min(until, this.nextEpoch, this.nextDigest));
+      if (stop.kind !== 'limit') return stop;
+      const at = this.machine.position();
+      if (at >= this.nextEpoch) {
+        this.takeEpoch();
+        this.nextEpoch += this.epochInstructions;
+      }
+      if (at >= this.nextDigest) {
+        this.takeDigest();
+        this.nextDigest += this.digestInstructions;
+      }
+      if (at >= until) return stop;
+    }
+  }
+
+  private takeEpoch(): void {
+    const pages = this.machine.takeDirty();
+    this.sink?.dirty(this.machine.position(), this.epoch++, pages);
+  }
+
+  private takeDigest(): void {
+    const { digest, cpu, ram, devices } = this.machine.digest();
+    this.sink?.digest(this.machine.position(), digest, { cpu, ram, devices });
+  }
+
+  /** The last events of a log. Returns the final digest. */
+  finish(reason: EndReason, detail: string): string {
+    if (this.epochInstructions > 0) this.takeEpoch();
+    const { digest, cpu, ram, devices } = this.machine.digest();
+    const at = this.machine.position();
+    this.sink?.digest(at, digest, { cpu, ram, devices });
+    this.sink?.end(at, reason, detail, digest);
+    return digest;
+  }
+}
