@@ -84,8 +84,11 @@ export const FS = 4;
 export const GS = 5;
 export const LDTR = 6;
 export const TR = 7;
-/** u64 each: the bases as address computation uses them (zero for es cs ss ds in 64-bit mode); slot 6 is zero for ever. */
+/** u64 each: the bases as address computation uses them (zero for es cs ss ds in 64-bit mode); slots 6 and 7 are zero for ever. */
 export const SEG_EFFECTIVE = 0x1300;
+/** Slots of operands without a segment base: data, and stack (whose faults are #SS). */
+export const SEG_FLAT = 6;
+export const SEG_FLAT_STACK = 7;
 export const GDTR_BASE = 0x1340;
 export const GDTR_LIMIT = 0x1348;
 export const IDTR_BASE = 0x1350;

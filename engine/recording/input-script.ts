@@ -65,17 +65,20 @@ export function parseScript(source: string): readonly ScriptStep[] {
   return steps;
 }
 
-/** Console text that is kept for matching, bytes. */
-const WINDOW_BYTES = 4096;
-
-/** Follows the console and says what to type. */
+/** Follows the console and says what to type. Texts are matched as UTF-8 bytes, at the byte that completes them. */
 export class InputScript {
   private readonly steps: readonly ScriptStep[];
   private at = 0;
+  /** The text that is waited for, a character a byte; '' when the script is through. */
+  private text = '';
+  /** The last bytes of the console since the last match, no more than the text is long. */
   private seen = '';
+  private sends: number[] = [];
+  private end: string | undefined;
 
   constructor(steps: readonly ScriptStep[]) {
     this.steps = steps;
+    this.proceed();
   }
 
   /** The step that is waited for; undefined when the script is through. */
@@ -85,27 +88,35 @@ export class InputScript {
 
   /** A byte the guest wrote. */
   output(byte: number): void {
-    this.seen += String.fromCharCode(byte);
-    if (this.seen.length > WINDOW_BYTES * 2) this.seen = this.seen.slice(-WINDOW_BYTES);
+    const { text } = this;
+    if (text === '') return;
+    this.seen = (this.seen + String.fromCharCode(byte)).slice(-text.length);
+    if (this.seen !== text) return;
+    this.seen = '';
+    const step = this.steps[this.at++];
+    if (step.kind === 'until') {
+      this.end = step.text;
+      this.text = '';
+    } else this.proceed();
   }
 
   /** What is to be typed now, and whether the run is to end. Call at boundaries. */
   poll(): { readonly send: Uint8Array; readonly end: string | undefined } {
-    const sends: number[] = [];
+    const { sends, end } = this;
+    if (sends.length > 0) this.sends = [];
+    return { send: Uint8Array.from(sends), end };
+  }
+
+  /** Takes the sends up to the next text to wait for. */
+  private proceed(): void {
     for (; this.at < this.steps.length; this.at++) {
       const step = this.steps[this.at];
-      if (step.kind === 'send') {
-        sends.push(...step.bytes);
-        continue;
-      }
-      const found = this.seen.indexOf(step.text);
-      if (found < 0) break;
-      this.seen = this.seen.slice(found + step.text.length);
-      if (step.kind === 'until') {
-        this.at++;
-        return { send: Uint8Array.from(sends), end: step.text };
+      if (step.kind === 'send') this.sends.push(...step.bytes);
+      else {
+        this.text = String.fromCharCode(...new TextEncoder().encode(step.text));
+        return;
       }
     }
-    return { send: Uint8Array.from(sends), end: undefined };
+    this.text = '';
   }
 }

@@ -5,6 +5,7 @@
  *
  * Inputs wait until the machine is at a boundary and the device has room; they are logged before the guest can see them.
  */
+import { BLOCK_BYTES_MAX } from '../log/block.ts';
 import { type LogWriter, createLog } from '../log/writer.ts';
 import type { EndReason } from '../log/events.ts';
 import type { LogHeader } from '../log/header.ts';
@@ -26,7 +27,13 @@ export interface RecorderOptions {
   readonly module: WebAssembly.Module;
   readonly outputs?: Outputs;
   /** Where the log goes. Without it nothing is recorded: a plain run. */
-  readonly log?: { readonly sink: ByteSink; readonly id: string; readonly product: string } | undefined;
+  readonly log?: {
+    readonly sink: ByteSink;
+    readonly id: string;
+    readonly product: string;
+    /** Largest block of the log, bytes, 2048 to 65536; the largest unless told. */
+    readonly blockBytes?: number | undefined;
+  } | undefined;
 }
 
 export type RecorderStatus =
@@ -54,7 +61,7 @@ export class Recorder {
       const header: LogHeader = {
         id: log.id,
         product: log.product,
-        blockBytes: 65536,
+        blockBytes: log.blockBytes ?? BLOCK_BYTES_MAX,
         quirks: [],
         wallClockNs: recipe.machine.wallClockNs,
         config: encodeRecipe(recipe),
@@ -116,6 +123,22 @@ export class Recorder {
       this.halted = stop.ns;
       if (this.pending.length === 0 && (!skipIdle || stop.ns === Infinity)) return { kind: 'idle', ns: stop.ns };
     }
+  }
+
+  /**
+   * The guest is idle, as step() said: lets `ns` of virtual time pass, at most to the next timer. Less only if an input follows
+   * at once that the guest has room for, because a replay knows only inputs and timers as the ends of idle time.
+   */
+  passIdle(ns: number): void {
+    const { halted } = this;
+    if (halted === undefined || !(ns <= halted) || ns === Infinity) throw new RangeError(`cannot let ${ns} ns of idle time pass: ${halted === undefined ? 'the guest is not idle' : `the next timer fires in ${halted} ns`}`);
+    if (ns > 0) this.machine.skipIdle(ns);
+    this.halted = ns < halted ? halted - ns : undefined;
+  }
+
+  /** Bytes of input that the guest has room for now. */
+  get inputSpace(): number {
+    return this.machine.consoleSpace;
   }
 
   private feed(): boolean {

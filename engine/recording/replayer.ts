@@ -121,7 +121,10 @@ export class Replayer {
         this.sink.finish();
         return this.sink.divergence === undefined ? this.identical(machine.digest().digest, this.end !== undefined) : this.diverged();
       }
-      machine.skipIdle(stop.ns);
+      // An input may have come before the timer.
+      const input = this.inputs[this.nextInput];
+      const left = input !== undefined && input.position === machine.position() ? input.timeOffsetNs - machine.timeOffsetNs : Infinity;
+      machine.skipIdle(left > 0 ? Math.min(stop.ns, left) : stop.ns);
     }
     return undefined;
   }

@@ -2,18 +2,25 @@
  * Integer operations that are too rare or too large for the interpreter's main switch. Each takes the micro-op and does
  * all memory accesses before it changes flags or registers.
  */
-import { REGS, SEG_EFFECTIVE, FLAGS, FLAG_RESULT, FLAG_AUX } from "../layout";
+import { REGS, REG_ZERO, SEG_EFFECTIVE, FLAGS, FLAG_RESULT, FLAG_AUX } from "../layout";
 import { ld8, ld16, ld32, ld64, st8, st16, st32, st64, loadForStoreSlow, hostWrite, storeSlow } from "./memory";
 import { raise, raiseError } from "./exceptions";
 import {
   flagsAdd, flagsSub, flagsLogic, flagsResultCarry, setCarryOverflow, setCarry, carry, ccO, ccZ, signExtend, setArithmetic, getFlags, condition, ARITHMETIC
 } from "./flags";
 
+/** The last three address bytes of an operand without index and segment base: SEG_FLAT or SEG_FLAT_STACK, which differ in one bit. */
+const PLAIN: u32 = (REG_ZERO << 3) | (6 << 3) << 16;
+const PLAIN_MASK: u32 = ~(8 << 16);
+
+/** Linear address of the memory operand. */
 // @ts-ignore: decorator
 @inline
 export function ea(p: usize): u64 {
-  return load<u64>(REGS + <usize>load<u8>(p, 4)) + (load<u64>(REGS + <usize>load<u8>(p, 5)) << <u64>load<u8>(p, 6))
-    + <u64>(<i64>load<i32>(p, 8)) + load<u64>(SEG_EFFECTIVE + <usize>load<u8>(p, 7));
+  const fields = load<u32>(p, 4);
+  const near = load<u64>(<usize>(fields & 0xff), REGS) + <u64>(<i64>load<i32>(p, 8));
+  if ((fields >> 8 & PLAIN_MASK) == PLAIN) return near;
+  return near + (load<u64>(<usize>(fields >> 8 & 0xff), REGS) << <u64>(fields >> 16)) + load<u64>(<usize>(fields >> 24), SEG_EFFECTIVE);
 }
 
 // @ts-ignore: decorator
@@ -83,7 +90,17 @@ let newCf: u64 = 0;
 let newOf: u64 = 0;
 let shifted: u64 = 0;
 
-/** kind 0..7: ROL ROR RCL RCR SHL SHR SAL SAR. flagKind: 0 none, 1 CF OF only, 2 all. */
+/** OF of a left shift by one: the two top bits differ. */
+// @ts-ignore: decorator
+@inline
+function leftOverflow(value: u64, top: u32): u64 {
+  return (value >> top ^ value >> (top - 1)) & 1;
+}
+/**
+ * kind 0..7: ROL ROR RCL RCR SHL SHR SAL SAR. flagKind: 0 none, 1 CF OF only, 2 all.
+ * For counts above one the manual leaves OF undefined; Intel CPUs give what a shift of the operand by one gives, and ROL and ROR of
+ * a register by an immediate leave it alone (shiftHelper).
+ */
 function shift(kind: u32, value: u64, count: u32, size: u32): void {
   const bits = bitsOf(size);
   const mask = maskOf(size);
@@ -99,7 +116,7 @@ function shift(kind: u32, value: u64, count: u32, size: u32): void {
       shifted = r;
       flagKind = 1;
       newCf = r & 1;
-      newOf = (r >> top & 1) ^ newCf;
+      newOf = leftOverflow(value, top);
       return;
     }
     case 1: {
@@ -108,12 +125,12 @@ function shift(kind: u32, value: u64, count: u32, size: u32): void {
       shifted = r;
       flagKind = 1;
       newCf = r >> top & 1;
-      newOf = (r >> top & 1) ^ (r >> (top - 1) & 1);
+      newOf = (value >> top & 1) ^ (value & 1);
       return;
     }
     case 2: {
       const k = size == 0 ? n % 9 : size == 1 ? n % 17 : n;
-      if (k == 0) { flagKind = 1; newCf = carry(); newOf = (value >> top & 1) ^ newCf; return; }
+      if (k == 0) return;
       let r = value;
       let c = carry();
       if (k == 1) { r = (value << 1) | c; c = value >> top & 1; }
@@ -121,27 +138,26 @@ function shift(kind: u32, value: u64, count: u32, size: u32): void {
       shifted = r & mask;
       flagKind = 1;
       newCf = c;
-      newOf = (shifted >> top & 1) ^ c;
+      newOf = leftOverflow(value, top);
       return;
     }
     case 3: {
       const k = size == 0 ? n % 9 : size == 1 ? n % 17 : n;
-      if (k == 0) { flagKind = 1; newCf = carry(); newOf = (value >> top & 1) ^ (value >> (top - 1) & 1); return; }
+      if (k == 0) return;
       let r = value;
       let c = carry();
+      newOf = (value >> top & 1) ^ c;
       if (k == 1) { r = (value >> 1) | (c << top); c = value & 1; }
       else { r = (value >> k) | (c << (bits - k)) | (value << (bits + 1 - k)); c = value >> (k - 1) & 1; }
       shifted = r & mask;
       flagKind = 1;
       newCf = c;
-      newOf = (shifted >> top & 1) ^ (shifted >> (top - 1) & 1);
       return;
     }
     case 5: {
       shifted = n >= bits ? 0 : value >> n;
       newCf = n > bits ? 0 : value >> (n - 1) & 1;
-      // For counts above one OF is undefined; Intel CPUs give the top bit as after the last single shift.
-      newOf = n == 1 ? value >> top & 1 : (shifted << 1 >> top & 1 ^ shifted >> top & 1) & 1;
+      newOf = value >> top & 1;
       flagKind = 2;
       return;
     }
@@ -157,7 +173,7 @@ function shift(kind: u32, value: u64, count: u32, size: u32): void {
     default: {
       shifted = n >= bits ? 0 : (value << n) & mask;
       newCf = n > bits ? 0 : value >> (bits - n) & 1;
-      newOf = (shifted >> top & 1) ^ newCf;
+      newOf = leftOverflow(value, top);
       flagKind = 2;
       return;
     }
@@ -171,6 +187,7 @@ export function shiftHelper(p: usize, toMemory: bool): void {
   const imm = load<u32>(p, 12);
   const size: u32 = load<u8>(p, 3);
   const count = imm & 0x10000 ? <u32>load<u8>(REGS + 8) : imm >> 8 & 0xff;
+  const keepOf = !toMemory && (imm & 0x10000) == 0 && (imm & 7) < 2 && (count & (size == 3 ? 63 : 31)) != 1;
   if (toMemory) {
     const at = ea(p);
     shift(imm & 7, readForWrite(at, size, p), count, size);
@@ -179,6 +196,7 @@ export function shiftHelper(p: usize, toMemory: bool): void {
     shift(imm & 7, readReg(dst(p), size), count, size);
     writeReg(dst(p), size, shifted);
   }
+  if (keepOf) newOf = ccO() ? 1 : 0;
   commitShift(size);
 }
 /** Quick forms from the main switch: value of 32 or 64 bits, count already masked and not zero. */
@@ -219,7 +237,8 @@ export function doubleShift(p: usize, toMemory: bool): void {
     }
     if (toMemory) writeMem(at, size, r);
     else writeReg(dst(p), size, r);
-    flagsResultCarry(extend(r, size), cf, imm & 0x100 ? (r >> top & 1) ^ (r >> (top - 1) & 1) : (r >> top & 1) ^ cf);
+    // OF as for a shift by one, whatever the count.
+    flagsResultCarry(extend(r, size), cf, imm & 0x100 ? (value >> top & 1) ^ (other & 1) : leftOverflow(value, top));
   } else if (toMemory) writeMem(at, size, r);
   else writeReg(dst(p), size, r);
 }
@@ -241,6 +260,17 @@ export function multiply128(a: u64, b: u64): u64 {
 export function multiplyHighSigned(a: i64, b: i64): i64 {
   multiply128(<u64>a, <u64>b);
   return <i64>productHigh - (a < 0 ? b : 0) - (b < 0 ? a : 0);
+}
+
+/** Flags of a product: ZF is undefined by the manual and clear on Intel CPUs, SF and PF are those of the low half. */
+function productFlags(low: i64, c: u64): void {
+  flagsResultCarry(notZero(low), c, c);
+}
+/** The same sign and parity, not zero. */
+// @ts-ignore: decorator
+@inline
+export function notZero(result: i64): i64 {
+  return result == 0 ? 0x100 : result;
 }
 
 let quotient: u64 = 0;
@@ -290,15 +320,13 @@ export function multiplyDivide(p: usize, fromMemory: bool): void {
       const low = multiply128(rax, v);
       store<u64>(REGS, low);
       store<u64>(REGS + 16, productHigh);
-      const c: u64 = productHigh != 0 ? 1 : 0;
-      flagsResultCarry(<i64>low, c, c);
+      productFlags(<i64>low, productHigh != 0 ? 1 : 0);
     } else {
       const r = readReg(REGS, size) * v;
       const high = r >> bitsOf(size);
       if (size == 0) store<u16>(REGS, <u16>r);
       else { writeReg(REGS, size, r & maskOf(size)); writeReg(REGS + 16, size, high); }
-      const c: u64 = high != 0 ? 1 : 0;
-      flagsResultCarry(extend(r, size), c, c);
+      productFlags(extend(r, size), high != 0 ? 1 : 0);
     }
     return;
   }
@@ -308,14 +336,12 @@ export function multiplyDivide(p: usize, fromMemory: bool): void {
       const low = rax * v;
       store<u64>(REGS, low);
       store<u64>(REGS + 16, high);
-      const c: u64 = high != (<i64>low >> 63) ? 1 : 0;
-      flagsResultCarry(<i64>low, c, c);
+      productFlags(<i64>low, high != (<i64>low >> 63) ? 1 : 0);
     } else {
       const r = extend(readReg(REGS, size), size) * extend(v, size);
       if (size == 0) store<u16>(REGS, <u16>r);
       else { writeReg(REGS, size, <u64>r & maskOf(size)); writeReg(REGS + 16, size, <u64>(r >> bitsOf(size)) & maskOf(size)); }
-      const c: u64 = extend(<u64>r, size) != r ? 1 : 0;
-      flagsResultCarry(extend(<u64>r, size), c, c);
+      productFlags(extend(<u64>r, size), extend(<u64>r, size) != r ? 1 : 0);
     }
     return;
   }
@@ -368,8 +394,7 @@ export function multiply16(p: usize, fromMemory: bool): void {
   const other = imm & 1 ? <i32>(<i16>(imm >> 8)) : <i32>load<i16>(dst(p));
   const r = v * other;
   store<u16>(dst(p), <u16>r);
-  const c: u64 = <i32>(<i16>r) != r ? 1 : 0;
-  flagsResultCarry(<i64>(<i16>r), c, c);
+  productFlags(<i64>(<i16>r), <i32>(<i16>r) != r ? 1 : 0);
 }
 
 // ---- exchanges ----
@@ -487,15 +512,17 @@ export function bitTest(p: usize, inMemory: bool): void {
   }
   setCarry(value >> bit & 1);
 }
-/** BSF, BSR: with a zero source ZF is set and the destination stays (as Intel and AMD CPUs do; 32-bit forms leave the upper half too). Other flags: as for the source's logic result. */
+/** BSF, BSR: with a zero source ZF is set and the destination stays (as Intel and AMD CPUs do; 32-bit forms leave the upper half too). Other flags: CF OF SF AF clear, PF of the bit number. */
 export function bitScan(p: usize, fromMemory: bool, reverse: bool): void {
   const size = load<u32>(p, 12) & 3;
   const v = fromMemory ? readMem(ea(p), size) : readReg(src(p), size);
-  flagsLogic<u64>(v);
-  if (v == 0) return;
-  writeReg(dst(p), size, reverse ? 63 - clz<u64>(v) : ctz<u64>(v));
-  // ZF clear whatever the truncated sign says; the undefined flags read as for a non-zero positive result.
-  flagsLogic<u64>(1);
+  if (v == 0) {
+    flagsLogic<u64>(0);
+    return;
+  }
+  const bit = reverse ? 63 - clz<u64>(v) : ctz<u64>(v);
+  writeReg(dst(p), size, bit);
+  flagsLogic<u64>(<u64>notZero(<i64>bit));
 }
 export function populationCount(p: usize, fromMemory: bool): void {
   const size = load<u32>(p, 12) & 3;
@@ -561,7 +588,10 @@ export function aam(base: u32): void {
   flagsLogic<u8>(load<u8>(REGS));
 }
 export function aad(base: u32): void {
-  const al = (<u32>load<u8>(REGS) + <u32>load<u8>(REGS + 1) * base) & 0xff;
+  const low = load<u8>(REGS);
+  const tens = <u8>(<u32>load<u8>(REGS + 1) * base);
+  const al = <u8>(low + tens);
   store<u16>(REGS, <u16>al);
-  flagsLogic<u8>(<u8>al);
+  // OF AF CF are undefined by the manual; Intel CPUs set them as the addition does.
+  flagsAdd<u8>(low, tens, al);
 }

@@ -4,7 +4,7 @@
  * In 64-bit mode without an address-size prefix an operand's address is in the micro-op itself. Everywhere else (32-bit code,
  * 67h) an OP_EA goes before it, which computes and checks the address, so the operation itself has one form only.
  */
-import { RAM, RAM_SIZE, REG_ZERO, REG_PAGE, REG_EA, ES, CS, SS, DS, FS, GS, BLOCKS } from "../layout";
+import { SEG_FLAT, SEG_FLAT_STACK, RAM, RAM_SIZE, REG_ZERO, REG_PAGE, REG_EA, ES, CS, SS, DS, FS, GS, BLOCKS } from "../layout";
 import { MODE_64, MODE_32, MODE_STACK32 } from "./segments";
 import { translateFetch } from "./memory";
 import { HEADER, runsAlone } from "./blocks";
@@ -161,6 +161,8 @@ function operand(op: u32): void {
   if (segment >= 0) seg = <u32>segment;
   if (popOperand && base == 4) disp += 1 << stackSize();
   if (mode64 && !prefix67) {
+    // Without a base of its own a segment only decides between #GP and #SS.
+    if (seg < <u32>FS) seg = seg == SS ? SEG_FLAT_STACK : SEG_FLAT;
     begin(op);
     address(base, index, scale, disp, seg);
     if (relative) ripRelative = o;
@@ -691,7 +693,8 @@ function bits32or64(): bool {
 }
 /** Operand size of stack operations, log2. */
 function stackSize(): u32 {
-  if (mode64) return prefix66 ? 1 : 3;
+  // REX.W takes precedence over 66h (SDM vol. 2, 2.2.1.2).
+  if (mode64) return prefix66 && (rex & 8) == 0 ? 1 : 3;
   return osz;
 }
 function addressSize(): u32 {
@@ -1029,6 +1032,17 @@ function bitTestDecoded(kind: u32, imm: i32): void {
   push();
 }
 
+/** Replaces what the instruction has made so far by one micro-op that raises. */
+function refuse(first: usize, helper: u32): void {
+  o = first;
+  begin(O.OP_HELP_JUMP);
+  setAux(helper);
+  push();
+  ending = 1;
+  branch = false;
+  ripRelative = 0;
+}
+
 /** Decodes one instruction at cp; returns its length, micro-ops up to o. */
 function decodeOne(mode: u32): u32 {
   start = cp;
@@ -1084,20 +1098,10 @@ function decodeOne(mode: u32): u32 {
   }
   const length = <u32>(cp - start);
   if (length > 15) {
-    o = first;
-    begin(O.OP_HELP_JUMP);
-    setAux(O.H_GP);
-    push();
-    ending = 1;
+    refuse(first, O.H_GP);
     return 15;
   }
-  if (invalid || (lock && !lockable)) {
-    o = first;
-    begin(O.OP_HELP_JUMP);
-    setAux(O.H_UD);
-    push();
-    ending = 1;
-  }
+  if (invalid || (lock && !lockable)) refuse(first, O.H_UD);
   return length;
 }
 

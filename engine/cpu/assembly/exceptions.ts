@@ -22,6 +22,19 @@ const RETRY: u32 = 0x100;
 const NOTHING: i32 = -1;
 const BENIGN: i32 = -2;
 
+/** How an instruction that may be single-stepped ended: it loaded RF or is to go on (REP); no TF trap follows it (INT n, SYSCALL). */
+export const END_KEEPS_RF: u32 = 1;
+export const END_NO_TRAP: u32 = 2;
+let ended: u32 = 0;
+export function noteEnd(how: u32): void {
+  ended = how;
+}
+export function takeEnd(): u32 {
+  const how = ended;
+  ended = 0;
+  return how;
+}
+
 /** The vector that is being delivered, BENIGN for interrupts, NOTHING otherwise. */
 let delivering: i32 = NOTHING;
 
@@ -73,6 +86,7 @@ export function fault(): u32 {
   if (vector != 1) store<u32>(DEBUG_PENDING, 0);
   let hasError = load<u32>(EXC_HAS_ERROR) != 0;
   let error = load<u32>(EXC_ERROR);
+  if (vector == 14) store<u64>(CR2, load<u64>(EXC_ADDRESS));
   if (delivering != NOTHING) {
     const first = delivering;
     if (first == 8) {
@@ -85,13 +99,12 @@ export function fault(): u32 {
       error = 0;
     } else if (hasError && vector != 14 && vector != 17) error |= 1;
   }
-  if (vector == 14) store<u64>(CR2, load<u64>(EXC_ADDRESS));
   store<u64>(MAILBOX, vector == 14 ? load<u64>(EXC_ADDRESS) : 0);
   store<u64>(MAILBOX + 8, <u64>error);
   hostExitEvent(REASON_EXCEPTION, vector | (hasError ? 0x100 : 0));
   delivering = vector;
-  const isFault = vector != 1 && vector != 3 && vector != 4;
-  deliver(vector, hasError, error, false, load<u64>(RIP), isFault);
+  // Traps do not come this way: #DB here is general detect.
+  deliver(vector, hasError, error, false, load<u64>(RIP), true);
   delivering = NOTHING;
   return 0;
 }
@@ -109,6 +122,8 @@ export function deliverTrap(vector: u32): void {
   store<u64>(MAILBOX, 0);
   store<u64>(MAILBOX + 8, 0);
   hostExitEvent(REASON_EXCEPTION, vector);
+  store<u32>(HALTED, 0);
+  store<u32>(INTR_SHADOW, 0);
   delivering = vector;
   deliver(vector, false, 0, false, load<u64>(RIP), false);
   delivering = NOTHING;
@@ -116,7 +131,12 @@ export function deliverTrap(vector: u32): void {
 
 /** INT n, INT3, INTO, INT1: delivery faults are those of the instruction, whose state is still in CURSOR. */
 export function softwareInterrupt(vector: u32, next: u64, checkDpl: bool): void {
+  // INT1 is no software interrupt as far as EXT goes (SDM vol. 3A 6.13).
+  if (!checkDpl) delivering = vector;
   deliver(vector, false, 0, checkDpl, next, false);
+  delivering = NOTHING;
+  // TF is clear now; the trap comes after the IRET.
+  noteEnd(END_NO_TRAP);
 }
 
 /** True between the start and the end of a delivery; a reset clears it. */
@@ -139,6 +159,8 @@ function deliver(vector: u32, hasError: bool, error: u32, software: bool, return
   if (setRf) image |= RF;
   if (longMode()) deliverLong(vector, hasError, error, software, returnRip, image);
   else deliverProtected(vector, hasError, error, software, returnRip, image);
+  // General detect ends with the entry into the handler (SDM vol. 3B 17.2.4).
+  if (vector == 1) store<u64>(DR7, load<u64>(DR7) & ~<u64>0x2000);
 }
 
 function deliverLong(vector: u32, hasError: bool, error: u32, software: bool, returnRip: u64, image: u64): void {
@@ -258,7 +280,10 @@ function deliverProtected(vector: u32, hasError: bool, error: u32, software: boo
   at = (at - step) & mask; stackStore(base + at & 0xffffffff, step, returnRip, newCpl);
   if (hasError) { at = (at - step) & mask; stackStore(base + at & 0xffffffff, step, <u64>error, newCpl); }
   markAccessed(selector, dHigh);
-  if (inner) setSegment(SS, ssNew, ssLow, ssHigh);
+  if (inner) {
+    markAccessed(ssNew, ssHigh);
+    setSegment(SS, ssNew, ssLow, ssHigh);
+  }
   const full = load<u64>(REGS + 32);
   store<u64>(REGS + 32, big ? <u64>at : (full & ~<u64>0xffff) | <u64>at);
   store<u32>(CPL, newCpl);

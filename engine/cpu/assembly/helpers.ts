@@ -8,7 +8,7 @@ import {
 } from "../layout";
 import { hostExitEvent } from "./host";
 import { ld8, ld16, ld32, ld64, st8, st16, st32, st64, probeWrite, probeRead, tlbSelect } from "./memory";
-import { raise, raiseError, softwareInterrupt, currentRip } from "./exceptions";
+import { raise, raiseError, softwareInterrupt, currentRip, noteEnd, END_KEEPS_RF } from "./exceptions";
 import * as A from "./alu";
 import { ea, dst, src, readReg, writeReg, readMem, writeMem } from "./alu";
 import * as F from "./flags";
@@ -20,6 +20,10 @@ import { stringOnce, stringRepeat } from "./strings";
 import { x87Wait } from "./x87";
 import { ldmxcsr } from "./sse";
 import * as O from "./ops";
+
+/** INTR_SHADOW after STI; after MOV SS and POP SS, which hold off debug exceptions as well. */
+const SHADOW_INTERRUPT: u32 = 1;
+export const SHADOW_STACK: u32 = 2;
 
 function seg(s: u32): usize {
   return SEGS + s * SEG_SIZE;
@@ -263,7 +267,17 @@ export function helper(code: u32, p: usize): void {
       }
       return;
     }
-    case O.H_PUSH_SEG: pushValue(<u64>load<u16>(seg(load<u8>(p, 2))), imm(p)); return;
+    case O.H_PUSH_SEG: {
+      const size = imm(p);
+      const selector = <u64>load<u16>(seg(load<u8>(p, 2)));
+      if (size != 2) pushValue(selector, size);
+      else {
+        // A 16-bit move into a slot of 32 bits, as all recent Intel CPUs do (SDM vol. 2 PUSH).
+        stackWrite(rsp() - 4, 2, selector);
+        setStackPointer(rsp() - 4);
+      }
+      return;
+    }
     case O.H_POP_SEG: {
       const size = imm(p);
       const s: u32 = load<u8>(p, 2);
@@ -271,7 +285,7 @@ export function helper(code: u32, p: usize): void {
       const sp = rsp();
       loadSegment(s, v);
       setStackPointer(sp + (1 << size));
-      if (s == SS) store<u32>(INTR_SHADOW, 1);
+      if (s == SS) store<u32>(INTR_SHADOW, SHADOW_STACK);
       return;
     }
     case O.H_PUSHF: {
@@ -323,7 +337,7 @@ export function helper(code: u32, p: usize): void {
       const size = imm(p);
       const bytes = <u64>(1 << size);
       const sp = rsp();
-      for (let i: u32 = 0; i < 8; i++) store<u64>(MAILBOX + 0x100 + (i << 3), stackRead(sp + bytes * (7 - i), 1 << size));
+      for (let i: i32 = 7; i >= 0; i--) store<u64>(MAILBOX + 0x100 + (i << 3), stackRead(sp + bytes * (7 - i), 1 << size));
       for (let i: u32 = 0; i < 8; i++) if (i != 4) writeReg(REGS + (i << 3), size, load<u64>(MAILBOX + 0x100 + (i << 3)));
       setStackPointer(sp + bytes * 8);
       return;
@@ -338,7 +352,6 @@ export function helper(code: u32, p: usize): void {
       const s: u32 = load<u8>(p, 2);
       loadSegment(s, selector);
       writeReg(src(p), size, offset);
-      if (s == SS) store<u32>(INTR_SHADOW, 1);
       return;
     }
     case O.H_XLAT: {
@@ -443,7 +456,7 @@ export function helper(code: u32, p: usize): void {
       const s: u32 = load<u8>(p, 2);
       const selector = imm(p) & 1 ? <u32>load<u16>(src(p)) : ld16(ea(p));
       loadSegment(s, selector);
-      if (s == SS) store<u32>(INTR_SHADOW, 1);
+      if (s == SS) store<u32>(INTR_SHADOW, SHADOW_STACK);
       return;
     }
     case O.H_LGDT: loadTable(p); return;
@@ -518,7 +531,7 @@ export function helper(code: u32, p: usize): void {
       const f = load<u64>(FLAGS);
       if ((f & IF) == 0) {
         store<u64>(FLAGS, f | IF);
-        store<u32>(INTR_SHADOW, 1);
+        store<u32>(INTR_SHADOW, SHADOW_INTERRUPT);
       }
       return;
     }
@@ -538,7 +551,16 @@ export function helper(code: u32, p: usize): void {
       return;
     }
     case O.H_STRING: stringOnce(p); return;
-    case O.H_REP_STRING: stringRepeat(p); return;
+    case O.H_REP_STRING: {
+      const here = currentRip();
+      stringRepeat(p);
+      // Between iterations RF is set, so an instruction breakpoint is met once (SDM vol. 3B 17.3.1.1).
+      if (load<u64>(RIP) == here) {
+        store<u64>(FLAGS, load<u64>(FLAGS) | RF);
+        noteEnd(END_KEEPS_RF);
+      }
+      return;
+    }
     case O.H_UD: raise(6); return;
     case O.H_GP: raiseError(13, 0); return;
     case O.H_INT: softwareInterrupt(imm(p), nextRip(p), true); return;
@@ -556,7 +578,7 @@ export function helper(code: u32, p: usize): void {
     case O.H_FAR_JUMP_M: farPointer(p, imm(p), true); return;
     case O.H_FAR_CALL_M: farPointer(p, imm(p), false); return;
     case O.H_FAR_RET: G.farReturn(1 << <u32>load<u8>(p, 3), imm(p)); return;
-    case O.H_IRET: G.interruptReturn(1 << <u32>load<u8>(p, 3)); return;
+    case O.H_IRET: G.interruptReturn(1 << <u32>load<u8>(p, 3)); noteEnd(END_KEEPS_RF); return;
     case O.H_SYSCALL: G.syscall(nextRip(p)); return;
     case O.H_SYSRET: G.sysret(load<u8>(p, 3)); return;
     case O.H_SYSENTER: G.sysenter(); return;

@@ -10,14 +10,14 @@ import {
 } from "../layout";
 import { hostAcknowledge } from "./host";
 import { mload, mstore, hostWrite, loadForStoreSlow, storeSlow, ld128, st128 } from "./memory";
-import { deliverInterrupt, deliverTrap, raiseError } from "./exceptions";
+import { deliverInterrupt, deliverTrap, raiseError, takeEnd, END_KEEPS_RF, END_NO_TRAP } from "./exceptions";
 import { findBlock, findInPage, decodeScratch, HEADER, DEAD } from "./blocks";
 import {
   flagsAdd, flagsSub, flagsLogic, flagsInc, flagsDec, flagsResultCarry, setCarryOverflow, setCarry, carry, ccO, ccB, ccZ, ccBE, ccS, ccP, ccL, ccLE, condition,
   IF, TF, RF
 } from "./flags";
-import { ea, dst, src, shiftByCl, multiplyHighSigned, compareExchange } from "./alu";
-import { helper, computeAddress, checkFpu, checkMmx, checkSse } from "./helpers";
+import { ea, dst, src, shiftByCl, multiplyHighSigned, notZero, compareExchange } from "./alu";
+import { helper, computeAddress, checkFpu, checkMmx, checkSse, SHADOW_STACK } from "./helpers";
 import { x87Reg, x87Mem } from "./x87";
 import { mmxOp } from "./mmx";
 import { sseOp } from "./sse";
@@ -34,21 +34,42 @@ function immediate<T>(p: usize): T {
   if (sizeof<T>() == 2) return <T>load<u16>(p, 12);
   return <T>load<u8>(p, 12);
 }
+// Registers by the operand fields of a micro-op. The constant address is an immediate of the access itself.
+// @ts-ignore: decorator
+@inline
+function getD<T>(p: usize): T {
+  return load<T>(<usize>load<u8>(p, 2), REGS);
+}
+// @ts-ignore: decorator
+@inline
+function getS<T>(p: usize): T {
+  return load<T>(<usize>load<u8>(p, 3), REGS);
+}
+// @ts-ignore: decorator
+@inline
+function storeD<T>(p: usize, v: T): void {
+  store<T>(<usize>load<u8>(p, 2), v, REGS);
+}
 /** Register write: 32-bit results clear the upper half. */
 // @ts-ignore: decorator
 @inline
-function put<T>(at: usize, v: T): void {
-  if (sizeof<T>() == 4) store<u64>(at, <u64>v);
-  else store<T>(at, v);
+function putD<T>(p: usize, v: T): void {
+  if (sizeof<T>() == 4) store<u64>(<usize>load<u8>(p, 2), <u64>v, REGS);
+  else store<T>(<usize>load<u8>(p, 2), v, REGS);
 }
-
+// @ts-ignore: decorator
+@inline
+function putS<T>(p: usize, v: T): void {
+  if (sizeof<T>() == 4) store<u64>(<usize>load<u8>(p, 3), <u64>v, REGS);
+  else store<T>(<usize>load<u8>(p, 3), v, REGS);
+}
 // @ts-ignore: decorator
 @inline
 function addRegister<T>(p: usize, b: T): void {
-  const a = load<T>(dst(p));
+  const a = getD<T>(p);
   const r: T = <T>(a + b);
   flagsAdd<T>(a, b, r);
-  put<T>(dst(p), r);
+  putD<T>(p, r);
 }
 // @ts-ignore: decorator
 @inline
@@ -65,10 +86,10 @@ function addMemory<T>(p: usize, b: T): void {
 // @ts-ignore: decorator
 @inline
 function orRegister<T>(p: usize, b: T): void {
-  const a = load<T>(dst(p));
+  const a = getD<T>(p);
   const r: T = <T>(a | b);
   flagsLogic<T>(r);
-  put<T>(dst(p), r);
+  putD<T>(p, r);
 }
 // @ts-ignore: decorator
 @inline
@@ -85,10 +106,10 @@ function orMemory<T>(p: usize, b: T): void {
 // @ts-ignore: decorator
 @inline
 function adcRegister<T>(p: usize, b: T): void {
-  const a = load<T>(dst(p));
+  const a = getD<T>(p);
   const r: T = <T>(a + b + <T>carry());
   flagsAdd<T>(a, b, r);
-  put<T>(dst(p), r);
+  putD<T>(p, r);
 }
 // @ts-ignore: decorator
 @inline
@@ -105,10 +126,10 @@ function adcMemory<T>(p: usize, b: T): void {
 // @ts-ignore: decorator
 @inline
 function sbbRegister<T>(p: usize, b: T): void {
-  const a = load<T>(dst(p));
+  const a = getD<T>(p);
   const r: T = <T>(a - b - <T>carry());
   flagsSub<T>(a, b, r);
-  put<T>(dst(p), r);
+  putD<T>(p, r);
 }
 // @ts-ignore: decorator
 @inline
@@ -125,10 +146,10 @@ function sbbMemory<T>(p: usize, b: T): void {
 // @ts-ignore: decorator
 @inline
 function andRegister<T>(p: usize, b: T): void {
-  const a = load<T>(dst(p));
+  const a = getD<T>(p);
   const r: T = <T>(a & b);
   flagsLogic<T>(r);
-  put<T>(dst(p), r);
+  putD<T>(p, r);
 }
 // @ts-ignore: decorator
 @inline
@@ -145,10 +166,10 @@ function andMemory<T>(p: usize, b: T): void {
 // @ts-ignore: decorator
 @inline
 function subRegister<T>(p: usize, b: T): void {
-  const a = load<T>(dst(p));
+  const a = getD<T>(p);
   const r: T = <T>(a - b);
   flagsSub<T>(a, b, r);
-  put<T>(dst(p), r);
+  putD<T>(p, r);
 }
 // @ts-ignore: decorator
 @inline
@@ -165,10 +186,10 @@ function subMemory<T>(p: usize, b: T): void {
 // @ts-ignore: decorator
 @inline
 function xorRegister<T>(p: usize, b: T): void {
-  const a = load<T>(dst(p));
+  const a = getD<T>(p);
   const r: T = <T>(a ^ b);
   flagsLogic<T>(r);
-  put<T>(dst(p), r);
+  putD<T>(p, r);
 }
 // @ts-ignore: decorator
 @inline
@@ -185,10 +206,10 @@ function xorMemory<T>(p: usize, b: T): void {
 // @ts-ignore: decorator
 @inline
 function incRegister<T>(p: usize): void {
-  const a = load<T>(dst(p));
+  const a = getD<T>(p);
   const r: T = <T>(a + 1);
   flagsInc<T>(r);
-  put<T>(dst(p), r);
+  putD<T>(p, r);
 }
 // @ts-ignore: decorator
 @inline
@@ -205,10 +226,10 @@ function incMemory<T>(p: usize): void {
 // @ts-ignore: decorator
 @inline
 function decRegister<T>(p: usize): void {
-  const a = load<T>(dst(p));
+  const a = getD<T>(p);
   const r: T = <T>(a - 1);
   flagsDec<T>(r);
-  put<T>(dst(p), r);
+  putD<T>(p, r);
 }
 // @ts-ignore: decorator
 @inline
@@ -225,10 +246,10 @@ function decMemory<T>(p: usize): void {
 // @ts-ignore: decorator
 @inline
 function negRegister<T>(p: usize): void {
-  const a = load<T>(dst(p));
+  const a = getD<T>(p);
   const r: T = <T>(0 - a);
   flagsSub<T>(0, a, r);
-  put<T>(dst(p), r);
+  putD<T>(p, r);
 }
 // @ts-ignore: decorator
 @inline
@@ -245,10 +266,10 @@ function negMemory<T>(p: usize): void {
 // @ts-ignore: decorator
 @inline
 function notRegister<T>(p: usize): void {
-  const a = load<T>(dst(p));
+  const a = getD<T>(p);
   const r: T = <T>(~a);
   
-  put<T>(dst(p), r);
+  putD<T>(p, r);
 }
 // @ts-ignore: decorator
 @inline
@@ -273,58 +294,59 @@ function multiply<T>(p: usize, a: T, b: T): void {
   if (sizeof<T>() == 4) {
     const r = <i64>(<i32>a) * <i64>(<i32>b);
     const c: u64 = <i64>(<i32>r) != r ? 1 : 0;
-    flagsResultCarry(<i64>(<i32>r), c, c);
-    store<u64>(dst(p), <u64>r & 0xffffffff);
+    flagsResultCarry(notZero(<i64>(<i32>r)), c, c);
+    storeD<u64>(p, <u64>r & 0xffffffff);
   } else {
     const high = multiplyHighSigned(<i64>a, <i64>b);
     const r = <i64>a * <i64>b;
     const c: u64 = high != r >> 63 ? 1 : 0;
-    flagsResultCarry(r, c, c);
-    store<i64>(dst(p), r);
+    flagsResultCarry(notZero(r), c, c);
+    storeD<i64>(p, r);
   }
 }
 // @ts-ignore: decorator
 @inline
 function shiftLeft<T>(p: usize): void {
-  const a = load<T>(dst(p));
+  const a = getD<T>(p);
   const n = <T>load<u8>(p, 12);
   const r: T = <T>(a << n);
   const top = <T>(sizeof<T>() * 8 - 1);
   const cf = <u64>((a >> (top - n + 1)) & 1);
-  put<T>(dst(p), r);
-  flagsResultCarry(sizeof<T>() == 4 ? <i64>(<i32>r) : <i64>r, cf, <u64>(r >> top) ^ cf);
+  putD<T>(p, r);
+  flagsResultCarry(sizeof<T>() == 4 ? <i64>(<i32>r) : <i64>r, cf, <u64>((a >> top) ^ (a >> (top - 1)) & 1));
 }
 // @ts-ignore: decorator
 @inline
 function shiftRight<T>(p: usize): void {
-  const a = load<T>(dst(p));
+  const a = getD<T>(p);
   const n = <T>load<u8>(p, 12);
   const r: T = <T>(a >> n);
   const top = <T>(sizeof<T>() * 8 - 1);
   const cf = <u64>((a >> (n - 1)) & 1);
-  const ovf = <u64>n == 1 ? <u64>(a >> top) : <u64>((r << 1 >> top) ^ (r >> top));
-  put<T>(dst(p), r);
-  flagsResultCarry(sizeof<T>() == 4 ? <i64>(<i32>r) : <i64>r, cf, ovf);
+  putD<T>(p, r);
+  flagsResultCarry(sizeof<T>() == 4 ? <i64>(<i32>r) : <i64>r, cf, <u64>(a >> top));
 }
 // @ts-ignore: decorator
 @inline
 function shiftArithmetic<T>(p: usize): void {
-  const a = sizeof<T>() == 4 ? <i64>load<i32>(dst(p)) : load<i64>(dst(p));
+  const a = sizeof<T>() == 4 ? <i64>getD<i32>(p) : getD<i64>(p);
   const n = <i64>load<u8>(p, 12);
   const r = a >> n;
-  put<T>(dst(p), <T>r);
+  putD<T>(p, <T>r);
   flagsResultCarry(r, <u64>(a >> (n - 1)) & 1, 0);
 }
 // @ts-ignore: decorator
 @inline
 function rotate<T>(p: usize, left: bool): void {
-  const a = load<T>(dst(p));
+  const a = getD<T>(p);
   const n = <T>load<u8>(p, 12);
   const top = <T>(sizeof<T>() * 8 - 1);
   const r: T = left ? rotl<T>(a, n) : rotr<T>(a, n);
-  put<T>(dst(p), r);
+  putD<T>(p, r);
   const high = <u64>(r >> top) & 1;
-  if (left) setCarryOverflow(<u64>r & 1, high ^ (<u64>r & 1));
+  // By an immediate other than 1 OF is undefined by the manual; Intel CPUs leave it alone.
+  if (<u64>n != 1) setCarry(left ? <u64>r & 1 : high);
+  else if (left) setCarryOverflow(<u64>r & 1, high ^ (<u64>r & 1));
   else setCarryOverflow(high, high ^ (<u64>(r >> (top - 1)) & 1));
 }
 
@@ -337,7 +359,7 @@ export function run(): u32 {
       store<u32>(EXIT, 0);
       return why;
     }
-    if (load<u32>(DEBUG_PENDING)) debugTrap();
+    if (load<u32>(DEBUG_PENDING) != 0 && load<u32>(INTR_SHADOW) != SHADOW_STACK) debugTrap();
     const shadow = load<u32>(INTR_SHADOW);
     if (load<u32>(INTR) != 0 && shadow == 0 && (load<u64>(FLAGS) & IF) != 0) {
       const vector = hostAcknowledge();
@@ -354,7 +376,8 @@ export function run(): u32 {
     const rip = load<u64>(RIP);
     const single = shadow != 0 || load<u32>(ISOLATE) != 0 || (load<u64>(FLAGS) & (TF | RF)) != 0 || (load<u64>(DR7) & 0xff) != 0;
     if (single) {
-      if (instructionBreakpoint(rip)) continue;
+      if (shadow != SHADOW_STACK && instructionBreakpoint(rip)) continue;
+      takeEnd();
       block = decodeScratch(rip, 1);
       stopAt = 0;
     } else {
@@ -413,10 +436,10 @@ export function run(): u32 {
           }
 
 
-          case O.ADD_RR8: addRegister<u8>(p, load<u8>(src(p))); p += NEXT; continue;
-          case O.ADD_RR16: addRegister<u16>(p, load<u16>(src(p))); p += NEXT; continue;
-          case O.ADD_RR32: addRegister<u32>(p, load<u32>(src(p))); p += NEXT; continue;
-          case O.ADD_RR64: addRegister<u64>(p, load<u64>(src(p))); p += NEXT; continue;
+          case O.ADD_RR8: addRegister<u8>(p, getS<u8>(p)); p += NEXT; continue;
+          case O.ADD_RR16: addRegister<u16>(p, getS<u16>(p)); p += NEXT; continue;
+          case O.ADD_RR32: addRegister<u32>(p, getS<u32>(p)); p += NEXT; continue;
+          case O.ADD_RR64: addRegister<u64>(p, getS<u64>(p)); p += NEXT; continue;
           case O.ADD_RI8: addRegister<u8>(p, immediate<u8>(p)); p += NEXT; continue;
           case O.ADD_RI16: addRegister<u16>(p, immediate<u16>(p)); p += NEXT; continue;
           case O.ADD_RI32: addRegister<u32>(p, immediate<u32>(p)); p += NEXT; continue;
@@ -425,19 +448,19 @@ export function run(): u32 {
           case O.ADD_RM16: addRegister<u16>(p, mload<u16>(ea(p), p)); p += NEXT; continue;
           case O.ADD_RM32: addRegister<u32>(p, mload<u32>(ea(p), p)); p += NEXT; continue;
           case O.ADD_RM64: addRegister<u64>(p, mload<u64>(ea(p), p)); p += NEXT; continue;
-          case O.ADD_MR8: addMemory<u8>(p, load<u8>(src(p))); p += NEXT; continue;
-          case O.ADD_MR16: addMemory<u16>(p, load<u16>(src(p))); p += NEXT; continue;
-          case O.ADD_MR32: addMemory<u32>(p, load<u32>(src(p))); p += NEXT; continue;
-          case O.ADD_MR64: addMemory<u64>(p, load<u64>(src(p))); p += NEXT; continue;
+          case O.ADD_MR8: addMemory<u8>(p, getS<u8>(p)); p += NEXT; continue;
+          case O.ADD_MR16: addMemory<u16>(p, getS<u16>(p)); p += NEXT; continue;
+          case O.ADD_MR32: addMemory<u32>(p, getS<u32>(p)); p += NEXT; continue;
+          case O.ADD_MR64: addMemory<u64>(p, getS<u64>(p)); p += NEXT; continue;
           case O.ADD_MI8: addMemory<u8>(p, immediate<u8>(p)); p += NEXT; continue;
           case O.ADD_MI16: addMemory<u16>(p, immediate<u16>(p)); p += NEXT; continue;
           case O.ADD_MI32: addMemory<u32>(p, immediate<u32>(p)); p += NEXT; continue;
           case O.ADD_MI64: addMemory<u64>(p, immediate<u64>(p)); p += NEXT; continue;
 
-          case O.OR_RR8: orRegister<u8>(p, load<u8>(src(p))); p += NEXT; continue;
-          case O.OR_RR16: orRegister<u16>(p, load<u16>(src(p))); p += NEXT; continue;
-          case O.OR_RR32: orRegister<u32>(p, load<u32>(src(p))); p += NEXT; continue;
-          case O.OR_RR64: orRegister<u64>(p, load<u64>(src(p))); p += NEXT; continue;
+          case O.OR_RR8: orRegister<u8>(p, getS<u8>(p)); p += NEXT; continue;
+          case O.OR_RR16: orRegister<u16>(p, getS<u16>(p)); p += NEXT; continue;
+          case O.OR_RR32: orRegister<u32>(p, getS<u32>(p)); p += NEXT; continue;
+          case O.OR_RR64: orRegister<u64>(p, getS<u64>(p)); p += NEXT; continue;
           case O.OR_RI8: orRegister<u8>(p, immediate<u8>(p)); p += NEXT; continue;
           case O.OR_RI16: orRegister<u16>(p, immediate<u16>(p)); p += NEXT; continue;
           case O.OR_RI32: orRegister<u32>(p, immediate<u32>(p)); p += NEXT; continue;
@@ -446,19 +469,19 @@ export function run(): u32 {
           case O.OR_RM16: orRegister<u16>(p, mload<u16>(ea(p), p)); p += NEXT; continue;
           case O.OR_RM32: orRegister<u32>(p, mload<u32>(ea(p), p)); p += NEXT; continue;
           case O.OR_RM64: orRegister<u64>(p, mload<u64>(ea(p), p)); p += NEXT; continue;
-          case O.OR_MR8: orMemory<u8>(p, load<u8>(src(p))); p += NEXT; continue;
-          case O.OR_MR16: orMemory<u16>(p, load<u16>(src(p))); p += NEXT; continue;
-          case O.OR_MR32: orMemory<u32>(p, load<u32>(src(p))); p += NEXT; continue;
-          case O.OR_MR64: orMemory<u64>(p, load<u64>(src(p))); p += NEXT; continue;
+          case O.OR_MR8: orMemory<u8>(p, getS<u8>(p)); p += NEXT; continue;
+          case O.OR_MR16: orMemory<u16>(p, getS<u16>(p)); p += NEXT; continue;
+          case O.OR_MR32: orMemory<u32>(p, getS<u32>(p)); p += NEXT; continue;
+          case O.OR_MR64: orMemory<u64>(p, getS<u64>(p)); p += NEXT; continue;
           case O.OR_MI8: orMemory<u8>(p, immediate<u8>(p)); p += NEXT; continue;
           case O.OR_MI16: orMemory<u16>(p, immediate<u16>(p)); p += NEXT; continue;
           case O.OR_MI32: orMemory<u32>(p, immediate<u32>(p)); p += NEXT; continue;
           case O.OR_MI64: orMemory<u64>(p, immediate<u64>(p)); p += NEXT; continue;
 
-          case O.ADC_RR8: adcRegister<u8>(p, load<u8>(src(p))); p += NEXT; continue;
-          case O.ADC_RR16: adcRegister<u16>(p, load<u16>(src(p))); p += NEXT; continue;
-          case O.ADC_RR32: adcRegister<u32>(p, load<u32>(src(p))); p += NEXT; continue;
-          case O.ADC_RR64: adcRegister<u64>(p, load<u64>(src(p))); p += NEXT; continue;
+          case O.ADC_RR8: adcRegister<u8>(p, getS<u8>(p)); p += NEXT; continue;
+          case O.ADC_RR16: adcRegister<u16>(p, getS<u16>(p)); p += NEXT; continue;
+          case O.ADC_RR32: adcRegister<u32>(p, getS<u32>(p)); p += NEXT; continue;
+          case O.ADC_RR64: adcRegister<u64>(p, getS<u64>(p)); p += NEXT; continue;
           case O.ADC_RI8: adcRegister<u8>(p, immediate<u8>(p)); p += NEXT; continue;
           case O.ADC_RI16: adcRegister<u16>(p, immediate<u16>(p)); p += NEXT; continue;
           case O.ADC_RI32: adcRegister<u32>(p, immediate<u32>(p)); p += NEXT; continue;
@@ -467,19 +490,19 @@ export function run(): u32 {
           case O.ADC_RM16: adcRegister<u16>(p, mload<u16>(ea(p), p)); p += NEXT; continue;
           case O.ADC_RM32: adcRegister<u32>(p, mload<u32>(ea(p), p)); p += NEXT; continue;
           case O.ADC_RM64: adcRegister<u64>(p, mload<u64>(ea(p), p)); p += NEXT; continue;
-          case O.ADC_MR8: adcMemory<u8>(p, load<u8>(src(p))); p += NEXT; continue;
-          case O.ADC_MR16: adcMemory<u16>(p, load<u16>(src(p))); p += NEXT; continue;
-          case O.ADC_MR32: adcMemory<u32>(p, load<u32>(src(p))); p += NEXT; continue;
-          case O.ADC_MR64: adcMemory<u64>(p, load<u64>(src(p))); p += NEXT; continue;
+          case O.ADC_MR8: adcMemory<u8>(p, getS<u8>(p)); p += NEXT; continue;
+          case O.ADC_MR16: adcMemory<u16>(p, getS<u16>(p)); p += NEXT; continue;
+          case O.ADC_MR32: adcMemory<u32>(p, getS<u32>(p)); p += NEXT; continue;
+          case O.ADC_MR64: adcMemory<u64>(p, getS<u64>(p)); p += NEXT; continue;
           case O.ADC_MI8: adcMemory<u8>(p, immediate<u8>(p)); p += NEXT; continue;
           case O.ADC_MI16: adcMemory<u16>(p, immediate<u16>(p)); p += NEXT; continue;
           case O.ADC_MI32: adcMemory<u32>(p, immediate<u32>(p)); p += NEXT; continue;
           case O.ADC_MI64: adcMemory<u64>(p, immediate<u64>(p)); p += NEXT; continue;
 
-          case O.SBB_RR8: sbbRegister<u8>(p, load<u8>(src(p))); p += NEXT; continue;
-          case O.SBB_RR16: sbbRegister<u16>(p, load<u16>(src(p))); p += NEXT; continue;
-          case O.SBB_RR32: sbbRegister<u32>(p, load<u32>(src(p))); p += NEXT; continue;
-          case O.SBB_RR64: sbbRegister<u64>(p, load<u64>(src(p))); p += NEXT; continue;
+          case O.SBB_RR8: sbbRegister<u8>(p, getS<u8>(p)); p += NEXT; continue;
+          case O.SBB_RR16: sbbRegister<u16>(p, getS<u16>(p)); p += NEXT; continue;
+          case O.SBB_RR32: sbbRegister<u32>(p, getS<u32>(p)); p += NEXT; continue;
+          case O.SBB_RR64: sbbRegister<u64>(p, getS<u64>(p)); p += NEXT; continue;
           case O.SBB_RI8: sbbRegister<u8>(p, immediate<u8>(p)); p += NEXT; continue;
           case O.SBB_RI16: sbbRegister<u16>(p, immediate<u16>(p)); p += NEXT; continue;
           case O.SBB_RI32: sbbRegister<u32>(p, immediate<u32>(p)); p += NEXT; continue;
@@ -488,19 +511,19 @@ export function run(): u32 {
           case O.SBB_RM16: sbbRegister<u16>(p, mload<u16>(ea(p), p)); p += NEXT; continue;
           case O.SBB_RM32: sbbRegister<u32>(p, mload<u32>(ea(p), p)); p += NEXT; continue;
           case O.SBB_RM64: sbbRegister<u64>(p, mload<u64>(ea(p), p)); p += NEXT; continue;
-          case O.SBB_MR8: sbbMemory<u8>(p, load<u8>(src(p))); p += NEXT; continue;
-          case O.SBB_MR16: sbbMemory<u16>(p, load<u16>(src(p))); p += NEXT; continue;
-          case O.SBB_MR32: sbbMemory<u32>(p, load<u32>(src(p))); p += NEXT; continue;
-          case O.SBB_MR64: sbbMemory<u64>(p, load<u64>(src(p))); p += NEXT; continue;
+          case O.SBB_MR8: sbbMemory<u8>(p, getS<u8>(p)); p += NEXT; continue;
+          case O.SBB_MR16: sbbMemory<u16>(p, getS<u16>(p)); p += NEXT; continue;
+          case O.SBB_MR32: sbbMemory<u32>(p, getS<u32>(p)); p += NEXT; continue;
+          case O.SBB_MR64: sbbMemory<u64>(p, getS<u64>(p)); p += NEXT; continue;
           case O.SBB_MI8: sbbMemory<u8>(p, immediate<u8>(p)); p += NEXT; continue;
           case O.SBB_MI16: sbbMemory<u16>(p, immediate<u16>(p)); p += NEXT; continue;
           case O.SBB_MI32: sbbMemory<u32>(p, immediate<u32>(p)); p += NEXT; continue;
           case O.SBB_MI64: sbbMemory<u64>(p, immediate<u64>(p)); p += NEXT; continue;
 
-          case O.AND_RR8: andRegister<u8>(p, load<u8>(src(p))); p += NEXT; continue;
-          case O.AND_RR16: andRegister<u16>(p, load<u16>(src(p))); p += NEXT; continue;
-          case O.AND_RR32: andRegister<u32>(p, load<u32>(src(p))); p += NEXT; continue;
-          case O.AND_RR64: andRegister<u64>(p, load<u64>(src(p))); p += NEXT; continue;
+          case O.AND_RR8: andRegister<u8>(p, getS<u8>(p)); p += NEXT; continue;
+          case O.AND_RR16: andRegister<u16>(p, getS<u16>(p)); p += NEXT; continue;
+          case O.AND_RR32: andRegister<u32>(p, getS<u32>(p)); p += NEXT; continue;
+          case O.AND_RR64: andRegister<u64>(p, getS<u64>(p)); p += NEXT; continue;
           case O.AND_RI8: andRegister<u8>(p, immediate<u8>(p)); p += NEXT; continue;
           case O.AND_RI16: andRegister<u16>(p, immediate<u16>(p)); p += NEXT; continue;
           case O.AND_RI32: andRegister<u32>(p, immediate<u32>(p)); p += NEXT; continue;
@@ -509,19 +532,19 @@ export function run(): u32 {
           case O.AND_RM16: andRegister<u16>(p, mload<u16>(ea(p), p)); p += NEXT; continue;
           case O.AND_RM32: andRegister<u32>(p, mload<u32>(ea(p), p)); p += NEXT; continue;
           case O.AND_RM64: andRegister<u64>(p, mload<u64>(ea(p), p)); p += NEXT; continue;
-          case O.AND_MR8: andMemory<u8>(p, load<u8>(src(p))); p += NEXT; continue;
-          case O.AND_MR16: andMemory<u16>(p, load<u16>(src(p))); p += NEXT; continue;
-          case O.AND_MR32: andMemory<u32>(p, load<u32>(src(p))); p += NEXT; continue;
-          case O.AND_MR64: andMemory<u64>(p, load<u64>(src(p))); p += NEXT; continue;
+          case O.AND_MR8: andMemory<u8>(p, getS<u8>(p)); p += NEXT; continue;
+          case O.AND_MR16: andMemory<u16>(p, getS<u16>(p)); p += NEXT; continue;
+          case O.AND_MR32: andMemory<u32>(p, getS<u32>(p)); p += NEXT; continue;
+          case O.AND_MR64: andMemory<u64>(p, getS<u64>(p)); p += NEXT; continue;
           case O.AND_MI8: andMemory<u8>(p, immediate<u8>(p)); p += NEXT; continue;
           case O.AND_MI16: andMemory<u16>(p, immediate<u16>(p)); p += NEXT; continue;
           case O.AND_MI32: andMemory<u32>(p, immediate<u32>(p)); p += NEXT; continue;
           case O.AND_MI64: andMemory<u64>(p, immediate<u64>(p)); p += NEXT; continue;
 
-          case O.SUB_RR8: subRegister<u8>(p, load<u8>(src(p))); p += NEXT; continue;
-          case O.SUB_RR16: subRegister<u16>(p, load<u16>(src(p))); p += NEXT; continue;
-          case O.SUB_RR32: subRegister<u32>(p, load<u32>(src(p))); p += NEXT; continue;
-          case O.SUB_RR64: subRegister<u64>(p, load<u64>(src(p))); p += NEXT; continue;
+          case O.SUB_RR8: subRegister<u8>(p, getS<u8>(p)); p += NEXT; continue;
+          case O.SUB_RR16: subRegister<u16>(p, getS<u16>(p)); p += NEXT; continue;
+          case O.SUB_RR32: subRegister<u32>(p, getS<u32>(p)); p += NEXT; continue;
+          case O.SUB_RR64: subRegister<u64>(p, getS<u64>(p)); p += NEXT; continue;
           case O.SUB_RI8: subRegister<u8>(p, immediate<u8>(p)); p += NEXT; continue;
           case O.SUB_RI16: subRegister<u16>(p, immediate<u16>(p)); p += NEXT; continue;
           case O.SUB_RI32: subRegister<u32>(p, immediate<u32>(p)); p += NEXT; continue;
@@ -530,19 +553,19 @@ export function run(): u32 {
           case O.SUB_RM16: subRegister<u16>(p, mload<u16>(ea(p), p)); p += NEXT; continue;
           case O.SUB_RM32: subRegister<u32>(p, mload<u32>(ea(p), p)); p += NEXT; continue;
           case O.SUB_RM64: subRegister<u64>(p, mload<u64>(ea(p), p)); p += NEXT; continue;
-          case O.SUB_MR8: subMemory<u8>(p, load<u8>(src(p))); p += NEXT; continue;
-          case O.SUB_MR16: subMemory<u16>(p, load<u16>(src(p))); p += NEXT; continue;
-          case O.SUB_MR32: subMemory<u32>(p, load<u32>(src(p))); p += NEXT; continue;
-          case O.SUB_MR64: subMemory<u64>(p, load<u64>(src(p))); p += NEXT; continue;
+          case O.SUB_MR8: subMemory<u8>(p, getS<u8>(p)); p += NEXT; continue;
+          case O.SUB_MR16: subMemory<u16>(p, getS<u16>(p)); p += NEXT; continue;
+          case O.SUB_MR32: subMemory<u32>(p, getS<u32>(p)); p += NEXT; continue;
+          case O.SUB_MR64: subMemory<u64>(p, getS<u64>(p)); p += NEXT; continue;
           case O.SUB_MI8: subMemory<u8>(p, immediate<u8>(p)); p += NEXT; continue;
           case O.SUB_MI16: subMemory<u16>(p, immediate<u16>(p)); p += NEXT; continue;
           case O.SUB_MI32: subMemory<u32>(p, immediate<u32>(p)); p += NEXT; continue;
           case O.SUB_MI64: subMemory<u64>(p, immediate<u64>(p)); p += NEXT; continue;
 
-          case O.XOR_RR8: xorRegister<u8>(p, load<u8>(src(p))); p += NEXT; continue;
-          case O.XOR_RR16: xorRegister<u16>(p, load<u16>(src(p))); p += NEXT; continue;
-          case O.XOR_RR32: xorRegister<u32>(p, load<u32>(src(p))); p += NEXT; continue;
-          case O.XOR_RR64: xorRegister<u64>(p, load<u64>(src(p))); p += NEXT; continue;
+          case O.XOR_RR8: xorRegister<u8>(p, getS<u8>(p)); p += NEXT; continue;
+          case O.XOR_RR16: xorRegister<u16>(p, getS<u16>(p)); p += NEXT; continue;
+          case O.XOR_RR32: xorRegister<u32>(p, getS<u32>(p)); p += NEXT; continue;
+          case O.XOR_RR64: xorRegister<u64>(p, getS<u64>(p)); p += NEXT; continue;
           case O.XOR_RI8: xorRegister<u8>(p, immediate<u8>(p)); p += NEXT; continue;
           case O.XOR_RI16: xorRegister<u16>(p, immediate<u16>(p)); p += NEXT; continue;
           case O.XOR_RI32: xorRegister<u32>(p, immediate<u32>(p)); p += NEXT; continue;
@@ -551,116 +574,116 @@ export function run(): u32 {
           case O.XOR_RM16: xorRegister<u16>(p, mload<u16>(ea(p), p)); p += NEXT; continue;
           case O.XOR_RM32: xorRegister<u32>(p, mload<u32>(ea(p), p)); p += NEXT; continue;
           case O.XOR_RM64: xorRegister<u64>(p, mload<u64>(ea(p), p)); p += NEXT; continue;
-          case O.XOR_MR8: xorMemory<u8>(p, load<u8>(src(p))); p += NEXT; continue;
-          case O.XOR_MR16: xorMemory<u16>(p, load<u16>(src(p))); p += NEXT; continue;
-          case O.XOR_MR32: xorMemory<u32>(p, load<u32>(src(p))); p += NEXT; continue;
-          case O.XOR_MR64: xorMemory<u64>(p, load<u64>(src(p))); p += NEXT; continue;
+          case O.XOR_MR8: xorMemory<u8>(p, getS<u8>(p)); p += NEXT; continue;
+          case O.XOR_MR16: xorMemory<u16>(p, getS<u16>(p)); p += NEXT; continue;
+          case O.XOR_MR32: xorMemory<u32>(p, getS<u32>(p)); p += NEXT; continue;
+          case O.XOR_MR64: xorMemory<u64>(p, getS<u64>(p)); p += NEXT; continue;
           case O.XOR_MI8: xorMemory<u8>(p, immediate<u8>(p)); p += NEXT; continue;
           case O.XOR_MI16: xorMemory<u16>(p, immediate<u16>(p)); p += NEXT; continue;
           case O.XOR_MI32: xorMemory<u32>(p, immediate<u32>(p)); p += NEXT; continue;
           case O.XOR_MI64: xorMemory<u64>(p, immediate<u64>(p)); p += NEXT; continue;
 
-          case O.CMP_RR8: compare<u8>(load<u8>(dst(p)), load<u8>(src(p))); p += NEXT; continue;
-          case O.CMP_RI8: compare<u8>(load<u8>(dst(p)), immediate<u8>(p)); p += NEXT; continue;
-          case O.CMP_RM8: compare<u8>(load<u8>(dst(p)), mload<u8>(ea(p), p)); p += NEXT; continue;
-          case O.CMP_MR8: compare<u8>(mload<u8>(ea(p), p), load<u8>(src(p))); p += NEXT; continue;
+          case O.CMP_RR8: compare<u8>(getD<u8>(p), getS<u8>(p)); p += NEXT; continue;
+          case O.CMP_RI8: compare<u8>(getD<u8>(p), immediate<u8>(p)); p += NEXT; continue;
+          case O.CMP_RM8: compare<u8>(getD<u8>(p), mload<u8>(ea(p), p)); p += NEXT; continue;
+          case O.CMP_MR8: compare<u8>(mload<u8>(ea(p), p), getS<u8>(p)); p += NEXT; continue;
           case O.CMP_MI8: compare<u8>(mload<u8>(ea(p), p), immediate<u8>(p)); p += NEXT; continue;
-          case O.TEST_RR8: flagsLogic<u8>(load<u8>(dst(p)) & load<u8>(src(p))); p += NEXT; continue;
-          case O.TEST_RI8: flagsLogic<u8>(load<u8>(dst(p)) & immediate<u8>(p)); p += NEXT; continue;
-          case O.TEST_MR8: flagsLogic<u8>(mload<u8>(ea(p), p) & load<u8>(src(p))); p += NEXT; continue;
+          case O.TEST_RR8: flagsLogic<u8>(getD<u8>(p) & getS<u8>(p)); p += NEXT; continue;
+          case O.TEST_RI8: flagsLogic<u8>(getD<u8>(p) & immediate<u8>(p)); p += NEXT; continue;
+          case O.TEST_MR8: flagsLogic<u8>(mload<u8>(ea(p), p) & getS<u8>(p)); p += NEXT; continue;
           case O.TEST_MI8: flagsLogic<u8>(mload<u8>(ea(p), p) & immediate<u8>(p)); p += NEXT; continue;
-          case O.MOV_RR8: put<u8>(dst(p), load<u8>(src(p))); p += NEXT; continue;
-          case O.MOV_RI8: put<u8>(dst(p), immediate<u8>(p)); p += NEXT; continue;
-          case O.MOV_RM8: put<u8>(dst(p), mload<u8>(ea(p), p)); p += NEXT; continue;
-          case O.MOV_MR8: mstore<u8>(ea(p), load<u8>(src(p)), p); p += NEXT; continue;
+          case O.MOV_RR8: putD<u8>(p, getS<u8>(p)); p += NEXT; continue;
+          case O.MOV_RI8: putD<u8>(p, immediate<u8>(p)); p += NEXT; continue;
+          case O.MOV_RM8: putD<u8>(p, mload<u8>(ea(p), p)); p += NEXT; continue;
+          case O.MOV_MR8: mstore<u8>(ea(p), getS<u8>(p), p); p += NEXT; continue;
           case O.MOV_MI8: mstore<u8>(ea(p), immediate<u8>(p), p); p += NEXT; continue;
-          case O.CMP_RR16: compare<u16>(load<u16>(dst(p)), load<u16>(src(p))); p += NEXT; continue;
-          case O.CMP_RI16: compare<u16>(load<u16>(dst(p)), immediate<u16>(p)); p += NEXT; continue;
-          case O.CMP_RM16: compare<u16>(load<u16>(dst(p)), mload<u16>(ea(p), p)); p += NEXT; continue;
-          case O.CMP_MR16: compare<u16>(mload<u16>(ea(p), p), load<u16>(src(p))); p += NEXT; continue;
+          case O.CMP_RR16: compare<u16>(getD<u16>(p), getS<u16>(p)); p += NEXT; continue;
+          case O.CMP_RI16: compare<u16>(getD<u16>(p), immediate<u16>(p)); p += NEXT; continue;
+          case O.CMP_RM16: compare<u16>(getD<u16>(p), mload<u16>(ea(p), p)); p += NEXT; continue;
+          case O.CMP_MR16: compare<u16>(mload<u16>(ea(p), p), getS<u16>(p)); p += NEXT; continue;
           case O.CMP_MI16: compare<u16>(mload<u16>(ea(p), p), immediate<u16>(p)); p += NEXT; continue;
-          case O.TEST_RR16: flagsLogic<u16>(load<u16>(dst(p)) & load<u16>(src(p))); p += NEXT; continue;
-          case O.TEST_RI16: flagsLogic<u16>(load<u16>(dst(p)) & immediate<u16>(p)); p += NEXT; continue;
-          case O.TEST_MR16: flagsLogic<u16>(mload<u16>(ea(p), p) & load<u16>(src(p))); p += NEXT; continue;
+          case O.TEST_RR16: flagsLogic<u16>(getD<u16>(p) & getS<u16>(p)); p += NEXT; continue;
+          case O.TEST_RI16: flagsLogic<u16>(getD<u16>(p) & immediate<u16>(p)); p += NEXT; continue;
+          case O.TEST_MR16: flagsLogic<u16>(mload<u16>(ea(p), p) & getS<u16>(p)); p += NEXT; continue;
           case O.TEST_MI16: flagsLogic<u16>(mload<u16>(ea(p), p) & immediate<u16>(p)); p += NEXT; continue;
-          case O.MOV_RR16: put<u16>(dst(p), load<u16>(src(p))); p += NEXT; continue;
-          case O.MOV_RI16: put<u16>(dst(p), immediate<u16>(p)); p += NEXT; continue;
-          case O.MOV_RM16: put<u16>(dst(p), mload<u16>(ea(p), p)); p += NEXT; continue;
-          case O.MOV_MR16: mstore<u16>(ea(p), load<u16>(src(p)), p); p += NEXT; continue;
+          case O.MOV_RR16: putD<u16>(p, getS<u16>(p)); p += NEXT; continue;
+          case O.MOV_RI16: putD<u16>(p, immediate<u16>(p)); p += NEXT; continue;
+          case O.MOV_RM16: putD<u16>(p, mload<u16>(ea(p), p)); p += NEXT; continue;
+          case O.MOV_MR16: mstore<u16>(ea(p), getS<u16>(p), p); p += NEXT; continue;
           case O.MOV_MI16: mstore<u16>(ea(p), immediate<u16>(p), p); p += NEXT; continue;
-          case O.CMP_RR32: compare<u32>(load<u32>(dst(p)), load<u32>(src(p))); p += NEXT; continue;
-          case O.CMP_RI32: compare<u32>(load<u32>(dst(p)), immediate<u32>(p)); p += NEXT; continue;
-          case O.CMP_RM32: compare<u32>(load<u32>(dst(p)), mload<u32>(ea(p), p)); p += NEXT; continue;
-          case O.CMP_MR32: compare<u32>(mload<u32>(ea(p), p), load<u32>(src(p))); p += NEXT; continue;
+          case O.CMP_RR32: compare<u32>(getD<u32>(p), getS<u32>(p)); p += NEXT; continue;
+          case O.CMP_RI32: compare<u32>(getD<u32>(p), immediate<u32>(p)); p += NEXT; continue;
+          case O.CMP_RM32: compare<u32>(getD<u32>(p), mload<u32>(ea(p), p)); p += NEXT; continue;
+          case O.CMP_MR32: compare<u32>(mload<u32>(ea(p), p), getS<u32>(p)); p += NEXT; continue;
           case O.CMP_MI32: compare<u32>(mload<u32>(ea(p), p), immediate<u32>(p)); p += NEXT; continue;
-          case O.TEST_RR32: flagsLogic<u32>(load<u32>(dst(p)) & load<u32>(src(p))); p += NEXT; continue;
-          case O.TEST_RI32: flagsLogic<u32>(load<u32>(dst(p)) & immediate<u32>(p)); p += NEXT; continue;
-          case O.TEST_MR32: flagsLogic<u32>(mload<u32>(ea(p), p) & load<u32>(src(p))); p += NEXT; continue;
+          case O.TEST_RR32: flagsLogic<u32>(getD<u32>(p) & getS<u32>(p)); p += NEXT; continue;
+          case O.TEST_RI32: flagsLogic<u32>(getD<u32>(p) & immediate<u32>(p)); p += NEXT; continue;
+          case O.TEST_MR32: flagsLogic<u32>(mload<u32>(ea(p), p) & getS<u32>(p)); p += NEXT; continue;
           case O.TEST_MI32: flagsLogic<u32>(mload<u32>(ea(p), p) & immediate<u32>(p)); p += NEXT; continue;
-          case O.MOV_RR32: put<u32>(dst(p), load<u32>(src(p))); p += NEXT; continue;
-          case O.MOV_RI32: put<u32>(dst(p), immediate<u32>(p)); p += NEXT; continue;
-          case O.MOV_RM32: put<u32>(dst(p), mload<u32>(ea(p), p)); p += NEXT; continue;
-          case O.MOV_MR32: mstore<u32>(ea(p), load<u32>(src(p)), p); p += NEXT; continue;
+          case O.MOV_RR32: putD<u32>(p, getS<u32>(p)); p += NEXT; continue;
+          case O.MOV_RI32: putD<u32>(p, immediate<u32>(p)); p += NEXT; continue;
+          case O.MOV_RM32: putD<u32>(p, mload<u32>(ea(p), p)); p += NEXT; continue;
+          case O.MOV_MR32: mstore<u32>(ea(p), getS<u32>(p), p); p += NEXT; continue;
           case O.MOV_MI32: mstore<u32>(ea(p), immediate<u32>(p), p); p += NEXT; continue;
-          case O.CMP_RR64: compare<u64>(load<u64>(dst(p)), load<u64>(src(p))); p += NEXT; continue;
-          case O.CMP_RI64: compare<u64>(load<u64>(dst(p)), immediate<u64>(p)); p += NEXT; continue;
-          case O.CMP_RM64: compare<u64>(load<u64>(dst(p)), mload<u64>(ea(p), p)); p += NEXT; continue;
-          case O.CMP_MR64: compare<u64>(mload<u64>(ea(p), p), load<u64>(src(p))); p += NEXT; continue;
+          case O.CMP_RR64: compare<u64>(getD<u64>(p), getS<u64>(p)); p += NEXT; continue;
+          case O.CMP_RI64: compare<u64>(getD<u64>(p), immediate<u64>(p)); p += NEXT; continue;
+          case O.CMP_RM64: compare<u64>(getD<u64>(p), mload<u64>(ea(p), p)); p += NEXT; continue;
+          case O.CMP_MR64: compare<u64>(mload<u64>(ea(p), p), getS<u64>(p)); p += NEXT; continue;
           case O.CMP_MI64: compare<u64>(mload<u64>(ea(p), p), immediate<u64>(p)); p += NEXT; continue;
-          case O.TEST_RR64: flagsLogic<u64>(load<u64>(dst(p)) & load<u64>(src(p))); p += NEXT; continue;
-          case O.TEST_RI64: flagsLogic<u64>(load<u64>(dst(p)) & immediate<u64>(p)); p += NEXT; continue;
-          case O.TEST_MR64: flagsLogic<u64>(mload<u64>(ea(p), p) & load<u64>(src(p))); p += NEXT; continue;
+          case O.TEST_RR64: flagsLogic<u64>(getD<u64>(p) & getS<u64>(p)); p += NEXT; continue;
+          case O.TEST_RI64: flagsLogic<u64>(getD<u64>(p) & immediate<u64>(p)); p += NEXT; continue;
+          case O.TEST_MR64: flagsLogic<u64>(mload<u64>(ea(p), p) & getS<u64>(p)); p += NEXT; continue;
           case O.TEST_MI64: flagsLogic<u64>(mload<u64>(ea(p), p) & immediate<u64>(p)); p += NEXT; continue;
-          case O.MOV_RR64: put<u64>(dst(p), load<u64>(src(p))); p += NEXT; continue;
-          case O.MOV_RI64: put<u64>(dst(p), immediate<u64>(p)); p += NEXT; continue;
-          case O.MOV_RM64: put<u64>(dst(p), mload<u64>(ea(p), p)); p += NEXT; continue;
-          case O.MOV_MR64: mstore<u64>(ea(p), load<u64>(src(p)), p); p += NEXT; continue;
+          case O.MOV_RR64: putD<u64>(p, getS<u64>(p)); p += NEXT; continue;
+          case O.MOV_RI64: putD<u64>(p, immediate<u64>(p)); p += NEXT; continue;
+          case O.MOV_RM64: putD<u64>(p, mload<u64>(ea(p), p)); p += NEXT; continue;
+          case O.MOV_MR64: mstore<u64>(ea(p), getS<u64>(p), p); p += NEXT; continue;
           case O.MOV_MI64: mstore<u64>(ea(p), immediate<u64>(p), p); p += NEXT; continue;
 
-          case O.MOVZX_R8_16: store<u16>(dst(p), <u16>load<u8>(src(p))); p += NEXT; continue;
-          case O.MOVZX_M8_16: store<u16>(dst(p), <u16>mload<u8>(ea(p), p)); p += NEXT; continue;
-          case O.MOVSX_R8_16: store<u16>(dst(p), <u16>(<i16>load<i8>(src(p)))); p += NEXT; continue;
-          case O.MOVSX_M8_16: store<u16>(dst(p), <u16>(<i16>(<i8>mload<u8>(ea(p), p)))); p += NEXT; continue;
-          case O.MOVZX_R8_32: store<u64>(dst(p), <u64>load<u8>(src(p))); p += NEXT; continue;
-          case O.MOVZX_M8_32: store<u64>(dst(p), <u64>mload<u8>(ea(p), p)); p += NEXT; continue;
-          case O.MOVSX_R8_32: store<u64>(dst(p), <u64>(<u32>(<i32>load<i8>(src(p))))); p += NEXT; continue;
-          case O.MOVSX_M8_32: store<u64>(dst(p), <u64>(<u32>(<i32>(<i8>mload<u8>(ea(p), p))))); p += NEXT; continue;
-          case O.MOVZX_R8_64: store<u64>(dst(p), <u64>load<u8>(src(p))); p += NEXT; continue;
-          case O.MOVZX_M8_64: store<u64>(dst(p), <u64>mload<u8>(ea(p), p)); p += NEXT; continue;
-          case O.MOVSX_R8_64: store<u64>(dst(p), <u64>(<i64>load<i8>(src(p)))); p += NEXT; continue;
-          case O.MOVSX_M8_64: store<u64>(dst(p), <u64>(<i64>(<i8>mload<u8>(ea(p), p)))); p += NEXT; continue;
-          case O.MOVZX_R16_16: store<u16>(dst(p), <u16>load<u16>(src(p))); p += NEXT; continue;
-          case O.MOVZX_M16_16: store<u16>(dst(p), <u16>mload<u16>(ea(p), p)); p += NEXT; continue;
-          case O.MOVSX_R16_16: store<u16>(dst(p), <u16>(<i16>load<i16>(src(p)))); p += NEXT; continue;
-          case O.MOVSX_M16_16: store<u16>(dst(p), <u16>(<i16>(<i16>mload<u16>(ea(p), p)))); p += NEXT; continue;
-          case O.MOVZX_R16_32: store<u64>(dst(p), <u64>load<u16>(src(p))); p += NEXT; continue;
-          case O.MOVZX_M16_32: store<u64>(dst(p), <u64>mload<u16>(ea(p), p)); p += NEXT; continue;
-          case O.MOVSX_R16_32: store<u64>(dst(p), <u64>(<u32>(<i32>load<i16>(src(p))))); p += NEXT; continue;
-          case O.MOVSX_M16_32: store<u64>(dst(p), <u64>(<u32>(<i32>(<i16>mload<u16>(ea(p), p))))); p += NEXT; continue;
-          case O.MOVZX_R16_64: store<u64>(dst(p), <u64>load<u16>(src(p))); p += NEXT; continue;
-          case O.MOVZX_M16_64: store<u64>(dst(p), <u64>mload<u16>(ea(p), p)); p += NEXT; continue;
-          case O.MOVSX_R16_64: store<u64>(dst(p), <u64>(<i64>load<i16>(src(p)))); p += NEXT; continue;
-          case O.MOVSX_M16_64: store<u64>(dst(p), <u64>(<i64>(<i16>mload<u16>(ea(p), p)))); p += NEXT; continue;
-          case O.MOVZX_R32_16: store<u16>(dst(p), <u16>load<u32>(src(p))); p += NEXT; continue;
-          case O.MOVZX_M32_16: store<u16>(dst(p), <u16>mload<u32>(ea(p), p)); p += NEXT; continue;
-          case O.MOVSX_R32_16: store<u16>(dst(p), <u16>(<i16>load<i32>(src(p)))); p += NEXT; continue;
-          case O.MOVSX_M32_16: store<u16>(dst(p), <u16>(<i16>(<i32>mload<u32>(ea(p), p)))); p += NEXT; continue;
-          case O.MOVZX_R32_32: store<u64>(dst(p), <u64>load<u32>(src(p))); p += NEXT; continue;
-          case O.MOVZX_M32_32: store<u64>(dst(p), <u64>mload<u32>(ea(p), p)); p += NEXT; continue;
-          case O.MOVSX_R32_32: store<u64>(dst(p), <u64>(<u32>(<i32>load<i32>(src(p))))); p += NEXT; continue;
-          case O.MOVSX_M32_32: store<u64>(dst(p), <u64>(<u32>(<i32>(<i32>mload<u32>(ea(p), p))))); p += NEXT; continue;
-          case O.MOVZX_R32_64: store<u64>(dst(p), <u64>load<u32>(src(p))); p += NEXT; continue;
-          case O.MOVZX_M32_64: store<u64>(dst(p), <u64>mload<u32>(ea(p), p)); p += NEXT; continue;
-          case O.MOVSX_R32_64: store<u64>(dst(p), <u64>(<i64>load<i32>(src(p)))); p += NEXT; continue;
-          case O.MOVSX_M32_64: store<u64>(dst(p), <u64>(<i64>(<i32>mload<u32>(ea(p), p)))); p += NEXT; continue;
+          case O.MOVZX_R8_16: storeD<u16>(p, <u16>getS<u8>(p)); p += NEXT; continue;
+          case O.MOVZX_M8_16: storeD<u16>(p, <u16>mload<u8>(ea(p), p)); p += NEXT; continue;
+          case O.MOVSX_R8_16: storeD<u16>(p, <u16>(<i16>getS<i8>(p))); p += NEXT; continue;
+          case O.MOVSX_M8_16: storeD<u16>(p, <u16>(<i16>(<i8>mload<u8>(ea(p), p)))); p += NEXT; continue;
+          case O.MOVZX_R8_32: storeD<u64>(p, <u64>getS<u8>(p)); p += NEXT; continue;
+          case O.MOVZX_M8_32: storeD<u64>(p, <u64>mload<u8>(ea(p), p)); p += NEXT; continue;
+          case O.MOVSX_R8_32: storeD<u64>(p, <u64>(<u32>(<i32>getS<i8>(p)))); p += NEXT; continue;
+          case O.MOVSX_M8_32: storeD<u64>(p, <u64>(<u32>(<i32>(<i8>mload<u8>(ea(p), p))))); p += NEXT; continue;
+          case O.MOVZX_R8_64: storeD<u64>(p, <u64>getS<u8>(p)); p += NEXT; continue;
+          case O.MOVZX_M8_64: storeD<u64>(p, <u64>mload<u8>(ea(p), p)); p += NEXT; continue;
+          case O.MOVSX_R8_64: storeD<u64>(p, <u64>(<i64>getS<i8>(p))); p += NEXT; continue;
+          case O.MOVSX_M8_64: storeD<u64>(p, <u64>(<i64>(<i8>mload<u8>(ea(p), p)))); p += NEXT; continue;
+          case O.MOVZX_R16_16: storeD<u16>(p, <u16>getS<u16>(p)); p += NEXT; continue;
+          case O.MOVZX_M16_16: storeD<u16>(p, <u16>mload<u16>(ea(p), p)); p += NEXT; continue;
+          case O.MOVSX_R16_16: storeD<u16>(p, <u16>(<i16>getS<i16>(p))); p += NEXT; continue;
+          case O.MOVSX_M16_16: storeD<u16>(p, <u16>(<i16>(<i16>mload<u16>(ea(p), p)))); p += NEXT; continue;
+          case O.MOVZX_R16_32: storeD<u64>(p, <u64>getS<u16>(p)); p += NEXT; continue;
+          case O.MOVZX_M16_32: storeD<u64>(p, <u64>mload<u16>(ea(p), p)); p += NEXT; continue;
+          case O.MOVSX_R16_32: storeD<u64>(p, <u64>(<u32>(<i32>getS<i16>(p)))); p += NEXT; continue;
+          case O.MOVSX_M16_32: storeD<u64>(p, <u64>(<u32>(<i32>(<i16>mload<u16>(ea(p), p))))); p += NEXT; continue;
+          case O.MOVZX_R16_64: storeD<u64>(p, <u64>getS<u16>(p)); p += NEXT; continue;
+          case O.MOVZX_M16_64: storeD<u64>(p, <u64>mload<u16>(ea(p), p)); p += NEXT; continue;
+          case O.MOVSX_R16_64: storeD<u64>(p, <u64>(<i64>getS<i16>(p))); p += NEXT; continue;
+          case O.MOVSX_M16_64: storeD<u64>(p, <u64>(<i64>(<i16>mload<u16>(ea(p), p)))); p += NEXT; continue;
+          case O.MOVZX_R32_16: storeD<u16>(p, <u16>getS<u32>(p)); p += NEXT; continue;
+          case O.MOVZX_M32_16: storeD<u16>(p, <u16>mload<u32>(ea(p), p)); p += NEXT; continue;
+          case O.MOVSX_R32_16: storeD<u16>(p, <u16>(<i16>getS<i32>(p))); p += NEXT; continue;
+          case O.MOVSX_M32_16: storeD<u16>(p, <u16>(<i16>(<i32>mload<u32>(ea(p), p)))); p += NEXT; continue;
+          case O.MOVZX_R32_32: storeD<u64>(p, <u64>getS<u32>(p)); p += NEXT; continue;
+          case O.MOVZX_M32_32: storeD<u64>(p, <u64>mload<u32>(ea(p), p)); p += NEXT; continue;
+          case O.MOVSX_R32_32: storeD<u64>(p, <u64>(<u32>(<i32>getS<i32>(p)))); p += NEXT; continue;
+          case O.MOVSX_M32_32: storeD<u64>(p, <u64>(<u32>(<i32>(<i32>mload<u32>(ea(p), p))))); p += NEXT; continue;
+          case O.MOVZX_R32_64: storeD<u64>(p, <u64>getS<u32>(p)); p += NEXT; continue;
+          case O.MOVZX_M32_64: storeD<u64>(p, <u64>mload<u32>(ea(p), p)); p += NEXT; continue;
+          case O.MOVSX_R32_64: storeD<u64>(p, <u64>(<i64>getS<i32>(p))); p += NEXT; continue;
+          case O.MOVSX_M32_64: storeD<u64>(p, <u64>(<i64>(<i32>mload<u32>(ea(p), p)))); p += NEXT; continue;
 
-          case O.MOV_RI64_WIDE: store<u64>(dst(p), <u64>load<u32>(p, 12) | <u64>load<u32>(p, 20) << 32); p += NEXT; continue;
-          case O.LEA_16: store<u16>(dst(p), <u16>ea(p)); p += NEXT; continue;
-          case O.LEA_32: store<u64>(dst(p), ea(p) & 0xffffffff); p += NEXT; continue;
-          case O.LEA_64: store<u64>(dst(p), ea(p)); p += NEXT; continue;
+          case O.MOV_RI64_WIDE: storeD<u64>(p, <u64>load<u32>(p, 12) | <u64>load<u32>(p, 20) << 32); p += NEXT; continue;
+          case O.LEA_16: storeD<u16>(p, <u16>ea(p)); p += NEXT; continue;
+          case O.LEA_32: storeD<u64>(p, ea(p) & 0xffffffff); p += NEXT; continue;
+          case O.LEA_64: storeD<u64>(p, ea(p)); p += NEXT; continue;
           case O.PUSH_R64: {
             const at = load<u64>(REGS + 32) - 8;
-            mstore<u64>(at, load<u64>(src(p)), p);
+            mstore<u64>(at, getS<u64>(p), p);
             store<u64>(REGS + 32, at);
             p += NEXT; continue;
           }
@@ -680,7 +703,7 @@ export function run(): u32 {
             const at = load<u64>(REGS + 32);
             const v = mload<u64>(at, p);
             store<u64>(REGS + 32, at + 8);
-            store<u64>(dst(p), v);
+            storeD<u64>(p, v);
             p += NEXT; continue;
           }
           case O.INC_R8: incRegister<u8>(p); p += NEXT; continue;
@@ -723,23 +746,23 @@ export function run(): u32 {
           case O.SHL_RC32: shiftByCl(4, p, 2); p += NEXT; continue;
           case O.SHR_RC32: shiftByCl(5, p, 2); p += NEXT; continue;
           case O.SAR_RC32: shiftByCl(7, p, 2); p += NEXT; continue;
-          case O.IMUL_RR32: multiply<u32>(p, load<u32>(dst(p)), load<u32>(src(p))); p += NEXT; continue;
-          case O.IMUL_RM32: multiply<u32>(p, load<u32>(dst(p)), mload<u32>(ea(p), p)); p += NEXT; continue;
-          case O.IMUL_RRI32: multiply<u32>(p, load<u32>(src(p)), immediate<u32>(p)); p += NEXT; continue;
+          case O.IMUL_RR32: multiply<u32>(p, getD<u32>(p), getS<u32>(p)); p += NEXT; continue;
+          case O.IMUL_RM32: multiply<u32>(p, getD<u32>(p), mload<u32>(ea(p), p)); p += NEXT; continue;
+          case O.IMUL_RRI32: multiply<u32>(p, getS<u32>(p), immediate<u32>(p)); p += NEXT; continue;
           case O.IMUL_RMI32: multiply<u32>(p, mload<u32>(ea(p), p), immediate<u32>(p)); p += NEXT; continue;
-          case O.CMOV_RR32: if (condition(load<u8>(p, 20))) put<u32>(dst(p), load<u32>(src(p))); else put<u32>(dst(p), load<u32>(dst(p))); p += NEXT; continue;
+          case O.CMOV_RR32: if (condition(load<u8>(p, 20))) putD<u32>(p, getS<u32>(p)); else putD<u32>(p, getD<u32>(p)); p += NEXT; continue;
           case O.CMOV_RM32: {
             const v = mload<u32>(ea(p), p);
-            if (condition(load<u8>(p, 20))) put<u32>(dst(p), v);
-            else put<u32>(dst(p), load<u32>(dst(p)));
+            if (condition(load<u8>(p, 20))) putD<u32>(p, v);
+            else putD<u32>(p, getD<u32>(p));
             p += NEXT; continue;
           }
-          case O.BSWAP32: put<u32>(dst(p), bswap<u32>(load<u32>(dst(p)))); p += NEXT; continue;
+          case O.BSWAP32: putD<u32>(p, bswap<u32>(getD<u32>(p))); p += NEXT; continue;
           case O.XCHG_RR32: {
-            const a = load<u32>(dst(p));
-            const b = load<u32>(src(p));
-            put<u32>(dst(p), b);
-            put<u32>(src(p), a);
+            const a = getD<u32>(p);
+            const b = getS<u32>(p);
+            putD<u32>(p, b);
+            putS<u32>(p, a);
             p += NEXT; continue;
           }
           case O.CMPXCHG_MR32: store<u32>(CURSOR, <u32>p); compareExchange(p, true, 2); p += NEXT; continue;
@@ -747,16 +770,16 @@ export function run(): u32 {
             const at = ea(p);
             const host = hostWrite<u32>(at);
             const a = host ? load<u32>(host) : <u32>loadForStoreSlow(at, sizeof<u32>(), p);
-            const b = load<u32>(src(p));
+            const b = getS<u32>(p);
             const r: u32 = a + b;
             if (host) store<u32>(host, r);
             else storeSlow(at, sizeof<u32>(), <u64>r, p);
-            put<u32>(src(p), a);
+            putS<u32>(p, a);
             flagsAdd<u32>(a, b, r);
             p += NEXT; continue;
           }
-          case O.BT_RI32: setCarry(<u64>(load<u32>(dst(p)) >> immediate<u32>(p)) & 1); p += NEXT; continue;
-          case O.BT_RR32: setCarry(<u64>(load<u32>(dst(p)) >> (load<u32>(src(p)) & (sizeof<u32>() * 8 - 1))) & 1); p += NEXT; continue;
+          case O.BT_RI32: setCarry(<u64>(getD<u32>(p) >> immediate<u32>(p)) & 1); p += NEXT; continue;
+          case O.BT_RR32: setCarry(<u64>(getD<u32>(p) >> (getS<u32>(p) & (sizeof<u32>() * 8 - 1))) & 1); p += NEXT; continue;
           case O.SHL_RI64: shiftLeft<u64>(p); p += NEXT; continue;
           case O.SHR_RI64: shiftRight<u64>(p); p += NEXT; continue;
           case O.SAR_RI64: shiftArithmetic<u64>(p); p += NEXT; continue;
@@ -765,23 +788,23 @@ export function run(): u32 {
           case O.SHL_RC64: shiftByCl(4, p, 3); p += NEXT; continue;
           case O.SHR_RC64: shiftByCl(5, p, 3); p += NEXT; continue;
           case O.SAR_RC64: shiftByCl(7, p, 3); p += NEXT; continue;
-          case O.IMUL_RR64: multiply<u64>(p, load<u64>(dst(p)), load<u64>(src(p))); p += NEXT; continue;
-          case O.IMUL_RM64: multiply<u64>(p, load<u64>(dst(p)), mload<u64>(ea(p), p)); p += NEXT; continue;
-          case O.IMUL_RRI64: multiply<u64>(p, load<u64>(src(p)), immediate<u64>(p)); p += NEXT; continue;
+          case O.IMUL_RR64: multiply<u64>(p, getD<u64>(p), getS<u64>(p)); p += NEXT; continue;
+          case O.IMUL_RM64: multiply<u64>(p, getD<u64>(p), mload<u64>(ea(p), p)); p += NEXT; continue;
+          case O.IMUL_RRI64: multiply<u64>(p, getS<u64>(p), immediate<u64>(p)); p += NEXT; continue;
           case O.IMUL_RMI64: multiply<u64>(p, mload<u64>(ea(p), p), immediate<u64>(p)); p += NEXT; continue;
-          case O.CMOV_RR64: if (condition(load<u8>(p, 20))) put<u64>(dst(p), load<u64>(src(p))); p += NEXT; continue;
+          case O.CMOV_RR64: if (condition(load<u8>(p, 20))) putD<u64>(p, getS<u64>(p)); p += NEXT; continue;
           case O.CMOV_RM64: {
             const v = mload<u64>(ea(p), p);
-            if (condition(load<u8>(p, 20))) put<u64>(dst(p), v);
+            if (condition(load<u8>(p, 20))) putD<u64>(p, v);
             
             p += NEXT; continue;
           }
-          case O.BSWAP64: put<u64>(dst(p), bswap<u64>(load<u64>(dst(p)))); p += NEXT; continue;
+          case O.BSWAP64: putD<u64>(p, bswap<u64>(getD<u64>(p))); p += NEXT; continue;
           case O.XCHG_RR64: {
-            const a = load<u64>(dst(p));
-            const b = load<u64>(src(p));
-            put<u64>(dst(p), b);
-            put<u64>(src(p), a);
+            const a = getD<u64>(p);
+            const b = getS<u64>(p);
+            putD<u64>(p, b);
+            putS<u64>(p, a);
             p += NEXT; continue;
           }
           case O.CMPXCHG_MR64: store<u32>(CURSOR, <u32>p); compareExchange(p, true, 3); p += NEXT; continue;
@@ -789,32 +812,32 @@ export function run(): u32 {
             const at = ea(p);
             const host = hostWrite<u64>(at);
             const a = host ? load<u64>(host) : <u64>loadForStoreSlow(at, sizeof<u64>(), p);
-            const b = load<u64>(src(p));
+            const b = getS<u64>(p);
             const r: u64 = a + b;
             if (host) store<u64>(host, r);
             else storeSlow(at, sizeof<u64>(), <u64>r, p);
-            put<u64>(src(p), a);
+            putS<u64>(p, a);
             flagsAdd<u64>(a, b, r);
             p += NEXT; continue;
           }
-          case O.BT_RI64: setCarry(<u64>(load<u64>(dst(p)) >> immediate<u64>(p)) & 1); p += NEXT; continue;
-          case O.BT_RR64: setCarry(<u64>(load<u64>(dst(p)) >> (load<u64>(src(p)) & (sizeof<u64>() * 8 - 1))) & 1); p += NEXT; continue;
-          case O.SET_R_O: store<u8>(dst(p), ccO() ? 1 : 0); p += NEXT; continue;
-          case O.SET_R_NO: store<u8>(dst(p), !ccO() ? 1 : 0); p += NEXT; continue;
-          case O.SET_R_B: store<u8>(dst(p), ccB() ? 1 : 0); p += NEXT; continue;
-          case O.SET_R_AE: store<u8>(dst(p), !ccB() ? 1 : 0); p += NEXT; continue;
-          case O.SET_R_Z: store<u8>(dst(p), ccZ() ? 1 : 0); p += NEXT; continue;
-          case O.SET_R_NZ: store<u8>(dst(p), !ccZ() ? 1 : 0); p += NEXT; continue;
-          case O.SET_R_BE: store<u8>(dst(p), ccBE() ? 1 : 0); p += NEXT; continue;
-          case O.SET_R_A: store<u8>(dst(p), !ccBE() ? 1 : 0); p += NEXT; continue;
-          case O.SET_R_S: store<u8>(dst(p), ccS() ? 1 : 0); p += NEXT; continue;
-          case O.SET_R_NS: store<u8>(dst(p), !ccS() ? 1 : 0); p += NEXT; continue;
-          case O.SET_R_P: store<u8>(dst(p), ccP() ? 1 : 0); p += NEXT; continue;
-          case O.SET_R_NP: store<u8>(dst(p), !ccP() ? 1 : 0); p += NEXT; continue;
-          case O.SET_R_L: store<u8>(dst(p), ccL() ? 1 : 0); p += NEXT; continue;
-          case O.SET_R_GE: store<u8>(dst(p), !ccL() ? 1 : 0); p += NEXT; continue;
-          case O.SET_R_LE: store<u8>(dst(p), ccLE() ? 1 : 0); p += NEXT; continue;
-          case O.SET_R_G: store<u8>(dst(p), !ccLE() ? 1 : 0); p += NEXT; continue;
+          case O.BT_RI64: setCarry(<u64>(getD<u64>(p) >> immediate<u64>(p)) & 1); p += NEXT; continue;
+          case O.BT_RR64: setCarry(<u64>(getD<u64>(p) >> (getS<u64>(p) & (sizeof<u64>() * 8 - 1))) & 1); p += NEXT; continue;
+          case O.SET_R_O: storeD<u8>(p, ccO() ? 1 : 0); p += NEXT; continue;
+          case O.SET_R_NO: storeD<u8>(p, !ccO() ? 1 : 0); p += NEXT; continue;
+          case O.SET_R_B: storeD<u8>(p, ccB() ? 1 : 0); p += NEXT; continue;
+          case O.SET_R_AE: storeD<u8>(p, !ccB() ? 1 : 0); p += NEXT; continue;
+          case O.SET_R_Z: storeD<u8>(p, ccZ() ? 1 : 0); p += NEXT; continue;
+          case O.SET_R_NZ: storeD<u8>(p, !ccZ() ? 1 : 0); p += NEXT; continue;
+          case O.SET_R_BE: storeD<u8>(p, ccBE() ? 1 : 0); p += NEXT; continue;
+          case O.SET_R_A: storeD<u8>(p, !ccBE() ? 1 : 0); p += NEXT; continue;
+          case O.SET_R_S: storeD<u8>(p, ccS() ? 1 : 0); p += NEXT; continue;
+          case O.SET_R_NS: storeD<u8>(p, !ccS() ? 1 : 0); p += NEXT; continue;
+          case O.SET_R_P: storeD<u8>(p, ccP() ? 1 : 0); p += NEXT; continue;
+          case O.SET_R_NP: storeD<u8>(p, !ccP() ? 1 : 0); p += NEXT; continue;
+          case O.SET_R_L: storeD<u8>(p, ccL() ? 1 : 0); p += NEXT; continue;
+          case O.SET_R_GE: storeD<u8>(p, !ccL() ? 1 : 0); p += NEXT; continue;
+          case O.SET_R_LE: storeD<u8>(p, ccLE() ? 1 : 0); p += NEXT; continue;
+          case O.SET_R_G: storeD<u8>(p, !ccLE() ? 1 : 0); p += NEXT; continue;
           case O.JO: offset = load<u32>(p, 20); if (ccO()) { offset += load<u32>(p, 12); linkAt = 20; } leave = 0; break;
           case O.JNO: offset = load<u32>(p, 20); if (!ccO()) { offset += load<u32>(p, 12); linkAt = 20; } leave = 0; break;
           case O.JB: offset = load<u32>(p, 20); if (ccB()) { offset += load<u32>(p, 12); linkAt = 20; } leave = 0; break;
@@ -860,14 +883,15 @@ export function run(): u32 {
             leave = 1;
             break;
           }
-          case O.JMP_R64: target = load<u64>(src(p)); store<u32>(CURSOR, <u32>p); canonical(target); leave = 1; break;
+          case O.JMP_R64: target = getS<u64>(p); store<u32>(CURSOR, <u32>p); canonical(target); leave = 1; break;
           case O.JMP_M64: target = mload<u64>(ea(p), p); store<u32>(CURSOR, <u32>p); canonical(target); leave = 1; break;
           case O.CALL_R64: case O.CALL_M64: {
-            target = <u32>load<u16>(p) == O.CALL_R64 ? load<u64>(src(p)) : mload<u64>(ea(p), p);
-            store<u32>(CURSOR, <u32>p);
-            canonical(target);
+            target = <u32>load<u16>(p) == O.CALL_R64 ? getS<u64>(p) : mload<u64>(ea(p), p);
+            // The push comes before the check of the target, as on Intel CPUs: its bytes stay when the check faults.
             const at = load<u64>(REGS + 32) - 8;
             mstore<u64>(at, load<u64>(REGS + (REG_PAGE << 3)) + <u64>(<u32>load<u16>(p, 16) + <u32>load<u8>(p, 18)), p);
+            store<u32>(CURSOR, <u32>p);
+            canonical(target);
             store<u64>(REGS + 32, at);
             leave = 1;
             break;
@@ -889,7 +913,7 @@ export function run(): u32 {
             const at = ea(p);
             if (at & 15) raiseError(13, 0);
             const v = ld128(at);
-            v128.store(XMM + (<usize>load<u8>(p, 2) << 1), v);
+            v128.store((<usize>load<u8>(p, 2) << 1) + XMM, v);
             p += NEXT; continue;
           }
           case O.SSE_MOVAPS_MR: {
@@ -897,20 +921,20 @@ export function run(): u32 {
             checkSse();
             const at = ea(p);
             if (at & 15) raiseError(13, 0);
-            st128(at, v128.load(XMM + (<usize>load<u8>(p, 2) << 1)));
+            st128(at, v128.load((<usize>load<u8>(p, 2) << 1) + XMM));
             p += NEXT; continue;
           }
           case O.SSE_MOVUPS_RM: {
             store<u32>(CURSOR, <u32>p);
             checkSse();
             const v = ld128(ea(p));
-            v128.store(XMM + (<usize>load<u8>(p, 2) << 1), v);
+            v128.store((<usize>load<u8>(p, 2) << 1) + XMM, v);
             p += NEXT; continue;
           }
           case O.SSE_MOVUPS_MR:
             store<u32>(CURSOR, <u32>p);
             checkSse();
-            st128(ea(p), v128.load(XMM + (<usize>load<u8>(p, 2) << 1)));
+            st128(ea(p), v128.load((<usize>load<u8>(p, 2) << 1) + XMM));
             p += NEXT; continue;
           default: unreachable();
         }
@@ -980,14 +1004,16 @@ function instructionBreakpoint(rip: u64): bool {
 function afterSingle(trap: bool, shadow: u32): void {
   store<u32>(ISOLATE, 0);
   if (shadow) store<u32>(INTR_SHADOW, 0);
-  store<u64>(FLAGS, load<u64>(FLAGS) & ~RF);
-  if (trap) store<u32>(DEBUG_PENDING, load<u32>(DEBUG_PENDING) | 0x4000);
+  const how = takeEnd();
+  if ((how & END_KEEPS_RF) == 0) store<u64>(FLAGS, load<u64>(FLAGS) & ~RF);
+  // MOV SS and POP SS hold off the trap, and it does not come later (SDM vol. 3A 6.8.3).
+  if (trap && (how & END_NO_TRAP) == 0 && load<u32>(INTR_SHADOW) != SHADOW_STACK) store<u32>(DEBUG_PENDING, load<u32>(DEBUG_PENDING) | 0x4000);
 }
 
 /** #DB after an instruction. */
 function debugTrap(): void {
   const pending = <u64>load<u32>(DEBUG_PENDING);
   store<u32>(DEBUG_PENDING, 0);
-  store<u64>(DR6, (load<u64>(DR6) & ~<u64>0x400f) | pending);
+  store<u64>(DR6, (load<u64>(DR6) & ~<u64>15) | pending);
   deliverTrap(1);
 }

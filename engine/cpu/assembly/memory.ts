@@ -14,12 +14,13 @@
 import {
   REGS, TLB, TLB_READ, TLB_WRITE, GENERATION, CPL, CR0, CR3, CR4, EFER, FLAGS, PDPTE, RAM, RAM_SIZE, PAGE_ATTR, PAGE_DIRTY,
   DIRTY_LIST, DIRTY_COUNT, PAGE_CODE, PAGE_TABLE, PAGE_TABLE_GLOBAL, PAGE_WRITABLE, CURSOR, BLOCK, ISOLATE, EXC_ADDRESS,
-  MAILBOX, REG_PAGE, CR2, DR0, DR7, DEBUG_PENDING, SEG_EFFECTIVE, SS
+  MAILBOX, REG_PAGE, CR2, DR0, DR7, DEBUG_PENDING, SEG_FLAT_STACK, SS, STOP_AT
 } from "../layout";
 import { hostMmioRead, hostMmioWrite } from "./host";
 import { raiseError, retry } from "./exceptions";
 import { codeWrite, codeWriteHits } from "./blocks";
 import { AC } from "./flags";
+import { CALL64, CALL_R64, CALL_M64, PUSH_M64 } from "./ops";
 
 export const ACCESS_READ: u32 = 0;
 export const ACCESS_WRITE: u32 = 1;
@@ -39,6 +40,8 @@ const JOURNAL_MAX: u32 = 16384;
 const TABLES: usize = TLB + 0x80000;
 const TABLES_GLOBAL: usize = TLB + 0xa0000;
 const TABLES_MAX: u32 = 16384;
+/** Never filled: with this set chosen every access takes the slow path, which checks alignment (CR0.AM and RFLAGS.AC at privilege 3). */
+const ALIGNED: usize = TLB + 0x100000;
 const NONE: u64 = 0xffffffffffffffff;
 const PAGE: u64 = 0xfffffffffffff000;
 /** Physical address bits, as CPUID 0x80000008 says. */
@@ -66,6 +69,7 @@ function clearSet(from: usize, bytes: u32): void {
 /** Empties everything; used at reset and when a journal overflows. */
 export function tlbReset(): void {
   clearSet(TLB, MODE_BYTES * 3);
+  clearSet(ALIGNED, MODE_BYTES);
   clearSet(FETCH, FETCH_SET * 2);
   journalCount = 0;
   journalGlobalCount = 0;
@@ -122,9 +126,14 @@ export function tlbSwitchRoot(): void {
   else tlbFlushAll();
 }
 
-/** Chooses the TLB of the current privilege; call after CPL, CR4.SMAP or RFLAGS.AC changed. */
+/** Chooses the TLB of the current privilege; call after CPL, CR0.AM, CR4.SMAP or RFLAGS.AC changed. */
 export function tlbSelect(): void {
   let mode: u32 = 0;
+  if (load<u32>(CPL) == 3 && (load<u64>(FLAGS) & AC) != 0 && (load<u64>(CR0) & 0x40000) != 0) {
+    store<u32>(TLB_READ, <u32>ALIGNED);
+    store<u32>(TLB_WRITE, <u32>ALIGNED + WRITE_SET);
+    return;
+  }
   if (load<u32>(CPL) == 3) mode = 1;
   else if ((load<u64>(CR4) & 0x200000) != 0 && (load<u64>(FLAGS) & AC) == 0) mode = 2;
   store<u32>(TLB_READ, TLB + mode * MODE_BYTES);
@@ -262,7 +271,7 @@ function walk(va: u64, access: u32, user: u32, implicitSupervisor: bool, quiet: 
   walkTables = 0;
   walkSlot = -1;
   const nxe = (load<u64>(EFER) & 0x800) != 0;
-  const reserved = RESERVED_HIGH | (nxe ? 0 : NX);
+  let reserved = RESERVED_HIGH | (nxe ? 0 : NX);
   const cr4 = load<u64>(CR4);
   let rights: u32 = 3;
   if ((cr4 & 0x20) == 0) {
@@ -329,7 +338,8 @@ function walk(va: u64, access: u32, user: u32, implicitSupervisor: bool, quiet: 
     }
     table = pdpte & FRAME;
   } else {
-    // PAE paging: the four pointers were read at MOV CR3 (SDM vol. 3A 4.4.1)
+    // PAE paging: the four pointers were read at MOV CR3 (SDM vol. 3A 4.4.1); bits 62:52 are reserved (table 4-10)
+    reserved |= 0x7ff0000000000000;
     const pdpte = load<u64>(PDPTE + (<i32>(va >> 30 & 3) << 3));
     if ((pdpte & 1) == 0) { if (quiet) return false; fault(va, 0, 0, access, user); }
     table = pdpte & FRAME;
@@ -599,6 +609,8 @@ function tableChanged(paddr: u32, size: u32): void {
     if ((walkTables > 0 && walkEntry0 >= from && walkEntry0 < end) || (walkTables > 1 && walkEntry1 >= from && walkEntry1 < end)
       || (walkTables > 2 && walkEntry2 >= from && walkEntry2 < end) || (walkTables > 3 && walkEntry3 >= from && walkEntry3 < end)) retry();
   }
+  // A block of its own must not go on in its physical page either.
+  store<u64>(STOP_AT, 0);
   const attr = load<u8>(PAGE_ATTR + (paddr >> 12));
   if (attr & PAGE_TABLE_GLOBAL) tlbFlushAll();
   else tlbFlushNonGlobal();
@@ -701,35 +713,54 @@ function isUser(): u32 {
 // @ts-ignore: decorator
 @inline
 function stackOperand(p: usize): bool {
-  return p != 0 && load<u8>(p, 7) == (SS << 3);
+  return p != 0 && (load<u8>(p, 7) == (SS << 3) || load<u8>(p, 7) == (SEG_FLAT_STACK << 3));
+}
+/** Stores of these go to the stack, whatever their operand's segment. */
+function stackStoreOperand(p: usize): bool {
+  if (stackOperand(p)) return true;
+  const op: u32 = p != 0 ? load<u16>(p) : 0;
+  return op == CALL64 || op == CALL_R64 || op == CALL_M64 || op == PUSH_M64;
+}
+/** The set that slow accesses fill. */
+function dataSet(): u32 {
+  const set = load<u32>(TLB_READ);
+  return set == <u32>ALIGNED ? <u32>TLB + MODE_BYTES : set;
+}
+function checkAligned(va: u64, size: u32, stack: bool): void {
+  if (load<u32>(TLB_READ) != <u32>ALIGNED || (va & <u64>(size - 1)) == 0) return;
+  checkCanonical(va, stack);
+  raiseError(17, 0);
 }
 
 export function loadSlow(va: u64, size: u32, p: usize): u64 {
   store<u32>(CURSOR, <u32>p);
-  return loadVia(va, size, isUser(), load<u32>(TLB_READ), false, stackOperand(p));
+  checkAligned(va, size, stackOperand(p));
+  return loadVia(va, size, isUser(), dataSet(), false, stackOperand(p));
 }
 export function storeSlow(va: u64, size: u32, value: u64, p: usize): void {
   store<u32>(CURSOR, <u32>p);
-  storeVia(va, size, value, isUser(), load<u32>(TLB_READ), false, stackOperand(p));
+  checkAligned(va, size, stackStoreOperand(p));
+  storeVia(va, size, value, isUser(), dataSet(), false, stackStoreOperand(p));
 }
 /** The load half of a read-modify-write: faults as a write. */
 export function loadForStoreSlow(va: u64, size: u32, p: usize): u64 {
   store<u32>(CURSOR, <u32>p);
+  checkAligned(va, size, stackOperand(p));
   probeWrite(va, size);
-  return loadVia(va, size, isUser(), load<u32>(TLB_READ), false, stackOperand(p));
+  return loadVia(va, size, isUser(), dataSet(), false, stackOperand(p));
 }
 
 /** Host address of a load of T, or 0 when the slow path must be taken. */
 // @ts-ignore: decorator
 @inline
 export function hostRead<T>(va: u64): usize {
-  const e = load<u32>(TLB_READ) + ((<u32>(va >> 12) & MASK) << 4);
+  const e = load<u32>(TLB_READ) + (<u32>(va >> 8) & (MASK << 4));
   return load<u64>(e) == ((va + (sizeof<T>() - 1)) & PAGE) ? <usize>(<u32>va + load<u32>(e, 8)) : 0;
 }
 // @ts-ignore: decorator
 @inline
 export function hostWrite<T>(va: u64): usize {
-  const e = load<u32>(TLB_WRITE) + ((<u32>(va >> 12) & MASK) << 4);
+  const e = load<u32>(TLB_WRITE) + (<u32>(va >> 8) & (MASK << 4));
   return load<u64>(e) == ((va + (sizeof<T>() - 1)) & PAGE) ? <usize>(<u32>va + load<u32>(e, 8)) : 0;
 }
 
@@ -782,7 +813,7 @@ export function probeWrite(va: u64, length: u32): void {
   const stack = stackOperand(p);
   checkCanonical(va, stack);
   checkCanonical(va + length - 1, stack);
-  const set = load<u32>(TLB_READ);
+  const set = dataSet();
   const first = translate(va, ACCESS_WRITE, isUser(), set, false);
   let second: u64 = NONE;
   if ((<u32>va & 0xfff) + length > 4096) second = translate((va + length - 1) & PAGE, ACCESS_WRITE, isUser(), set, false);
@@ -800,8 +831,8 @@ export function probeRead(va: u64, length: u32): void {
   const stack = stackOperand(load<u32>(CURSOR));
   checkCanonical(va, stack);
   checkCanonical(va + length - 1, stack);
-  translate(va, ACCESS_READ, isUser(), load<u32>(TLB_READ), false);
-  if ((<u32>va & 0xfff) + length > 4096) translate((va + length - 1) & PAGE, ACCESS_READ, isUser(), load<u32>(TLB_READ), false);
+  translate(va, ACCESS_READ, isUser(), dataSet(), false);
+  if ((<u32>va & 0xfff) + length > 4096) translate((va + length - 1) & PAGE, ACCESS_READ, isUser(), dataSet(), false);
 }
 
 // ---- accesses of the CPU itself (descriptor tables, TSS): supervisor whatever the CPL ----
@@ -828,6 +859,7 @@ export function bulkRead(va: u64): usize {
   checkCanonical(va, false);
   const host = hostRead<u8>(va);
   if (host) return host;
+  if (load<u32>(TLB_READ) == <u32>ALIGNED) return 0;
   const paddr = translate(va, ACCESS_READ, isUser(), load<u32>(TLB_READ), false);
   return paddr < <u64>load<u32>(RAM_SIZE) && !watchedPage(va) ? <usize>(RAM + <u32>paddr) : 0;
 }
@@ -835,6 +867,7 @@ export function bulkWrite(va: u64, length: u32): usize {
   checkCanonical(va, false);
   const host = hostWrite<u8>(va);
   if (host) return host;
+  if (load<u32>(TLB_READ) == <u32>ALIGNED) return 0;
   const paddr = translate(va, ACCESS_WRITE, isUser(), load<u32>(TLB_READ), false);
   if (paddr >= <u64>load<u32>(RAM_SIZE) || watchedPage(va)) return 0;
   prepareBulkStore(<u32>paddr, length);

@@ -3,10 +3,10 @@
  */
 import {
   REGS, RIP, FLAGS, CPL, CR0, EFER, MODE, SEGS, SEG_SIZE, SEG_SELECTOR, SEG_ATTR, SEG_LIMIT, SEG_BASE, SEG_EFFECTIVE, ES, CS, SS, DS, FS, GS,
-  LDTR, TR, GDTR_BASE, GDTR_LIMIT, MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_FMASK, MSR_SYSENTER_CS, MSR_SYSENTER_EIP, MSR_SYSENTER_ESP
+  LDTR, TR, DEBUG_PENDING, GDTR_BASE, GDTR_LIMIT, MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_FMASK, MSR_SYSENTER_CS, MSR_SYSENTER_EIP, MSR_SYSENTER_ESP
 } from "../layout";
-import { systemLoad, systemStore, tlbSelect, ld16, ld32, ld64, st16, st32, st64, probeWrite } from "./memory";
-import { raise, raiseError } from "./exceptions";
+import { systemLoad, systemStore, stackStore, tlbSelect, ld16, ld32, ld64, st16, st32, st64, probeWrite } from "./memory";
+import { raise, raiseError, noteEnd, END_NO_TRAP } from "./exceptions";
 import { getFlags, setFlags, IF, TF, RF, VM, IOPL, AC, NT, VIF, VIP, ID, setArithmetic } from "./flags";
 
 /** Decode mode bits, kept in MODE and in every block. */
@@ -112,7 +112,8 @@ export function updateMode(): void {
   const attr = load<u32>(seg(CS), SEG_ATTR);
   let mode: u32 = 0;
   if (longMode() && (attr & 0x2000) != 0) mode = MODE_64;
-  else if (attr & 0x4000) mode = MODE_32;
+  // rip is a linear address here: 32-bit code must have base 0, or run() says that it is not supported.
+  else if ((attr & 0x4000) != 0 && load<u64>(seg(CS), SEG_BASE) == 0) mode = MODE_32;
   if (load<u32>(CPL) == 3) mode |= MODE_USER;
   if (load<u32>(seg(SS), SEG_ATTR) & 0x4000) mode |= MODE_STACK32;
   store<u32>(MODE, mode);
@@ -159,6 +160,7 @@ export function lldt(selector: u32): void {
   const attr = descriptorAttr(high);
   if ((attr & 0x1f) != 2) raiseError(13, selector & 0xfffc);
   if ((attr & 0x80) == 0) raiseError(11, selector & 0xfffc);
+  checkSystemSegment(selector, low, high);
   setSystemSegment(LDTR, selector, low, high);
 }
 export function ltr(selector: u32): void {
@@ -169,10 +171,19 @@ export function ltr(selector: u32): void {
   const attr = descriptorAttr(high);
   if ((attr & 0x1f) != 9 && ((attr & 0x1f) != 1 || longMode())) raiseError(13, selector & 0xfffc);
   if ((attr & 0x80) == 0) raiseError(11, selector & 0xfffc);
+  checkSystemSegment(selector, low, high);
   setSystemSegment(TR, selector, low, high);
   const busy = (high >> 8 & 0xff) | 2;
   systemStore(load<u64>(GDTR_BASE) + <u64>(selector & 0xfff8) + 5, 1, <u64>busy);
   store<u32>(seg(TR), load<u32>(seg(TR), SEG_ATTR) | 2, SEG_ATTR);
+}
+/** The second half of a 16-byte system descriptor: inside the table, type 0, and the base canonical (SDM vol. 3A 7.2.3). */
+function checkSystemSegment(selector: u32, low: u32, high: u32): void {
+  if (!longMode()) return;
+  if ((selector & 0xfff8) + 15 > load<u32>(GDTR_LIMIT)) raiseError(13, selector & 0xfffc);
+  const second = systemLoad(load<u64>(GDTR_BASE) + <u64>(selector & 0xfff8) + 8, 8);
+  const base = descriptorBase(low, high) | second << 32;
+  if ((second >> 32 & 0x1f00) != 0 || <u64>((<i64>base << 16) >> 16) != base) raiseError(13, selector & 0xfffc);
 }
 function setSystemSegment(s: u32, selector: u32, low: u32, high: u32): void {
   let base = descriptorBase(low, high);
@@ -228,13 +239,29 @@ export function setStackPointer(at: u64): void {
   else if (load<u32>(seg(SS), SEG_ATTR) & 0x4000) store<u64>(REGS + 32, at & 0xffffffff);
   else store<u16>(REGS + 32, <u16>at);
 }
+/** #SS(0) for what lies outside the stack segment, or is not canonical. */
+function checkStack(at: u64, size: u32): void {
+  if (is64()) {
+    if (<u64>((<i64>at << 16) >> 16) != at) raiseError(12, 0);
+    return;
+  }
+  const attr = load<u32>(seg(SS), SEG_ATTR);
+  const limit = load<u32>(seg(SS), SEG_LIMIT);
+  if (limit == 0xffffffff && (attr & 4) == 0) return;
+  const top: u32 = attr & 0x4000 ? 0xffffffff : 0xffff;
+  const first = <u32>at & top;
+  const last = <u64>first + size - 1;
+  if (attr & 4 ? first <= limit || last > <u64>top : last > <u64>limit) raiseError(12, 0);
+}
 export function stackRead(at: u64, size: u32): u64 {
+  checkStack(at, size);
   const linear = stackLinear(at);
   if (size == 8) return ld64(linear);
   if (size == 4) return <u64>ld32(linear);
   return <u64>ld16(linear);
 }
 export function stackWrite(at: u64, size: u32, value: u64): void {
+  checkStack(at, size);
   const linear = stackLinear(at);
   if (size == 8) st64(linear, value);
   else if (size == 4) st32(linear, <u32>value);
@@ -296,7 +323,13 @@ function callGate(gateSelector: u32, gateLow: u32, gateHigh: u32, call: bool, ne
   const long = longMode();
   const wide = (gateAttr & 15) == 12;
   let target = <u64>((gateLow & 0xffff) | (wide ? gateHigh & 0xffff0000 : 0));
-  if (long) target |= systemLoad(load<u64>(GDTR_BASE) + <u64>(gateSelector & 0xfff8) + 8, 4) << 32;
+  if (long) {
+    const tableLimit = gateSelector & 4 ? load<u32>(seg(LDTR), SEG_LIMIT) : load<u32>(GDTR_LIMIT);
+    if ((gateSelector & 0xfff8) + 15 > tableLimit) raiseError(13, gateSelector & 0xfffc);
+    const second = systemLoad(descriptorAddress + 8, 8);
+    if ((second >> 32 & 0x1f00) != 0) raiseError(13, gateSelector & 0xfffc);
+    target |= second << 32;
+  }
   const selector = gateLow >> 16;
   if ((selector & 0xfffc) == 0) raiseError(13, 0);
   readDescriptor(selector, 13, 0);
@@ -311,23 +344,28 @@ function callGate(gateSelector: u32, gateLow: u32, gateHigh: u32, call: bool, ne
   checkTarget(target, high, low);
   if (!call) {
     if (!conforming && dpl != cpl) raiseError(13, selector & 0xfffc);
+    markAccessed(selector, high);
     setCodeSegment((selector & 0xfffc) | cpl, low, high);
   } else if (conforming || dpl == cpl) {
     const at = rsp();
     stackWrite(at - 2 * size, size, next);
     stackWrite(at - size, size, <u64>load<u16>(seg(CS)));
+    markAccessed(selector, high);
     setStackPointer(at - 2 * size);
     setCodeSegment((selector & 0xfffc) | cpl, low, high);
   } else {
     const tss = load<u64>(seg(TR), SEG_BASE);
     const oldSp = rsp();
     const oldSs = <u64>load<u16>(seg(SS));
+    const last: u32 = 4 + dpl * 8 + (long ? 7 : 5);
+    if (last > load<u32>(seg(TR), SEG_LIMIT)) raiseError(10, <u32>load<u16>(seg(TR)) & 0xfffc);
     if (long) {
       const at = systemLoad(tss + 4 + dpl * 8, 8);
-      systemStore(at - 8, 8, oldSs);
-      systemStore(at - 16, 8, oldSp);
-      systemStore(at - 24, 8, <u64>load<u16>(seg(CS)));
-      systemStore(at - 32, 8, next);
+      stackStore(at - 8, 8, oldSs, dpl);
+      stackStore(at - 16, 8, oldSp, dpl);
+      stackStore(at - 24, 8, <u64>load<u16>(seg(CS)), dpl);
+      stackStore(at - 32, 8, next, dpl);
+      markAccessed(selector, high);
       setNullSegment(SS, dpl);
       store<u32>(CPL, dpl);
       store<u64>(REGS + 32, at - 32);
@@ -350,6 +388,8 @@ function callGate(gateSelector: u32, gateLow: u32, gateHigh: u32, call: bool, ne
       }
       at -= size; systemStore((base + at) & 0xffffffff, size, <u64>load<u16>(seg(CS)));
       at -= size; systemStore((base + at) & 0xffffffff, size, next);
+      markAccessed(selector, high);
+      markAccessed(ssNew, ssHigh);
       setSegment(SS, ssNew, ssLow, ssHigh);
       store<u32>(CPL, dpl);
       store<u64>(REGS + 32, at & 0xffffffff);
@@ -407,7 +447,7 @@ function returnTo(selector: u32, target: u64, withStack: bool, ssSelector: u32, 
   if (withStack) setStackPointer(newSp);
   else setStackPointer(sameSp);
   if (rpl > cpl) hideSegments(rpl);
-  store<u64>(RIP, target);
+  store<u64>(RIP, to64 ? target : target & 0xffffffff);
 }
 
 /** RETF and RETF imm16. */
@@ -462,6 +502,12 @@ function fixedSegment(s: u32, selector: u32, attr: u32): void {
   store<u64>(seg(s), 0, SEG_BASE);
 }
 
+/** After SYSCALL and SYSRET the TF that they loaded decides about the trap: a kernel that masks TF is not stepped into. */
+function trapByNewFlags(): void {
+  noteEnd(END_NO_TRAP);
+  if (load<u64>(FLAGS) & TF) store<u32>(DEBUG_PENDING, load<u32>(DEBUG_PENDING) | 0x4000);
+}
+
 /** SYSCALL (SDM vol. 2; in compatibility mode the AMD rule with CSTAR). */
 export function syscall(next: u64): void {
   if ((load<u64>(EFER) & 1) == 0 || !longMode()) raise(6);
@@ -476,6 +522,7 @@ export function syscall(next: u64): void {
   setFlags(load<u64>(REGS + 88) & ~load<u64>(MSR_FMASK) & ~RF);
   store<u64>(RIP, target);
   updateMode();
+  trapByNewFlags();
 }
 
 /** SYSRET; size 8 returns to 64-bit code, 4 to compatibility mode. */
@@ -493,6 +540,7 @@ export function sysret(size: u32): void {
   setFlags((load<u64>(REGS + 88) & 0x3c7fd7) | 2);
   store<u64>(RIP, size == 8 ? target : target & 0xffffffff);
   updateMode();
+  trapByNewFlags();
 }
 
 export function sysenter(): void {

@@ -145,24 +145,27 @@ export const MIN: u32 = 0x5d;
 export const DIV: u32 = 0x5e;
 export const MAX: u32 = 0x5f;
 
+/** ADD MUL SUB MIN DIV MAX */
+// @ts-ignore: decorator
+@inline
 export function arithmetic64(operation: u32, a: u64, b: u64): u64 {
   switch (operation) {
     case ADD: return add64(a, b);
     case MUL: return mul64(a, b);
     case SUB: return sub64(a, b);
     case DIV: return div64(a, b);
-    case SQRT: return sqrt64(b);
     case MIN: return min64(a, b);
     default: return max64(a, b);
   }
 }
+// @ts-ignore: decorator
+@inline
 export function arithmetic32(operation: u32, a: u32, b: u32): u32 {
   switch (operation) {
     case ADD: return add32(a, b);
     case MUL: return mul32(a, b);
     case SUB: return sub32(a, b);
     case DIV: return div32(a, b);
-    case SQRT: return sqrt32(b);
     case MIN: return min32(a, b);
     default: return max32(a, b);
   }

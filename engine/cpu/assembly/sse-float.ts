@@ -6,8 +6,8 @@
  */
 import { SCRATCH, finish } from "./sse-operands";
 import {
-  ADD, DIV, MAX, MIN, MUL, SUB, add32, add64, arithmetic32, arithmetic64, f32ToF64, f32ToI32, f64ToF32, f64ToI32,
-  i32ToF32, mul32, mul64, predicate32, predicate64, reciprocal32, reciprocalRoot32, round32, round64, settle, settled, sub32, sub64
+  ADD, DIV, MAX, MIN, MUL, SQRT, SUB, add32, add64, arithmetic32, arithmetic64, f32ToF64, f32ToI32, f64ToF32, f64ToI32,
+  i32ToF32, mul32, mul64, predicate32, predicate64, reciprocal32, reciprocalRoot32, round32, round64, settle, settled, sqrt32, sqrt64, sub32, sub64
 } from "./softfloat64";
 
 const A: usize = SCRATCH;
@@ -68,6 +68,10 @@ export function packed32(operation: u32, a: v128, b: v128): v128 {
 }
 function slow32(operation: u32, a: v128, b: v128): v128 {
   spill(a, b);
+  if (operation == SQRT) {
+    for (let i: usize = 0; i < 16; i += 4) store<u32>(A + i, sqrt32(load<u32>(B + i)));
+    return result();
+  }
   for (let i: usize = 0; i < 16; i += 4) store<u32>(A + i, arithmetic32(operation, load<u32>(A + i), load<u32>(B + i)));
   return result();
 }
@@ -92,6 +96,11 @@ export function packed64(operation: u32, a: v128, b: v128): v128 {
 }
 function slow64(operation: u32, a: v128, b: v128): v128 {
   spill(a, b);
+  if (operation == SQRT) {
+    store<u64>(A, sqrt64(load<u64>(B)));
+    store<u64>(A + 8, sqrt64(load<u64>(B + 8)));
+    return result();
+  }
   store<u64>(A, arithmetic64(operation, load<u64>(A), load<u64>(B)));
   store<u64>(A + 8, arithmetic64(operation, load<u64>(A + 8), load<u64>(B + 8)));
   return result();

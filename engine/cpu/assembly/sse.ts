@@ -16,7 +16,7 @@ import { mmxEnter } from "./mmx";
 import {
   EQUAL, LESS, UNORDERED, ZERO, arithmetic32, arithmetic64, begin, compare32, compare64, f32ToF64, f32ToI32, f32ToI64, f64ToF32,
   f64ToI32, f64ToI64, i32ToF32, i64ToF32, i64ToF64, predicate32, predicate64, reciprocal32, reciprocalRoot32, round32, round64,
-  roundingControl
+  roundingControl, SQRT, sqrt32, sqrt64
 } from "./softfloat64";
 import * as F from "./sse-float";
 import * as I from "./sse-integer";
@@ -38,9 +38,13 @@ export function ldmxcsr(value: u32): void {
 }
 
 /**
+ * Inlined: a WebAssembly call with seven arguments costs as much as a simple case does.
+ *
  * Executes one instruction that sseExists knows. id is (map << 10) | (prefix << 8) | opcode; reg and rm are register numbers 0 to 15,
  * ea the linear address of a memory operand; flags bit 0 = REX.W, bit 1 = 64-bit mode.
  */
+// @ts-ignore: decorator
+@inline
 export function sseOp(id: u32, reg: u32, rm: u32, isMem: u32, ea: u64, imm: u32, flags: u32): void {
   const opcode = id & 0xff;
   switch (id >> 8) {
@@ -212,8 +216,24 @@ function maskedStore(value: v128, mask: v128, ea: u64): void {
   }
 }
 
+/** 58 ADD, 59 MUL, 5C SUB, 5D MIN, 5E DIV, 5F MAX: asked for first, since the switches of these maps are too sparse for a jump table. */
+// @ts-ignore: decorator
+@inline
+function isArithmetic(opcode: u32): bool {
+  const i = opcode - 0x58;
+  return i < 8 && (0xf3 >> i & 1) != 0;
+}
+
 /** 0F with 66, opcodes 10 to 5F: double precision. */
 function double(opcode: u32, reg: u32, rm: u32, isMem: u32, ea: u64): void {
+  if (isArithmetic(opcode)) {
+    const b = operand128(rm, isMem, ea);
+    begin();
+    const x = F.packed64(opcode, getXmm(reg), b);
+    finish();
+    setXmm(reg, x);
+    return;
+  }
   let r: v128;
   switch (opcode) {
     case 0x10: r = isMem ? ld128(ea) : getXmm(rm); break; // MOVUPD
@@ -274,19 +294,28 @@ function double(opcode: u32, reg: u32, rm: u32, isMem: u32, ea: u64): void {
       r = F.toIntegers32(r, roundingControl());
       finish();
       break;
-    default: { // SQRTPD ADDPD MULPD SUBPD MINPD DIVPD MAXPD
+    case 0x51: // SQRTPD
       r = operand128(rm, isMem, ea);
       begin();
       // SQRT has one operand: given twice, no bystander is looked at.
-      r = F.packed64(opcode, opcode == 0x51 ? r : getXmm(reg), r);
+      r = F.packed64(SQRT, r, r);
       finish();
-    }
+      break;
+    default: raise(6); return;
   }
   setXmm(reg, r);
 }
 
 /** 0F without a prefix: single precision, and the conversions from and to mm. */
 function plain(opcode: u32, reg: u32, rm: u32, isMem: u32, ea: u64, imm: u32, flags: u32): void {
+  if (isArithmetic(opcode)) {
+    const b = operand128(rm, isMem, ea);
+    begin();
+    const x = F.packed32(opcode, getXmm(reg), b);
+    finish();
+    setXmm(reg, x);
+    return;
+  }
   let r: v128;
   switch (opcode) {
     case 0x10: r = isMem ? ld128(ea) : getXmm(rm); break; // MOVUPS
@@ -368,12 +397,14 @@ function plain(opcode: u32, reg: u32, rm: u32, isMem: u32, ea: u64, imm: u32, fl
       else st32(ea, <u32>getGpr(reg));
       return;
     case 0xc6: r = operand128(rm, isMem, ea); r = I.shufps(getXmm(reg), r, imm); break;
-    default: { // SQRTPS ADDPS MULPS SUBPS MINPS DIVPS MAXPS
+    case 0x51: // SQRTPS
       r = operand128(rm, isMem, ea);
       begin();
-      r = F.packed32(opcode, opcode == 0x51 ? r : getXmm(reg), r);
+      // SQRT has one operand: given twice, no bystander is looked at.
+      r = F.packed32(SQRT, r, r);
       finish();
-    }
+      break;
+    default: raise(6); return;
   }
   setXmm(reg, r);
 }
@@ -395,6 +426,14 @@ function setMm(n: u32, value: u64): void {
 
 /** 0F with F3: scalar single precision and odd moves. */
 function prefixF3(opcode: u32, reg: u32, rm: u32, isMem: u32, ea: u64, imm: u32, flags: u32): void {
+  if (isArithmetic(opcode)) {
+    const b = operand32(rm, isMem, ea);
+    begin();
+    const r = arithmetic32(opcode, getXmm32(reg), b);
+    finish();
+    setXmm32(reg, r);
+    return;
+  }
   switch (opcode) {
     case 0x10: // MOVSS
       if (isMem) setXmmZero(reg, <u64>ld32(ea));
@@ -476,18 +515,28 @@ function prefixF3(opcode: u32, reg: u32, rm: u32, isMem: u32, ea: u64, imm: u32,
       setXmmZero(reg, load<u64>(FPR + ((rm & 7) << 4)));
       return;
     case 0xe6: setXmm(reg, F.fromIntegers64(operand64(rm, isMem, ea))); return; // CVTDQ2PD
-    default: { // SQRTSS ADDSS MULSS SUBSS MINSS DIVSS MAXSS
+    case 0x51: { // SQRTSS
       const b = operand32(rm, isMem, ea);
       begin();
-      const r = arithmetic32(opcode, getXmm32(reg), b);
+      const r = sqrt32(b);
       finish();
       setXmm32(reg, r);
+      return;
     }
+    default: raise(6);
   }
 }
 
 /** 0F with F2: scalar double precision and odd moves. */
 function prefixF2(opcode: u32, reg: u32, rm: u32, isMem: u32, ea: u64, imm: u32, flags: u32): void {
+  if (isArithmetic(opcode)) {
+    const b = operand64(rm, isMem, ea);
+    begin();
+    const r = arithmetic64(opcode, getXmm64(reg), b);
+    finish();
+    setXmm64(reg, r);
+    return;
+  }
   switch (opcode) {
     case 0x10: // MOVSD
       if (isMem) setXmmZero(reg, ld64(ea));
@@ -564,13 +613,15 @@ function prefixF2(opcode: u32, reg: u32, rm: u32, isMem: u32, ea: u64, imm: u32,
       return;
     }
     case 0xf0: setXmm(reg, ld128(ea)); return; // LDDQU
-    default: { // SQRTSD ADDSD MULSD SUBSD MINSD DIVSD MAXSD
+    case 0x51: { // SQRTSD
       const b = operand64(rm, isMem, ea);
       begin();
-      const r = arithmetic64(opcode, getXmm64(reg), b);
+      const r = sqrt64(b);
       finish();
       setXmm64(reg, r);
+      return;
     }
+    default: raise(6);
   }
 }
 

@@ -7,7 +7,7 @@ import {
 } from "../layout";
 import { ld8, st8, bulkRead, bulkWrite, probeWrite } from "./memory";
 import { readMem, writeMem, readReg, writeReg } from "./alu";
-import { flagsSub, DF, IF, ccZ } from "./flags";
+import { flagsSub, DF, IF, TF, ccZ } from "./flags";
 import { inPort, outPort, checkPort } from "./system";
 
 function addressMask(width: u32): u64 {
@@ -49,8 +49,9 @@ function once(opcode: u32, size: u32, width: u32, segBase: u64): void {
       writeIndex(RDI, width, di + step);
       return;
     case 0xa6: {
-      const a = readMem(from, size);
+      // The second operand comes first, as on Intel CPUs: it shows when both fault.
       const b = readMem(to, size);
+      const a = readMem(from, size);
       compare(a, b, size);
       writeIndex(RSI, width, si + step);
       writeIndex(RDI, width, di + step);
@@ -105,6 +106,14 @@ export function stringRepeat(p: usize): void {
   const segBase = load<u64>(SEG_EFFECTIVE + <usize>load<u8>(p, 7));
   const here = load<u64>(REGS + (REG_PAGE << 3)) + <u64>load<u16>(p, 16);
   const next = here + <u64>load<u8>(p, 18);
+  // Permission comes before the count.
+  if (opcode == 0x6c || opcode == 0x6e) checkPort(<u32>load<u16>(RDX), 1 << size);
+  if (width == 4) {
+    // Intel CPUs clear these upper halves first, even when the count is zero or the first iteration faults.
+    writeIndex(RCX, 4, load<u64>(RCX));
+    if (opcode == 0xa4) writeIndex(RSI, 4, load<u64>(RSI));
+    if (opcode == 0xa4 || opcode == 0xaa) writeIndex(RDI, 4, load<u64>(RDI));
+  }
   if ((load<u64>(RCX) & mask) == 0) {
     store<u64>(RIP, next);
     return;
@@ -119,7 +128,7 @@ export function stringRepeat(p: usize): void {
     if (count == 0) { finished = true; break; }
     const budget = last - load<u64>(ICOUNT);
     if (<i64>budget <= 0) break;
-    if (!io && (load<u64>(FLAGS) & DF) == 0 && width != 2) {
+    if (!io && (load<u64>(FLAGS) & (DF | TF)) == 0 && width != 2) {
       const n = bulk(opcode, size, width, segBase, count < budget ? count : budget, prefix);
       if (n != 0) {
         store<u64>(ICOUNT, load<u64>(ICOUNT) + n);
