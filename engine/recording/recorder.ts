@@ -125,10 +125,7 @@ export class Recorder {
     }
   }
 
-  /**
-   * The guest is idle, as step() said: lets `ns` of virtual time pass, at most to the next timer. Less only if an input follows
-   * at once that the guest has room for, because a replay knows only inputs and timers as the ends of idle time.
-   */
+  /** The guest is idle, as step() said: lets `ns` of virtual time pass, at most to the next timer; less if an input came before. */
   passIdle(ns: number): void {
     const { halted } = this;
     if (halted === undefined || !(ns <= halted) || ns === Infinity) throw new RangeError(`cannot let ${ns} ns of idle time pass: ${halted === undefined ? 'the guest is not idle' : `the next timer fires in ${halted} ns`}`);

@@ -3,7 +3,7 @@
  *
  * Inputs come from the log: each is given to the machine at the position and the virtual time at which it was taken.
  */
-import type { EndEvent, InputEvent } from '../log/events.ts';
+import type { EndEvent, InputEvent, MarkEvent } from '../log/events.ts';
 import type { Position } from '../log/position.ts';
 import type { LogReader } from '../log/reader.ts';
 import { type Divergence, VerifyingSink } from '../log/verify.ts';
@@ -27,7 +27,7 @@ export type ReplayStatus =
 interface TimedInput {
   readonly position: Position;
   readonly timeOffsetNs: number;
-  readonly event: InputEvent;
+  readonly event: InputEvent | MarkEvent;
 }
 
 /** Instructions between looks at whether the replay has diverged. */
@@ -55,8 +55,10 @@ export class Replayer {
     this.sink = new VerifyingSink(reader);
     this.machine.attach(this.sink);
     const inputs: TimedInput[] = [];
-    for (const { event, timeOffsetNs } of reader.entries({ kinds: ['input'] })) {
-      if (event.kind === 'input' && event.input.kind !== 'wall-clock') inputs.push({ position: event.position, timeOffsetNs, event });
+    for (const { event, timeOffsetNs } of reader.entries({ kinds: ['input', 'mark'] })) {
+      // What a person or a tool marked comes from outside, like an input.
+      const isFromOutside = event.kind === 'input' ? event.input.kind !== 'wall-clock' : event.kind === 'mark' && event.source !== 'guest';
+      if ((event.kind === 'input' || event.kind === 'mark') && isFromOutside) inputs.push({ position: event.position, timeOffsetNs, event });
     }
     this.inputs = inputs;
     for (const { event, timeOffsetNs } of reader.entries({ kinds: ['end'], from: reader.lastPosition })) {
@@ -107,6 +109,9 @@ export class Replayer {
     // An input at this very position waits for its time; until then the machine is halted.
     if (input !== undefined && input.position > at) limits.push(input.position);
     if (this.end !== undefined && this.end.event.position > at) limits.push(this.end.event.position);
+    // The last event of a log that was cut off may be that of the instruction at its position; a replay goes no further.
+    if (this.isCutOff && at >= this.reader.lastPosition) limits.push(at + 1);
+    else if (this.isCutOff) limits.push(this.reader.lastPosition);
     const stop = this.session.advance(Math.min(...limits));
     if (this.sink.divergence !== undefined) return this.diverged();
     if (stop.kind === 'end') {
@@ -121,10 +126,9 @@ export class Replayer {
         this.sink.finish();
         return this.sink.divergence === undefined ? this.identical(machine.digest().digest, this.end !== undefined) : this.diverged();
       }
-      // An input may have come before the timer.
-      const input = this.inputs[this.nextInput];
-      const left = input !== undefined && input.position === machine.position() ? input.timeOffsetNs - machine.timeOffsetNs : Infinity;
-      machine.skipIdle(left > 0 ? Math.min(stop.ns, left) : stop.ns);
+      // How far time jumped at a halt is in the log: to the timer, or less because an input came.
+      const { expected } = this.sink;
+      machine.skipIdle(expected?.kind === 'idle' ? Math.min(stop.ns, expected.ns) : stop.ns);
     }
     return undefined;
   }
@@ -137,6 +141,10 @@ export class Replayer {
       if (input === undefined || input.position !== this.machine.position() || input.timeOffsetNs !== this.machine.timeOffsetNs) return fed;
       this.nextInput++;
       fed = true;
+      if (input.event.kind === 'mark') {
+        this.sink.mark(this.machine.position(), input.event.name, input.event.source);
+        continue;
+      }
       const detail = input.event.input;
       switch (detail.kind) {
         case 'console':
@@ -156,6 +164,11 @@ export class Replayer {
     const { event, timeOffsetNs } = this.end;
     const outside = event.reason === 'limit' || event.reason === 'user';
     return outside && event.position === this.machine.position() && timeOffsetNs === this.machine.timeOffsetNs;
+  }
+
+  /** The log stops without the end of the run. */
+  private get isCutOff(): boolean {
+    return this.end === undefined || this.end.event.reason === 'truncated';
   }
 
   /** The log has nothing more to compare with because it was cut off. */

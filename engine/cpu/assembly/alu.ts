@@ -2,9 +2,10 @@
  * Integer operations that are too rare or too large for the interpreter's main switch. Each takes the micro-op and does
  * all memory accesses before it changes flags or registers.
  */
-import { REGS, REG_ZERO, SEG_EFFECTIVE, FLAGS, FLAG_RESULT, FLAG_AUX } from "../layout";
+import { REGS, REG_EA, REG_ZERO, SEG_EFFECTIVE, FLAGS, FLAG_RESULT, FLAG_AUX } from "../layout";
 import { ld8, ld16, ld32, ld64, st8, st16, st32, st64, loadForStoreSlow, hostWrite, storeSlow } from "./memory";
 import { raise, raiseError } from "./exceptions";
+import { OP_BYTES } from "./ops";
 import {
   flagsAdd, flagsSub, flagsLogic, flagsResultCarry, setCarryOverflow, setCarry, carry, ccO, ccZ, signExtend, setArithmetic, getFlags, condition, ARITHMETIC
 } from "./flags";
@@ -491,6 +492,14 @@ export function compareExchange16(p: usize): void {
 
 // ---- bits ----
 
+/** The operand's address moved by some bytes; it wraps as an address of its size does. */
+function moveAddress(p: usize, by: u64): u64 {
+  const at = ea(p);
+  if (load<u8>(p, 4) != REG_EA << 3) return at + by;
+  const address = p - OP_BYTES;
+  const base = load<u64>(SEG_EFFECTIVE + <usize>load<u8>(address, 7));
+  return base + (at - base + by & (load<u8>(address, 2) == 2 ? 0xffff : 0xffffffff));
+}
 /** BT BTS BTR BTC. imm: size | kind << 8 | immediate form << 16 | bit << 24. */
 export function bitTest(p: usize, inMemory: bool): void {
   const imm = load<u32>(p, 12);
@@ -503,7 +512,7 @@ export function bitTest(p: usize, inMemory: bool): void {
   let value: u64;
   if (inMemory) {
     // A register offset may reach outside the operand.
-    const at = ea(p) + <u64>((offset >> (3 + size)) << size);
+    const at = moveAddress(p, <u64>((offset >> (3 + size)) << size));
     value = kind == 0 ? readMem(at, size) : readForWrite(at, size, p);
     if (kind) writeMem(at, size, kind == 1 ? value | mask : kind == 2 ? value & ~mask : value ^ mask);
   } else {

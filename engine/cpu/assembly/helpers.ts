@@ -337,8 +337,11 @@ export function helper(code: u32, p: usize): void {
       const size = imm(p);
       const bytes = <u64>(1 << size);
       const sp = rsp();
-      for (let i: i32 = 7; i >= 0; i--) store<u64>(MAILBOX + 0x100 + (i << 3), stackRead(sp + bytes * (7 - i), 1 << size));
-      for (let i: u32 = 0; i < 8; i++) if (i != 4) writeReg(REGS + (i << 3), size, load<u64>(MAILBOX + 0x100 + (i << 3)));
+      // From EDI on; what was read before a fault stays, as on Intel CPUs. ESP does not change until the end.
+      for (let i: i32 = 7; i >= 0; i--) {
+        const v = stackRead(sp + bytes * (7 - i), 1 << size);
+        if (i != 4) writeReg(REGS + (i << 3), size, v);
+      }
       setStackPointer(sp + bytes * 8);
       return;
     }

@@ -242,7 +242,8 @@ export function setStackPointer(at: u64): void {
 /** #SS(0) for what lies outside the stack segment, or is not canonical. */
 function checkStack(at: u64, size: u32): void {
   if (is64()) {
-    if (<u64>((<i64>at << 16) >> 16) != at) raiseError(12, 0);
+    const end = at + size - 1;
+    if (<u64>((<i64>at << 16) >> 16) != at || <u64>((<i64>end << 16) >> 16) != end) raiseError(12, 0);
     return;
   }
   const attr = load<u32>(seg(SS), SEG_ATTR);

@@ -3,7 +3,7 @@
  * with a count of zero retires one as well), and between iterations the machine may stop or take an interrupt.
  */
 import {
-  REGS, RIP, ICOUNT, LIMIT, STOP_AT, FLAGS, SEG_EFFECTIVE, ES, REG_PAGE, INTR, RAM
+  REGS, RIP, ICOUNT, LIMIT, STOP_AT, FLAGS, FLAG_RESULT, FLAG_AUX, SEG_EFFECTIVE, ES, REG_PAGE, INTR, RAM
 } from "../layout";
 import { ld8, st8, bulkRead, bulkWrite, probeWrite } from "./memory";
 import { readMem, writeMem, readReg, writeReg } from "./alu";
@@ -122,13 +122,22 @@ export function stringRepeat(p: usize): void {
   const last = load<u64>(LIMIT) + 1;
   const compares = opcode == 0xa6 || opcode == 0xae;
   const io = opcode == 0x6c || opcode == 0x6e;
+  // A fault leaves the flags as they were before the instruction (SDM vol. 2 REP). They change with its last iteration only, so that
+  // it makes no difference whether the machine stops in between.
+  const oldResult = load<u64>(FLAG_RESULT);
+  const oldAux = load<u64>(FLAG_AUX);
   let finished = false;
   while (true) {
     const count = load<u64>(RCX) & mask;
     if (count == 0) { finished = true; break; }
     const budget = last - load<u64>(ICOUNT);
     if (<i64>budget <= 0) break;
-    if (!io && (load<u64>(FLAGS) & (DF | TF)) == 0 && width != 2) {
+    if (compares) {
+      store<u64>(FLAG_RESULT, oldResult);
+      store<u64>(FLAG_AUX, oldAux);
+    }
+    // An instruction that runs alone (interrupt shadow, breakpoints) does one iteration: a run that stops in between does no more.
+    if (!io && (load<u64>(FLAGS) & (DF | TF)) == 0 && width != 2 && load<u64>(STOP_AT) != 0) {
       const n = bulk(opcode, size, width, segBase, count < budget ? count : budget, prefix);
       if (n != 0) {
         store<u64>(ICOUNT, load<u64>(ICOUNT) + n);
@@ -146,6 +155,10 @@ export function stringRepeat(p: usize): void {
     if (load<u64>(STOP_AT) == 0) break;
   }
   if (!finished && (load<u64>(RCX) & mask) == 0) finished = true;
+  if (compares && !finished) {
+    store<u64>(FLAG_RESULT, oldResult);
+    store<u64>(FLAG_AUX, oldAux);
+  }
   store<u64>(ICOUNT, load<u64>(ICOUNT) - 1);
   store<u64>(RIP, finished ? next : here);
 }

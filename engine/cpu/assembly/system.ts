@@ -5,7 +5,7 @@ import {
   REGS, RIP, FLAGS, CPL, ICOUNT, TIME_OFFSET, TSC_OFFSET, CR0, CR2, CR3, CR4, CR8, EFER, DR0, DR6, DR7, PDPTE, MAILBOX, RAM, RAM_SIZE, SEGS, SEG_SIZE,
   SEG_BASE, SEG_LIMIT, SEG_SELECTOR, SEG_ATTR, FS, GS, TR, LDTR, CS, GDTR_BASE, GDTR_LIMIT, IDTR_BASE, IDTR_LIMIT, MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_FMASK,
   MSR_KERNEL_GS_BASE, MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_PAT, MSR_TSC_AUX, RANDOM, STOP_AT, REASON_CPUID, REASON_CR_ACCESS,
-  REASON_RDMSR, REASON_WRMSR, REASON_INVLPG, REASON_MOV_DR, REASON_GDTR_IDTR, REASON_WBINVD, TLB_READ
+  REASON_RDMSR, REASON_WRMSR, REASON_INVLPG, REASON_MOV_DR, REASON_GDTR_IDTR, REASON_WBINVD, TLB_READ, DEBUG_PENDING
 } from "../layout";
 import { hostCpuid, hostExitEvent, hostIoRead, hostIoWrite, hostRdmsr, hostWrmsr, hostReadTpr, hostWriteTpr } from "./host";
 import { tlbFlushAll, tlbFlushNonGlobal, tlbSwitchRoot, tlbSelect, systemLoad, PHYSICAL_BITS } from "./memory";
@@ -279,9 +279,22 @@ export function checkPort(port: u32, size: u32): void {
   const bits = <u32>systemLoad(base + <u64>at, 2) >> (port & 7);
   if (bits & ((1 << size) - 1)) raiseError(13, 0);
 }
+/** I/O breakpoints, with CR4.DE (SDM vol. 3B 17.2.4). */
+function watchPort(port: u32, size: u32): void {
+  const dr7 = load<u64>(DR7);
+  if ((dr7 & 0xff) == 0 || (load<u64>(CR4) & 8) == 0) return;
+  for (let i: u32 = 0; i < 4; i++) {
+    if ((dr7 >> (i << 1) & 3) == 0 || (dr7 >> (16 + (i << 2)) & 3) != 2) continue;
+    const length = (<u32>(dr7 >> (18 + (i << 2))) & 3) + 1;
+    const from = load<u64>(DR0 + (i << 3)) & ~<u64>(length - 1);
+    if (<u64>port < from + length && from < <u64>(port + size)) store<u32>(DEBUG_PENDING, load<u32>(DEBUG_PENDING) | (1 << i));
+  }
+}
 export function inPort(port: u32, size: u32): u32 {
+  watchPort(port, size);
   return hostIoRead(port, size);
 }
 export function outPort(port: u32, size: u32, value: u32): void {
+  watchPort(port, size);
   hostIoWrite(port, size, size == 4 ? value : value & ((1 << (size << 3)) - 1));
 }
