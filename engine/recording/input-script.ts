@@ -26,26 +26,43 @@ export class ScriptError extends Error {
 
 const ESCAPES: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t', '\\': '\\', '"': '"', e: '\x1b', 0: '\0' };
 
-function unquote(text: string, line: number): string {
+/** The bytes of a quoted text: UTF-8, and \xHH as it is. */
+function unquote(text: string, line: number): Uint8Array {
   if (text.length < 2 || !text.startsWith('"') || !text.endsWith('"')) throw new ScriptError(line, `expected text in double quotes, found ${text === '' ? 'nothing' : text}`);
-  let out = '';
+  const out: number[] = [];
+  let plain = '';
+  const flush = (): void => {
+    out.push(...new TextEncoder().encode(plain));
+    plain = '';
+  };
   for (let i = 1; i < text.length - 1; i++) {
     const c = text[i];
     if (c === '"') throw new ScriptError(line, 'a double quote inside the text is written \\"');
     if (c !== '\\') {
-      out += c;
+      plain += c;
       continue;
     }
     const next = text[++i];
     if (next === 'x') {
       const hex = text.slice(i + 1, i + 3);
       if (!/^[0-9a-fA-F]{2}$/.test(hex)) throw new ScriptError(line, '\\x is followed by two hexadecimal digits');
-      out += String.fromCharCode(Number.parseInt(hex, 16));
+      flush();
+      out.push(Number.parseInt(hex, 16));
       i += 2;
-    } else if (i < text.length - 1 && next in ESCAPES) out += ESCAPES[next];
+    } else if (i < text.length - 1 && next in ESCAPES) plain += ESCAPES[next];
     else throw new ScriptError(line, `unknown escape \\${next}`);
   }
-  return out;
+  flush();
+  return Uint8Array.from(out);
+}
+
+/** Texts to wait for are UTF-8. */
+function textOf(bytes: Uint8Array, line: number): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    throw new ScriptError(line, 'the text to wait for is not UTF-8');
+  }
 }
 
 /** Throws ScriptError with the line. */
@@ -57,9 +74,9 @@ export function parseScript(source: string): readonly ScriptStep[] {
     const line = index + 1;
     const [word] = text.split(/\s/, 1);
     const rest = unquote(text.slice(word.length).trim(), line);
-    if (rest === '') throw new ScriptError(line, 'the text is empty');
-    if (word === 'expect' || word === 'until') steps.push({ kind: word, text: rest });
-    else if (word === 'send') steps.push({ kind: 'send', bytes: new TextEncoder().encode(rest) });
+    if (rest.length === 0) throw new ScriptError(line, 'the text is empty');
+    if (word === 'expect' || word === 'until') steps.push({ kind: word, text: textOf(rest, line) });
+    else if (word === 'send') steps.push({ kind: 'send', bytes: rest });
     else throw new ScriptError(line, `unknown step "${word}": expect, send or until`);
   });
   return steps;

@@ -147,6 +147,61 @@ function fxrstor(p: usize): void {
   store<u16>(FSW, pending ? load<u16>(FSW) | 0x8080 : load<u16>(FSW) & 0x7f7f);
 }
 
+/** Writable data without a limit: nothing to check. */
+export function flatSegment(s: u32): bool {
+  return load<u32>(seg(s), SEG_LIMIT) == 0xffffffff && (load<u32>(seg(s), SEG_ATTR) & 0x1001e) == 0x12;
+}
+/** Presence, type and limit of an access outside 64-bit mode (SDM vol. 3A 5.3, 5.5). */
+export function checkSegment(s: u32, offset: u32, size: u32, write: bool): void {
+  const attr = load<u32>(seg(s), SEG_ATTR);
+  const vector: u32 = s == SS ? 12 : 13;
+  if (attr & 0x10000) raiseError(vector, 0);
+  // Code is never writable, and readable with bit 1; data always readable, and writable with bit 1.
+  if (write ? (attr & 0x0a) != 2 : (attr & 0x0a) == 8) raiseError(vector, 0);
+  const limit = load<u32>(seg(s), SEG_LIMIT);
+  const last = <u64>offset + size - 1;
+  if ((attr & 0x0c) == 4) {
+    const top: u64 = attr & 0x4000 ? 0xffffffff : 0xffff;
+    if (offset <= limit || last > top) raiseError(vector, 0);
+  } else if (last > <u64>limit) raiseError(vector, 0);
+}
+/** Bytes (low half) and direction (bit 16: a write) of the memory operand of a micro-op; 1 for those that are not listed. */
+function operandOf(p: usize): u32 {
+  const write: u32 = 0x10000;
+  const op = <u32>load<u16>(p);
+  if (op >= O.ADD_RR8 && op <= O.TEST_MI64) {
+    const form = (op - O.ADD_RR8) % 20 >> 2;
+    const tests = op >= O.TEST_RR8 || (op >= O.CMP_RR8 && op <= O.CMP_MI64);
+    return (1 << (op & 3)) | (form >= 3 && !tests ? write : 0);
+  }
+  if ((op >= O.MOVZX_M8_16 && op <= O.MOVZX_M32_64) || (op >= O.MOVSX_M8_16 && op <= O.MOVSX_M32_64)) {
+    return 1 << ((op - (op >= O.MOVSX_M8_16 ? O.MOVSX_M8_16 : O.MOVZX_M8_16)) / 3);
+  }
+  if (op >= O.INC_R8 && op <= O.NOT_M64) return (1 << (op & 3)) | write;
+  if (op == O.CMPXCHG_MR32 || op == O.XADD_MR32) return 4 | write;
+  if (op == O.IMUL_RM32 || op == O.IMUL_RMI32 || op == O.CMOV_RM32) return 4;
+  if (op == O.SSE_MOVAPS_RM || op == O.SSE_MOVUPS_RM) return 16;
+  if (op == O.SSE_MOVAPS_MR || op == O.SSE_MOVUPS_MR) return 16 | write;
+  if (op < O.OP_HELP || op > O.OP_HELP_JUMP) return 1;
+  const size: u32 = 1 << (imm(p) & 3);
+  switch (load<u32>(p, 20)) {
+    case O.H_SHIFT_M: return (1 << <u32>load<u8>(p, 3)) | write;
+    case O.H_SHLD_M: case O.H_XCHG_M: case O.H_XADD_M: case O.H_CMPXCHG_M: case O.H_POP_GENERIC: return size | write;
+    case O.H_MULDIV_M: case O.H_PUSH_GENERIC: case O.H_IMUL16_M: return size;
+    case O.H_SETCC_M: return 1 | write;
+    case O.H_CMPXCHG8B: return 8 | write;
+    case O.H_FXSAVE: return 512 | write;
+    case O.H_FXRSTOR: return 512;
+    case O.H_STMXCSR: return 4 | write;
+    case O.H_LDMXCSR: return 4;
+    case O.H_SGDT: return 6 | write;
+    case O.H_LGDT: return 6;
+    case O.H_MOV_FROM_SEG_M: case O.H_SLDT_M: case O.H_SMSW_M: return 2 | write;
+    case O.H_MOV_TO_SEG: return 2;
+    default: return 1;
+  }
+}
+
 /** Linear address and limit check for the 32-bit modes (and 67h in 64-bit mode): REG_EA. */
 export function computeAddress(p: usize): void {
   const width = load<u8>(p, 2);
@@ -163,14 +218,10 @@ export function computeAddress(p: usize): void {
     return;
   }
   const s = <u32>slot >> 3;
-  const attr = load<u32>(seg(s), SEG_ATTR);
-  const vector: u32 = s == SS ? 12 : 13;
-  if (attr & 0x10000) raiseError(vector, 0);
-  const limit = load<u32>(seg(s), SEG_LIMIT);
-  if ((attr & 0x1c) == 0x14) {
-    const top: u32 = attr & 0x4000 ? 0xffffffff : 0xffff;
-    if (<u32>offset <= limit || <u32>offset > top) raiseError(vector, 0);
-  } else if (<u32>offset > limit) raiseError(vector, 0);
+  if (!flatSegment(s)) {
+    const access = operandOf(p + O.OP_BYTES);
+    checkSegment(s, <u32>offset, access & 0xffff, (access >> 16) != 0);
+  }
   store<u64>(REGS + 144, (offset + load<u64>(seg(s), SEG_BASE)) & 0xffffffff);
 }
 
@@ -360,6 +411,7 @@ export function helper(code: u32, p: usize): void {
     case O.H_XLAT: {
       const width = imm(p);
       const mask: u64 = width == 8 ? 0xffffffffffffffff : width == 4 ? 0xffffffff : 0xffff;
+      if (!is64()) checkSegment(<u32>load<u8>(p, 7) >> 3, <u32>((load<u64>(REGS + 24) + <u64>load<u8>(REGS)) & mask), 1, false);
       const at = ((load<u64>(REGS + 24) + <u64>load<u8>(REGS)) & mask) + load<u64>(SEG_EFFECTIVE + <usize>load<u8>(p, 7));
       store<u8>(REGS, <u8>ld8(at));
       return;
@@ -367,6 +419,7 @@ export function helper(code: u32, p: usize): void {
     case O.H_MOV_MOFFS: {
       const at = <u64>imm(p) + (<u64>load<u32>(p, 8) << 32) + load<u64>(SEG_EFFECTIVE + <usize>load<u8>(p, 7));
       const size: u32 = load<u8>(p, 3);
+      if (!is64()) checkSegment(<u32>load<u8>(p, 7) >> 3, imm(p), 1 << size, load<u8>(p, 2) != 0);
       if (load<u8>(p, 2)) writeMem(at, size, readReg(REGS, size));
       else writeReg(REGS, size, readMem(at, size));
       return;

@@ -9,6 +9,8 @@ import { ld8, st8, bulkRead, bulkWrite, probeWrite } from "./memory";
 import { readMem, writeMem, readReg, writeReg } from "./alu";
 import { flagsSub, DF, IF, TF, ccZ } from "./flags";
 import { inPort, outPort, checkPort } from "./system";
+import { flatSegment, checkSegment } from "./helpers";
+import { is64 } from "./segments";
 
 function addressMask(width: u32): u64 {
   return width == 8 ? 0xffffffffffffffff : width == 4 ? 0xffffffff : 0xffff;
@@ -31,6 +33,17 @@ function compare(a: u64, b: u64, size: u32): void {
   else if (size == 2) flagsSub<u32>(<u32>a, <u32>b, <u32>(a - b));
   else if (size == 1) flagsSub<u16>(<u16>a, <u16>b, <u16>(a - b));
   else flagsSub<u8>(<u8>a, <u8>b, <u8>(a - b));
+}
+
+/** Outside 64-bit mode: both operands lie in segments without a limit. `slot`: SEG_EFFECTIVE offset of the source's. */
+function flatOperands(slot: u32): bool {
+  return is64() || (flatSegment(slot >> 3) && flatSegment(ES));
+}
+function checkOperands(opcode: u32, size: u32, width: u32, slot: u32): void {
+  const mask = addressMask(width);
+  const bytes: u32 = 1 << size;
+  if (opcode == 0xa4 || opcode == 0xa6 || opcode == 0xac || opcode == 0x6e) checkSegment(slot >> 3, <u32>(load<u64>(RSI) & mask), bytes, false);
+  if (opcode != 0xac && opcode != 0x6e) checkSegment(ES, <u32>(load<u64>(RDI) & mask), bytes, opcode == 0xa4 || opcode == 0xaa || opcode == 0x6c);
 }
 
 /** One iteration. */
@@ -92,6 +105,7 @@ function once(opcode: u32, size: u32, width: u32, segBase: u64): void {
 /** Without REP. */
 export function stringOnce(p: usize): void {
   const imm = load<u32>(p, 12);
+  if (!flatOperands(load<u8>(p, 7))) checkOperands(load<u8>(p, 2), load<u8>(p, 3), imm >> 8, load<u8>(p, 7));
   once(load<u8>(p, 2), load<u8>(p, 3), imm >> 8, load<u64>(SEG_EFFECTIVE + <usize>load<u8>(p, 7)));
 }
 
@@ -126,6 +140,7 @@ export function stringRepeat(p: usize): void {
   // it makes no difference whether the machine stops in between.
   const oldResult = load<u64>(FLAG_RESULT);
   const oldAux = load<u64>(FLAG_AUX);
+  const flat = flatOperands(load<u8>(p, 7));
   let finished = false;
   while (true) {
     const count = load<u64>(RCX) & mask;
@@ -137,7 +152,7 @@ export function stringRepeat(p: usize): void {
       store<u64>(FLAG_AUX, oldAux);
     }
     // An instruction that runs alone (interrupt shadow, breakpoints) does one iteration: a run that stops in between does no more.
-    if (!io && (load<u64>(FLAGS) & (DF | TF)) == 0 && width != 2 && load<u64>(STOP_AT) != 0) {
+    if (flat && !io && (load<u64>(FLAGS) & (DF | TF)) == 0 && width != 2 && load<u64>(STOP_AT) != 0) {
       const n = bulk(opcode, size, width, segBase, count < budget ? count : budget, prefix);
       if (n != 0) {
         store<u64>(ICOUNT, load<u64>(ICOUNT) + n);
@@ -146,6 +161,7 @@ export function stringRepeat(p: usize): void {
         continue;
       }
     }
+    if (!flat) checkOperands(opcode, size, width, load<u8>(p, 7));
     once(opcode, size, width, segBase);
     store<u64>(ICOUNT, load<u64>(ICOUNT) + 1);
     writeIndex(RCX, width, count - 1);

@@ -1,0 +1,18 @@
+/** Options that several verbs share. */
+import type { ImagePlaces } from '../store/guest-images.ts';
+import type { Arguments, OptionSpec } from './arguments.ts';
+
+export const JSON_OPTION: OptionSpec = { name: 'json', help: 'one JSON object on stdout, for scripts' };
+export const QUIET_OPTION: OptionSpec = { name: 'quiet', short: 'q', help: 'errors only: no console, no progress, no summary' };
+
+/** Where the images of a recording are, when they are not in it. */
+export const IMAGE_OPTIONS: readonly OptionSpec[] = [
+  { name: 'kernel', value: 'FILE', help: 'the kernel that was recorded' },
+  { name: 'initrd', value: 'FILE', help: 'the initrd that was recorded' },
+  { name: 'disk', value: 'FILE', help: 'the disk image that was recorded' },
+  { name: 'images', value: 'FOLDER', help: 'a folder with them, under any names' },
+];
+
+export function imagePlaces(parsed: Arguments): ImagePlaces {
+  return { kernel: parsed.text('kernel'), initrd: parsed.text('initrd'), disk: parsed.text('disk'), folder: parsed.text('images') };
+}

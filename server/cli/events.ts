@@ -1,0 +1,117 @@
+/** `events`: the events of a log as text, NDJSON or CSV, in a stream. */
+import { LOG_KINDS, type LogEvent, type LogKind } from '../../engine/log/events.ts';
+import { nearest } from '../store/suggest.ts';
+import { FileSource } from '../store/files.ts';
+import { openLog } from '../store/logs.ts';
+import type { Arguments, VerbSpec } from './arguments.ts';
+import type { Context, Verb } from './context.ts';
+import { CSV_COLUMNS, REASON_WORDS, csvOf, lineOf, reasonName, reasonsOf } from './event-text.ts';
+import { exitCode } from './exit-codes.ts';
+import { turn } from './host.ts';
+import { toJson } from './output.ts';
+import { signalStatus } from './signals.ts';
+import { UsageError } from './usage-error.ts';
+
+/** Characters that are written at once. */
+const CHUNK_CHARACTERS = 1 << 16;
+
+const SPEC: VerbSpec = {
+  name: 'events',
+  synopsis: 'FILE [options]',
+  summary: 'Lists the events of a log.',
+  operands: { min: 1, max: 1 },
+  options: [
+    { name: 'kind', value: 'LIST', help: LOG_KINDS.join(', ') },
+    { name: 'from', value: '@POS', help: 'first position, inclusive' },
+    { name: 'to', value: '@POS', help: 'last position, exclusive' },
+    { name: 'reason', value: 'LIST', help: "exits only, by reason: io, mmio, cpuid, msr, cr, exception, hlt, ..., or Intel's number" },
+    { name: 'port', value: 'N', help: 'port I/O and serial bytes of this port only: 0x3f8' },
+    { name: 'vector', value: 'N', help: 'interrupts and exceptions with this vector only' },
+    { name: 'match', value: 'TEXT', help: 'only events whose line has the text' },
+    { name: 'limit', value: 'N', help: 'the first N only' },
+    { name: 'json', help: 'one JSON object a line (NDJSON)' },
+    { name: 'csv', help: `RFC 4180: ${CSV_COLUMNS.join(', ')}` },
+  ],
+};
+
+export const events: Verb = { spec: SPEC, run: start };
+
+async function start(parsed: Arguments, { out, err, signals }: Context): Promise<number> {
+  const isJson = parsed.has('json');
+  const isCsv = parsed.has('csv');
+  if (isJson && isCsv) throw new UsageError('--json and --csv exclude each other', 'events');
+  const from = parsed.position('from');
+  const to = parsed.position('to');
+  const limit = parsed.count('limit') ?? Infinity;
+  const filter = filterOf(parsed);
+  const kinds = filter.kinds;
+  const { reader, torn } = openLog(new FileSource(parsed.operands[0], 'FILE'));
+
+  let chunk = isCsv ? `${CSV_COLUMNS.join(',')}\n` : '';
+  let count = 0;
+  if (limit > 0) {
+    for (const { index, timeOffsetNs, event } of reader.entries({ ...(from !== undefined && { from }), ...(to !== undefined && { to }), ...(kinds !== undefined && { kinds }) })) {
+      if (!filter.accepts(event)) continue;
+      const virtualNs = event.position + timeOffsetNs;
+      chunk += isJson ? `${toJson(event.kind === 'exit' ? { index, virtualNs, ...event, reasonName: reasonName(event.reason) } : { index, virtualNs, ...event })}\n` : isCsv ? `${csvOf(index, virtualNs, event)}\n` : `${lineOf(event)}\n`;
+      if (++count >= limit) break;
+      if (chunk.length >= CHUNK_CHARACTERS) {
+        await out.push(chunk);
+        chunk = '';
+        await turn();
+        if (signals.received !== undefined) return signalStatus(signals.received);
+      }
+    }
+  }
+  if (chunk !== '') await out.push(chunk);
+  if (torn !== undefined) err.write(`chronovisor: ${torn.message}\n`);
+  return exitCode('ok');
+}
+
+interface Filter {
+  /** All if undefined. */
+  readonly kinds: readonly LogKind[] | undefined;
+  accepts(event: LogEvent): boolean;
+}
+
+function filterOf(parsed: Arguments): Filter {
+  let kinds = parsed.words('kind', LOG_KINDS);
+  const reasonText = parsed.text('reason');
+  const reasons = reasonText === undefined ? undefined : new Set(reasonText.split(',').filter((word) => word !== '').flatMap((word) => reasonsOf(word) ?? unknownReason(parsed, word)));
+  const port = numberOf(parsed, 'port', 0xffff);
+  const vector = numberOf(parsed, 'vector', 0xff);
+  const match = parsed.text('match');
+  const narrow = (possible: readonly LogKind[]): void => {
+    kinds = kinds === undefined ? possible : kinds.filter((kind) => possible.includes(kind));
+  };
+  if (reasons !== undefined) narrow(['exit']);
+  if (port !== undefined) narrow(['exit', 'device']);
+  if (vector !== undefined) narrow(['exit', 'interrupt']);
+  return {
+    kinds,
+    accepts: (event) => {
+      if (reasons !== undefined && !(event.kind === 'exit' && reasons.has(event.reason))) return false;
+      if (port !== undefined) {
+        const own = event.kind === 'exit' && event.detail.kind === 'io' ? event.detail.port : event.kind === 'device' && 'port' in event.report ? event.report.port : undefined;
+        if (own !== port) return false;
+      }
+      if (vector !== undefined) {
+        const own = event.kind === 'exit' && event.detail.kind === 'exception' ? event.detail.vector : event.kind === 'interrupt' ? event.vector : undefined;
+        if (own !== vector) return false;
+      }
+      return match === undefined || lineOf(event).includes(match);
+    },
+  };
+}
+
+function unknownReason(parsed: Arguments, word: string): never {
+  const near = nearest(word, REASON_WORDS);
+  throw parsed.wrong('reason', word, `reasons such as ${REASON_WORDS.join(', ')}${near === undefined ? '' : `; did you mean ${near}?`}`);
+}
+
+function numberOf(parsed: Arguments, name: string, max: number): number | undefined {
+  const text = parsed.text(name);
+  if (text === undefined) return undefined;
+  if (!/^(\d+|0x[0-9a-fA-F]+)$/.test(text) || Number(text) > max) throw parsed.wrong(name, text, `a number up to ${max}, decimal or 0x...`);
+  return Number(text);
+}

@@ -1,0 +1,30 @@
+/** The compiled interpreter, engine/cpu/assembly -> core.wasm. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { StoreError, systemCode } from './errors.ts';
+import { ownPackage } from './package-root.ts';
+
+/** CHRONOVISOR_CORE if set; else the one beside the compiled program; else, when run from source, dist/. */
+export function coreFile(environment: Readonly<Record<string, string | undefined>> = process.env): string {
+  const own = environment['CHRONOVISOR_CORE'];
+  if (own !== undefined && own !== '') return own;
+  const beside = fileURLToPath(new URL('../../engine/cpu/core.wasm', import.meta.url));
+  return existsSync(beside) ? beside : join(ownPackage().root, 'dist', 'engine', 'cpu', 'core.wasm');
+}
+
+/** Throws StoreError. */
+export function loadCore(file: string = coreFile()): WebAssembly.Module {
+  let bytes: Uint8Array<ArrayBuffer>;
+  try {
+    bytes = readFileSync(file);
+  } catch (error) {
+    if (systemCode(error) === undefined) throw error;
+    throw new StoreError('core-missing', { file }, { cause: error });
+  }
+  try {
+    return new WebAssembly.Module(bytes);
+  } catch (error) {
+    throw new StoreError('core-damaged', { file, detail: error instanceof Error ? error.message : String(error) }, { cause: error });
+  }
+}

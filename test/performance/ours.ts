@@ -1,0 +1,101 @@
+/**
+ * One run of the benchmark's guest on our machine, in a process of its own: `node ours.js MODE FOLDER`.
+ * MODE: `plain` (no log, no epochs, no digests), `record` (a log in a file, synced), `replay` (of that log, compared).
+ * FOLDER has kernel, initrd, commandLine; the last line on stdout is an OursResult as JSON.
+ */
+import { readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { LogReader } from '../../engine/log/reader.ts';
+import { createLog } from '../../engine/log/writer.ts';
+import { MemorySink } from '../../engine/log/storage.ts';
+import { Recorder, type RecorderStatus } from '../../engine/recording/recorder.ts';
+import { Replayer, type ReplayStatus } from '../../engine/recording/replayer.ts';
+import type { RunImages } from '../../engine/recording/recipe.ts';
+import { FileSink, FileSource } from '../../server/store/files.ts';
+import { loadCore, recipeOf } from '../linux/harness.ts';
+import { MARK } from './guest.ts';
+import type { Mark } from './measure.ts';
+
+export interface OursResult {
+  readonly marks: readonly (Mark & { readonly position: number })[];
+  readonly end: string;
+  readonly digest: string;
+  readonly position: number;
+  readonly records: number;
+  readonly logBytes: number;
+  /** Bytes of a log of the same run that has its inputs only. */
+  readonly inputLogBytes: number;
+  /** Records by kind. */
+  readonly counts: Readonly<Record<string, number>>;
+}
+
+const SLICE_INSTRUCTIONS = 10_000_000;
+
+function main(mode: string, folder: string): OursResult {
+  const file = (name: string): string => join(folder, name);
+  const images: RunImages = { kernel: readFileSync(file('kernel')), initrd: readFileSync(file('initrd')) };
+  const guest = { name: 'linux', kernel: images.kernel, initrd: images.initrd!, commandLine: readFileSync(file('commandLine'), 'utf8') };
+  const recipe = recipeOf({ guest, script: '', record: mode !== 'plain' });
+  const logFile = file('bench.cvlog');
+  const marks: (Mark & { readonly position: number })[] = [];
+  let line = '';
+  let position = (): number => 0;
+  const console = (byte: number): void => {
+    if (byte !== 10) {
+      line += String.fromCharCode(byte);
+      return;
+    }
+    const name = MARK.exec(line.trim())?.[1];
+    // performance.now() counts from the start of the process: starting Node and compiling the interpreter are in it, as QEMU's own start is.
+    if (name !== undefined) {
+      const { user, system } = process.cpuUsage();
+      marks.push({ name, wallSeconds: performance.now() / 1000, cpuSeconds: (user + system) / 1e6, position: position() });
+    }
+    line = '';
+  };
+  const module = loadCore();
+  if (mode === 'replay') {
+    const reader = LogReader.open(new FileSource(logFile, 'the log'));
+    const replayer = new Replayer({ reader, images, module, outputs: { console } });
+    position = () => replayer.position;
+    let status: ReplayStatus;
+    do status = replayer.step(SLICE_INSTRUCTIONS);
+    while (status.kind === 'running');
+    if (status.kind !== 'identical') throw new Error('the replay diverged');
+    return { marks, end: status.end?.reason ?? 'cut off', digest: status.digest, position: replayer.position, records: replayer.records, logBytes: 0, inputLogBytes: 0, counts: {} };
+  }
+  if (mode === 'record') rmSync(logFile, { force: true });
+  const sink = mode === 'record' ? new FileSink(logFile, 'FOLDER') : undefined;
+  const recorder = new Recorder({ recipe, images, module, outputs: { console }, ...(sink === undefined ? {} : { log: { sink, id: '00000000-0000-4000-8000-000000000000', product: 'bench' } }) });
+  position = () => recorder.position;
+  let status: RecorderStatus;
+  do status = recorder.step(SLICE_INSTRUCTIONS, true);
+  while (status.kind === 'running');
+  if (status.kind !== 'ended') throw new Error('the guest waits for ever');
+  sink?.close();
+  const reader = sink === undefined ? undefined : LogReader.open(new FileSource(logFile, 'the log'));
+  return {
+    marks, end: status.reason, digest: status.digest, position: recorder.position, records: recorder.records,
+    logBytes: reader === undefined ? 0 : recorder.logBytes,
+    inputLogBytes: reader === undefined ? 0 : inputBytes(reader),
+    counts: reader === undefined ? {} : { ...reader.counts },
+  };
+}
+
+/** The size of a log with the inputs and the end of another. */
+export function inputBytes(reader: LogReader): number {
+  const sink = new MemorySink();
+  const writer = createLog(sink, reader.header);
+  for (const { event } of reader.entries({ kinds: ['input', 'end'] })) {
+    if (event.kind === 'end') writer.end(event.position, event.reason, event.detail, event.digest);
+    else if (event.kind === 'input') {
+      const { input, position } = event;
+      if (input.kind === 'console') writer.inputConsole(position, input.port, input.bytes);
+      else if (input.kind === 'wall-clock') writer.inputWallClock(position, Number(input.ns & 0xffffffffn), Number(input.ns >> 32n));
+    }
+  }
+  writer.close();
+  return sink.length;
+}
+
+if (process.argv[1]?.endsWith('ours.js')) process.stdout.write(`${JSON.stringify(main(process.argv[2], process.argv[3]))}\n`);

@@ -1,0 +1,24 @@
+/* Numbers that the assembly and the C of the 64-bit test kernels share. */
+#define GDT_ENTRIES 64
+#define CONTEXT_R 0
+#define CONTEXT_RIP 128
+#define CONTEXT_CS 136
+#define CONTEXT_RFLAGS 144
+#define CONTEXT_SS 152
+#define CONTEXT_DS 160
+#define CONTEXT_ES 168
+#define CONTEXT_FS 176
+#define CONTEXT_GS 184
+#define CAPTURE_R 0
+#define CAPTURE_VECTOR 128
+#define CAPTURE_RAW 136
+#define CAPTURE_FLAGS_IN 144
+#define CAPTURE_CR2 152
+#define CAPTURE_DR6 160
+#define CAPTURE_CS_IN 168
+#define CAPTURE_SS_IN 176
+#define CAPTURE_DS 184
+#define CAPTURE_ES 192
+#define CAPTURE_FS 200
+#define CAPTURE_GS 208
+#define CAPTURE_FRAME 216

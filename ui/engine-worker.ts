@@ -1,0 +1,257 @@
+/**
+ * The engine's side of engine/protocol/messages.ts: one log that was opened, or one run that is recorded. Same modules and same
+ * core.wasm as in Node.
+ */
+import { BootError } from '../engine/machine/boot/errors.ts';
+import { LogError } from '../engine/log/errors.ts';
+import { describeEvent } from '../engine/log/events.ts';
+import { Sha256 } from '../engine/log/sha256.ts';
+import type { LogPlace, Reply, Request } from '../engine/protocol/messages.ts';
+import { summarize } from '../engine/protocol/summary.ts';
+import { LogReader } from '../engine/log/reader.ts';
+import { MemorySource } from '../engine/log/storage.ts';
+import { RecipeError, type RunImages } from '../engine/recording/recipe.ts';
+import { Replayer } from '../engine/recording/replayer.ts';
+import { LiveRun } from './live-run.ts';
+import { OpenedLog, textFilter } from './opened-log.ts';
+import { StateFinder } from './state-finder.ts';
+import { Turns } from './turns.ts';
+
+const VERIFY_SLICE_INSTRUCTIONS = 2_000_000;
+
+/** What the DOM's types do not say of a worker's global object. */
+const door = globalThis as unknown as {
+  postMessage(message: Reply, transfer: readonly Transferable[]): void;
+  onmessage: ((event: MessageEvent<Request>) => void) | undefined;
+};
+const turns = new Turns();
+let log: OpenedLog | undefined;
+let imageUrl: string | undefined;
+let finder: StateFinder | undefined;
+let live: LiveRun | undefined;
+let core: Promise<WebAssembly.Module> | undefined;
+/** Numbers of the newest request of a kind that supersedes its elders. */
+let newestSeek = 0;
+let newestFilter = 0;
+/** Seeks share machines, so they come one after the other. */
+let seeks: Promise<void> = Promise.resolve();
+
+/** Something that a person can mend. */
+class Refusal extends Error {
+  readonly advice: string;
+  readonly missingImages: readonly string[] | undefined;
+
+  constructor(message: string, advice: string, missingImages?: readonly string[]) {
+    super(message);
+    this.advice = advice;
+    this.missingImages = missingImages;
+  }
+}
+
+function send(reply: Reply, transfer: readonly Transferable[] = []): void {
+  door.postMessage(reply, transfer);
+}
+
+function loadCore(): Promise<WebAssembly.Module> {
+  core ??= WebAssembly.compileStreaming(fetch(new URL('../dist/engine/cpu/core.wasm', import.meta.url)));
+  return core;
+}
+
+async function download(url: string, what: string): Promise<Uint8Array> {
+  let response: Response;
+  try {
+    response = await fetch(url);
+  } catch (error) {
+    throw new Refusal(`${what} could not be loaded: ${error instanceof Error ? error.message : String(error)}`, 'check that the server still runs (npm start), then reload the page');
+  }
+  if (!response.ok) throw new Refusal(`${what} could not be loaded: the server answered ${response.status}`, 'it may have been moved or deleted: go back to the recordings');
+  return new Uint8Array(await response.arrayBuffer());
+}
+
+async function open(id: number, place: LogPlace): Promise<void> {
+  const bytes = place.kind === 'url' ? await download(place.url, 'the recording') : place.bytes;
+  const opened = new OpenedLog(bytes);
+  log = opened;
+  finder = new StateFinder(() => newReplayer(opened), turns);
+  send({ kind: 'opened', id, summary: opened.summary });
+  for (const columns of opened.columns()) {
+    send({ kind: 'events', id, first: columns.first, positions: columns.positions, kinds: columns.kinds }, [columns.positions.buffer, columns.kinds.buffer]);
+    if (columns.consoleRows.length > 0) send({ kind: 'console', id, rows: columns.consoleRows, bytes: columns.consoleBytes }, [columns.consoleRows.buffer, columns.consoleBytes.buffer]);
+    await turns.next();
+  }
+  send({ kind: 'loaded', id, marks: opened.marks() });
+}
+
+function opened(): OpenedLog {
+  if (log === undefined) throw new Error('no log is open');
+  return log;
+}
+
+async function newReplayer(from: OpenedLog): Promise<Replayer> {
+  const found = new Map<string, Uint8Array>();
+  const missing: string[] = [];
+  for (const { name, sha256, bytes } of from.summary.images) {
+    const image = from.givenImages.get(sha256) ?? from.reader.image(sha256) ?? (await offeredImage(sha256, bytes));
+    if (image === undefined) missing.push(sha256);
+    else {
+      found.set(name, image);
+      // Kept for the next replay; an image of the log is read from it again.
+      if (bytes > 1 << 20) from.givenImages.set(sha256, image);
+    }
+  }
+  const kernel = found.get('kernel');
+  if (missing.length > 0 || kernel === undefined) {
+    const names = from.summary.images.filter(({ sha256 }) => missing.includes(sha256)).map(({ name, bytes }) => `${name} (${bytes} bytes)`);
+    throw new Refusal(`The recording does not hold its ${names.join(' and ')}`, 'give the file below: it is recognised by its hash. Events and console can be read without it', missing);
+  }
+  const initrd = found.get('initrd');
+  const disk = found.get('disk');
+  const images: RunImages = { kernel, ...(initrd === undefined ? {} : { initrd }), ...(disk === undefined ? {} : { disk: new MemoryDisk(disk) }) };
+  return new Replayer({ reader: from.newReader(), images, module: await loadCore() });
+}
+
+class MemoryDisk {
+  private readonly bytes: Uint8Array;
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+  }
+  get byteLength(): number {
+    return this.bytes.length;
+  }
+  read(offset: number, length: number): Uint8Array {
+    return this.bytes.slice(offset, offset + length);
+  }
+}
+
+/** An image that the server has. */
+async function offeredImage(sha256: string, bytes: number): Promise<Uint8Array | undefined> {
+  if (imageUrl === undefined) return undefined;
+  const response = await fetch(`${imageUrl}${sha256}`).catch(() => undefined);
+  if (response?.ok !== true) return undefined;
+  const image = new Uint8Array(await response.arrayBuffer());
+  return image.length === bytes && new Sha256().update(image).digestHex() === sha256 ? image : undefined;
+}
+
+function takeImage(id: number, bytes: Uint8Array): void {
+  const sha256 = new Sha256().update(bytes).digestHex();
+  const image = opened().summary.images.find((each) => each.sha256 === sha256);
+  if (image === undefined) throw new Refusal('This is not an image of this recording', `its SHA-256 is ${sha256}; the panel "Recording" shows those that are needed`);
+  opened().givenImages.set(sha256, bytes);
+  send({ kind: 'image-taken', id, name: image.name });
+}
+
+async function filter(id: number, kinds: number, text: string): Promise<void> {
+  const from = opened();
+  const accepts = textFilter(text);
+  let scanned = 0;
+  for (let i = 0; i < from.reader.eventBlocks.length; i++) {
+    const rows = from.matches(i, kinds, accepts);
+    scanned = from.reader.eventBlocks[i + 1]?.firstRecord ?? from.summary.records;
+    if (newestFilter !== id) return send({ kind: 'superseded', id });
+    send({ kind: 'matches', id, rows, scanned }, [rows.buffer]);
+    await turns.next();
+  }
+  send(newestFilter === id ? { kind: 'filtered', id } : { kind: 'superseded', id });
+}
+
+async function seek(id: number, position: number, row: number): Promise<void> {
+  const isSuperseded = (): boolean => newestSeek !== id;
+  if (isSuperseded()) return send({ kind: 'superseded', id });
+  const from = opened();
+  const around: number[] = [];
+  const last = Math.min(from.summary.records - 1, row + StateFinder.neighbours);
+  for (let each = Math.max(0, row - StateFinder.neighbours); each <= last; each++) {
+    const at = from.text(each).position;
+    if (around.at(-1) !== at) around.push(at);
+  }
+  const request = { position, around, isSuperseded, progress: (at: number) => send({ kind: 'progress', id, position: at, of: position }) };
+  const state = await finder!.find(request);
+  if (state === undefined) return send({ kind: 'superseded', id });
+  send({ kind: 'state', id, state });
+  await finder!.ahead({ ...request, progress: () => undefined });
+}
+
+async function verify(id: number): Promise<void> {
+  const from = opened();
+  const replayer = await newReplayer(from);
+  for (;;) {
+    const status = replayer.step(VERIFY_SLICE_INSTRUCTIONS);
+    switch (status.kind) {
+      case 'running':
+        if (turns.isOver) {
+          send({ kind: 'progress', id, position: replayer.position, of: from.summary.lastPosition });
+          await turns.next();
+        }
+        break;
+      case 'identical':
+        return send({ kind: 'verified', id, outcome: { kind: 'identical', position: status.position, records: replayer.records, digest: status.digest, complete: status.complete } });
+      case 'diverged': {
+        const { position, index, expected, actual } = status.divergence;
+        const text = (event: typeof expected): string => (event === undefined ? 'nothing' : describeEvent(event));
+        return send({ kind: 'verified', id, outcome: { kind: 'diverged', position, row: index, expected: text(expected), actual: text(actual) } });
+      }
+      default:
+        status satisfies never;
+    }
+  }
+}
+
+async function record(request: Extract<Request, { kind: 'record' }>): Promise<void> {
+  const { id } = request;
+  live = new LiveRun(request.settings, request.kernel, await loadCore());
+  const { bytes, status } = await live.run((report) => send({ kind: 'live', id, ...report }, [report.console.buffer]));
+  const summary = summarize(LogReader.open(new MemorySource(bytes)), bytes.length);
+  send({ kind: 'recorded', id, bytes, summary, reason: status.reason, detail: status.detail }, [bytes.buffer]);
+}
+
+async function answer(request: Request): Promise<void> {
+  switch (request.kind) {
+    case 'open':
+      imageUrl = request.imageUrl;
+      return open(request.id, request.log);
+    case 'image':
+      return takeImage(request.id, request.bytes);
+    case 'rows':
+      return send({ kind: 'rows', id: request.id, texts: Array.from(request.rows, (row) => opened().text(row)) });
+    case 'filter':
+      newestFilter = request.id;
+      return filter(request.id, request.kinds, request.text);
+    case 'seek': {
+      newestSeek = request.id;
+      const turn = seeks.then(() => seek(request.id, request.position, request.row));
+      seeks = turn.catch(() => undefined);
+      return turn;
+    }
+    case 'verify':
+      return verify(request.id);
+    case 'record':
+      return record(request);
+    case 'input':
+      return live?.input(request.bytes);
+    case 'stop':
+      return live?.stop();
+    default:
+      request satisfies never;
+  }
+}
+
+function fail(id: number, error: unknown): void {
+  if (error instanceof Refusal) {
+    const { message, advice, missingImages } = error;
+    return send({ kind: 'failed', id, failure: { message, advice, ...(missingImages === undefined ? {} : { missingImages }) } });
+  }
+  if (error instanceof LogError) return send({ kind: 'failed', id, failure: { message: error.message, advice: error.advice } });
+  const message = error instanceof Error ? error.message : String(error);
+  if (error instanceof RecipeError) return send({ kind: 'failed', id, failure: { message, advice: 'the events can still be read; replay it with the version that recorded it' } });
+  if (error instanceof BootError) return send({ kind: 'failed', id, failure: { message, advice: 'check the image and the settings of the machine' } });
+  if (error instanceof RangeError && /memory/i.test(message)) {
+    return send({ kind: 'failed', id, failure: { message: 'the browser has no room for the memory of this machine', advice: 'close other tabs, or replay it with the command line' } });
+  }
+  console.error(error);
+  send({ kind: 'failed', id, failure: { message, advice: 'reload the page; if it happens again, keep the recording and report it' } });
+}
+
+door.onmessage = ({ data }) => {
+  answer(data).catch((error: unknown) => fail(data.id, error));
+};

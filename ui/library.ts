@@ -1,0 +1,99 @@
+/** The recordings a person can open: those of the server, and those kept in this browser (IndexedDB, or this page's memory if that fails). */
+import { type DBSchema, type IDBPDatabase, openDB } from 'idb';
+import type { LogSummary } from '../engine/protocol/summary.ts';
+
+export interface ServerRecording {
+  readonly id: string;
+  readonly folder: string;
+  readonly file: string;
+  readonly bytes: number;
+  readonly modifiedMs: number;
+  readonly summary?: LogSummary;
+  readonly problem?: { readonly message: string; readonly advice: string };
+}
+
+export interface LocalRecording {
+  readonly id: string;
+  readonly name: string;
+  readonly origin: 'recorded' | 'dropped';
+  readonly savedMs: number;
+  readonly summary: LogSummary;
+}
+
+interface Schema extends DBSchema {
+  /** What a list needs. */
+  readonly catalogue: { readonly key: string; readonly value: LocalRecording };
+  readonly logs: { readonly key: string; readonly value: Blob };
+}
+
+let database: Promise<IDBPDatabase<Schema>> | undefined;
+/** Recordings that the browser did not keep; gone with the page. */
+const unkept = new Map<string, { readonly recording: LocalRecording; readonly bytes: Uint8Array }>();
+
+function open(): Promise<IDBPDatabase<Schema>> {
+  database ??= openDB<Schema>('chronovisor', 1, {
+    upgrade(db) {
+      db.createObjectStore('catalogue', { keyPath: 'id' });
+      db.createObjectStore('logs');
+    },
+  });
+  return database;
+}
+
+/** Undefined: there is no server, the pages were opened from a folder. */
+export async function serverRecordings(): Promise<readonly ServerRecording[] | undefined> {
+  const response = await fetch('./api/recordings').catch(() => undefined);
+  if (response === undefined || !response.ok || response.headers.get('content-type')?.includes('json') !== true) return undefined;
+  const { recordings } = (await response.json()) as { recordings: readonly ServerRecording[] };
+  return recordings;
+}
+
+export function serverLogUrl(id: string): string {
+  return new URL(`./api/recordings/${encodeURIComponent(id)}/log`, location.href).href;
+}
+
+export function serverImageUrl(): string {
+  return new URL('./api/images/', location.href).href;
+}
+
+export async function localRecordings(): Promise<readonly LocalRecording[]> {
+  const memory = [...unkept.values()].map(({ recording }) => recording);
+  try {
+    const kept = await (await open()).getAll('catalogue');
+    return [...memory, ...kept].sort((a, b) => b.savedMs - a.savedMs);
+  } catch {
+    return memory;
+  }
+}
+
+/** Problem: why the browser did not keep it. It can be opened all the same, until the page is closed. */
+export async function keepRecording(recording: LocalRecording, bytes: Uint8Array): Promise<{ readonly problem: string | undefined }> {
+  try {
+    const db = await open();
+    const transaction = db.transaction(['catalogue', 'logs'], 'readwrite');
+    await Promise.all([
+      transaction.objectStore('catalogue').put(recording),
+      transaction.objectStore('logs').put(new Blob([bytes as Uint8Array<ArrayBuffer>]), recording.id),
+      transaction.done,
+    ]);
+    return { problem: undefined };
+  } catch (error) {
+    unkept.set(recording.id, { recording, bytes });
+    const isFull = error instanceof DOMException && error.name === 'QuotaExceededError';
+    return { problem: isFull ? 'The browser has no more room: delete recordings, or save this one as a file' : 'The browser does not keep it (private window?): save it as a file' };
+  }
+}
+
+export async function localLog(id: string): Promise<Uint8Array | undefined> {
+  const memory = unkept.get(id);
+  if (memory !== undefined) return memory.bytes;
+  const blob = await (await open()).get('logs', id);
+  return blob === undefined ? undefined : new Uint8Array(await blob.arrayBuffer());
+}
+
+export async function deleteLocal(id: string): Promise<void> {
+  if (unkept.delete(id)) return;
+  const db = await open();
+  const transaction = db.transaction(['catalogue', 'logs'], 'readwrite');
+  await Promise.all([transaction.objectStore('catalogue').delete(id), transaction.objectStore('logs').delete(id), transaction.done]);
+}

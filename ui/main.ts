@@ -1,0 +1,2 @@
+/** The page's first module. */
+import './app.ts';

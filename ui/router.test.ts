@@ -1,0 +1,17 @@
+import { expect, it } from 'vitest';
+import { type Route, formatRoute, parseRoute } from './router.ts';
+
+it('reads back what it writes', () => {
+  const routes: readonly Route[] = [
+    { kind: 'start' },
+    { kind: 'record' },
+    { kind: 'run', place: 'server', id: 'traces:a run/with #?', at: 0 },
+    { kind: 'run', place: 'local', id: 'x', at: undefined },
+  ];
+  for (const route of routes) expect(parseRoute(formatRoute(route))).toEqual(route);
+});
+
+it('goes to the start page for what it does not know', () => {
+  for (const hash of ['', '#', '#/', '#/nothing', '#/recording/', '#/recording/%ff']) expect(parseRoute(hash), hash).toEqual({ kind: 'start' });
+  expect(parseRoute('#/recording/a?at=-5')).toEqual({ kind: 'run', place: 'server', id: 'a', at: undefined });
+});

@@ -1,0 +1,39 @@
+import { expect, it } from 'vitest';
+import { SPAN_MIN, binEvents, clampView, lowerBound, panView, rowAt, ticksOf, zoomView } from './timeline-view.ts';
+
+const POSITIONS = Float64Array.of(0, 5, 5, 5, 90, 100);
+
+it('finds rows by position', () => {
+  expect(lowerBound(POSITIONS, 6, 5)).toBe(1);
+  expect(lowerBound(POSITIONS, 6, 101)).toBe(6);
+  expect(rowAt(POSITIONS, 6, 5)).toBe(3);
+  expect(rowAt(POSITIONS, 6, 89)).toBe(3);
+  expect(rowAt(POSITIONS, 0, 5)).toBe(0);
+});
+
+it('keeps the window inside the run', () => {
+  expect(clampView(-10, 50, 1000)).toEqual({ from: 0, to: 50 });
+  expect(clampView(990, 100, 1000)).toEqual({ from: 900, to: 1000 });
+  expect(clampView(0, 5000, 1000)).toEqual({ from: 0, to: 1000 });
+  expect(panView({ from: 100, to: 200 }, -500, 1000)).toEqual({ from: 0, to: 100 });
+});
+
+it('zooms around a place that stays where it is', () => {
+  const view = zoomView({ from: 0, to: 1000 }, 0.5, 250, 1000);
+  expect(view).toEqual({ from: 125, to: 625 });
+  const closest = zoomView(view, 1e-9, 300, 1000);
+  expect(closest.to - closest.from).toBe(SPAN_MIN);
+});
+
+it('counts every event in view once', () => {
+  const counts = binEvents(POSITIONS, Uint8Array.of(1, 2, 2, 1, 2, 1), 6, { from: 0, to: 100 }, 10, 3);
+  expect(counts.reduce((a, b) => a + b)).toBe(6);
+  expect([counts[10], counts[20], counts[29], counts[19]]).toEqual([2, 2, 1, 1]);
+});
+
+it('has round ticks and not too many', () => {
+  const { step, ticks } = ticksOf({ from: 123, to: 98_765 }, 8);
+  expect(step).toBe(20_000);
+  expect(ticks).toEqual([20_000, 40_000, 60_000, 80_000]);
+  expect(ticksOf({ from: 0, to: SPAN_MIN }, 1000).step).toBe(1);
+});

@@ -1,0 +1,66 @@
+/** What a timeline shows and where: no DOM, so that it can be tested without one. Positions are exact; only pixels are floats. */
+
+/** Fewest instructions that fill the window. */
+export const SPAN_MIN = 50;
+
+export interface View {
+  readonly from: number;
+  readonly to: number;
+}
+
+export function clampView(from: number, span: number, last: number): View {
+  const whole = Math.max(last, SPAN_MIN);
+  const wide = Math.min(Math.max(span, SPAN_MIN), whole);
+  const start = Math.min(Math.max(0, from), whole - wide);
+  return { from: start, to: start + wide };
+}
+
+/** factor < 1 zooms in; `around` stays where it is. */
+export function zoomView(view: View, factor: number, around: number, last: number): View {
+  const span = (view.to - view.from) * factor;
+  const share = (around - view.from) / (view.to - view.from);
+  return clampView(around - Math.max(span, SPAN_MIN) * share, span, last);
+}
+
+export function panView(view: View, by: number, last: number): View {
+  return clampView(view.from + by, view.to - view.from, last);
+}
+
+/** First index of an ascending column whose value is `at` or more. */
+export function lowerBound(positions: ArrayLike<number>, count: number, at: number): number {
+  let low = 0;
+  let high = count;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (positions[middle] < at) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** The last record at `at` or before it; 0 if there is none. */
+export function rowAt(positions: Float64Array, count: number, at: number): number {
+  return Math.max(0, lowerBound(positions, count, at + 1) - 1);
+}
+
+/** Events a bin: counts[kind * width + pixel]. */
+export function binEvents(positions: Float64Array, kinds: Uint8Array, count: number, view: View, width: number, kindSlots: number): Uint32Array {
+  const counts = new Uint32Array(kindSlots * width);
+  const scale = width / (view.to - view.from);
+  const end = lowerBound(positions, count, view.to + 1);
+  for (let i = lowerBound(positions, count, view.from); i < end; i++) {
+    const pixel = Math.min(width - 1, Math.floor((positions[i] - view.from) * scale));
+    counts[kinds[i] * width + pixel]++;
+  }
+  return counts;
+}
+
+/** Round positions for a ruler, at most `most` of them. */
+export function ticksOf(view: View, most: number): { readonly step: number; readonly ticks: readonly number[] } {
+  const raw = (view.to - view.from) / Math.max(1, most);
+  const power = 10 ** Math.floor(Math.log10(Math.max(raw, 1)));
+  const step = Math.max(1, [1, 2, 5, 10].map((each) => each * power).find((each) => each >= raw) ?? power * 10);
+  const ticks: number[] = [];
+  for (let at = Math.ceil(view.from / step) * step; at <= view.to; at += step) ticks.push(at);
+  return { step, ticks };
+}
