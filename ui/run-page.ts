@@ -1,5 +1,5 @@
 /** One recording: head, timeline, transport, events, console, registers. */
-import { LitElement, css, html, nothing } from 'lit';
+import { LitElement, type PropertyValues, css, html, nothing } from 'lit';
 import { Subscription, debounceTime } from 'rxjs';
 import './console-view.ts';
 import './event-table.ts';
@@ -245,27 +245,23 @@ export class RunPage extends LitElement {
     this.openedAs = '';
   }
 
-  protected override willUpdate(): void {
+  protected override willUpdate(changed: PropertyValues<this>): void {
     const { route } = this;
-    if (route === undefined) return;
+    if (route === undefined || !changed.has('route')) return;
     const name = `${route.place} ${route.id}`;
     if (name !== this.openedAs) {
       this.closeModel();
       this.openedAs = name;
       void this.openRoute(route);
-    } else if (route.at !== undefined && route.at !== this.written && this.model?.isLoaded === true) {
-      // The address was changed by hand or by the browser's back button.
-      this.written = route.at;
+    } else if (route.at !== undefined && this.model?.isLoaded === true) {
+      // The address was changed by hand: what this page writes there makes no new route.
       this.model.moveToPosition(route.at);
     }
   }
-  /** Position that this page itself put into the address. */
-  private written: number | undefined;
 
   private async openRoute(route: RunRoute): Promise<void> {
     const model = new RunModel();
     this.model = model;
-    this.written = route.at;
     this.following = model.changes.pipe(debounceTime(ADDRESS_DELAY_MS)).subscribe(() => this.writeAddress(route));
     if (route.place === 'server') return model.open({ kind: 'url', url: serverLogUrl(route.id) }, serverImageUrl(), route.at);
     try {
@@ -282,7 +278,6 @@ export class RunPage extends LitElement {
   private writeAddress(route: RunRoute): void {
     const { model } = this;
     if (model?.isLoaded !== true || this.playing !== undefined) return;
-    this.written = model.cursor.position;
     const address = formatRoute({ ...route, at: model.cursor.position });
     if (location.hash !== address) history.replaceState(history.state, '', address);
   }

@@ -49,6 +49,8 @@ export class Recorder {
   private readonly session: Session;
   private readonly pending: number[] = [];
   private ended: Extract<RecorderStatus, { kind: 'ended' }> | undefined;
+  /** Why the log could not be finished; there is no second try. */
+  private failure: unknown;
   /** A halt was reported and nothing has happened since. */
   private halted: number | undefined;
 
@@ -153,10 +155,16 @@ export class Recorder {
   }
 
   private finish(reason: EndReason, detail: string): RecorderStatus {
-    const digest = this.session.finish(reason, detail);
-    this.writer?.close();
-    this.ended = { kind: 'ended', reason, detail, digest };
-    return this.ended;
+    if (this.failure !== undefined) throw this.failure;
+    try {
+      const digest = this.session.finish(reason, detail);
+      this.writer?.close();
+      this.ended = { kind: 'ended', reason, detail, digest };
+      return this.ended;
+    } catch (error) {
+      this.failure = error;
+      throw error;
+    }
   }
 
   /** Writes out what there is and syncs. */

@@ -63,33 +63,33 @@ cpu() {
 
 # LINES BLOCKS: write a file of numbers to tmpfs, copy it with its first BLOCKS blocks of 4 KiB in reverse order, sort it.
 mem() {
-	mkdir -p /tmp/work
-	seq 1 "$1" >/tmp/work/a
-	cp /tmp/work/a /tmp/work/b
+	mkdir -p /tmp/job
+	seq 1 "$1" >/tmp/job/a
+	cp /tmp/job/a /tmp/job/b
 	block=0
 	while [ "$block" -lt "$2" ]; do
-		dd if=/tmp/work/a of=/tmp/work/b bs=4096 count=1 skip="$block" seek=$(($2 - 1 - block)) conv=notrunc 2>/dev/null
+		dd if=/tmp/job/a of=/tmp/job/b bs=4096 count=1 skip="$block" seek=$(($2 - 1 - block)) conv=notrunc 2>/dev/null
 		block=$((block + 1))
 	done
-	shuffled=$(sum </tmp/work/b)
-	sorted=$(sort -r /tmp/work/a | sum)
-	rm -r /tmp/work
+	shuffled=$(sum </tmp/job/b)
+	sorted=$(sort -r /tmp/job/a | sum)
+	rm -r /tmp/job
 	echo "work: mem $shuffled $sorted"
 }
 
 # KIB: write so much to the disk (its old content there is lost), read it back past the page cache and compare. Without a
 # disk the same goes to a file on tmpfs.
 io() {
-	mkdir -p /tmp/work
-	seq 1 $(($1 * 200)) | head -c $(($1 * 1024)) >/tmp/work/pattern
-	expected=$(sum </tmp/work/pattern)
+	mkdir -p /tmp/job
+	seq 1 $(($1 * 200)) | head -c $(($1 * 1024)) >/tmp/job/pattern
+	expected=$(sum </tmp/job/pattern)
 	target=/dev/vda
-	[ -b "$target" ] || target=/tmp/work/disk
-	dd if=/tmp/work/pattern of="$target" bs=4096 conv=fsync,notrunc 2>/dev/null
+	[ -b "$target" ] || target=/tmp/job/disk
+	dd if=/tmp/job/pattern of="$target" bs=4096 conv=fsync,notrunc 2>/dev/null
 	sync
 	echo 3 >/proc/sys/vm/drop_caches
 	actual=$(dd if="$target" bs=4096 count=$(($1 / 4)) 2>/dev/null | sum)
-	rm -r /tmp/work
+	rm -r /tmp/job
 	if [ "$actual" != "$expected" ]; then
 		echo "work: io FAILED on $target: wrote $expected, read $actual"
 		exit 1
@@ -104,16 +104,16 @@ fork() {
 		/bin/true
 		echo "$child $?"
 		child=$((child + 1))
-	done >/tmp/work.fork
-	echo "work: fork $(sum </tmp/work.fork)"
-	rm /tmp/work.fork
+	done >/tmp/job.fork
+	echo "work: fork $(sum </tmp/job.fork)"
+	rm /tmp/job.fork
 }
 
 # COUNT: so many reads and writes of one byte.
 syscall() {
-	dd if=/dev/zero of=/dev/null bs=1 count="$1" 2>/tmp/work.dd
-	echo "work: syscall $(head -n 2 /tmp/work.dd | sum)"
-	rm /tmp/work.dd
+	dd if=/dev/zero of=/dev/null bs=1 count="$1" 2>/tmp/job.dd
+	echo "work: syscall $(head -n 2 /tmp/job.dd | sum)"
+	rm /tmp/job.dd
 }
 
 case "$1" in

@@ -97,6 +97,16 @@ describe.skipIf(NO_BROWSER)('the lab in Chromium', () => {
     await expect.poll(() => position.inputValue()).toBe(`@${count(positions[4])}`);
     await page.locator(`[data-testid=registers][data-position="${positions[4]}"]`).waitFor({ timeout: TIMEOUT_MS });
     await expect.poll(() => page.url()).toContain(`at=${positions[4]}`);
+    // A link to a moment opens it there, and does not hold the cursor.
+    const { lastPosition } = reader;
+    await page.evaluate((at) => (location.hash = location.hash.replace(/at=\d+/, `at=${at}`)), positions[5]);
+    await expect.poll(() => position.inputValue()).toBe(`@${count(positions[5])}`);
+    await page.reload();
+    await expect.poll(() => position.inputValue()).toBe(`@${count(positions[5])}`);
+    await page.keyboard.press('End');
+    await page.locator(`[data-testid=registers][data-position="${lastPosition}"]`).waitFor({ timeout: TIMEOUT_MS });
+    expect(await position.inputValue()).toBe(`@${count(lastPosition)}`);
+    await expect.poll(() => page.url()).toContain(`at=${lastPosition}`);
     await page.keyboard.press('?');
     await page.getByRole('dialog', { name: 'Keys' }).waitFor();
     await page.keyboard.press('?');

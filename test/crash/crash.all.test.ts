@@ -5,7 +5,7 @@ import { type Setting, killRecorders, randomOf, seedOfRun } from './kills.ts';
 
 const SETTINGS: readonly Setting[] = [
   { blockBytes: 2048, flushEvery: 200_000 },
-  { blockBytes: 2048, flushEvery: 20_000_000 },
+  { blockBytes: 2048, flushEvery: 3_000_000 },
   { blockBytes: 65_536, flushEvery: 1_000_000 },
   { blockBytes: 9001, flushEvery: 77_777 },
 ];

@@ -7,14 +7,18 @@ import { LogError } from '../../engine/log/errors.ts';
 import { recover } from '../../engine/log/recover.ts';
 import { type ByteSink, MemorySink, MemorySource } from '../../engine/log/storage.ts';
 import { checkLog } from '../../engine/log/survey.ts';
-import { Recorder, type RecorderStatus } from '../../engine/recording/recorder.ts';
-import type { Recipe } from '../../engine/recording/recipe.ts';
+import { EMBED_BYTES_MAX, Recorder, type RecorderStatus } from '../../engine/recording/recorder.ts';
+import type { Recipe, RunImages } from '../../engine/recording/recipe.ts';
 import { loadCore } from '../../server/store/core-module.ts';
 import { Reference, repair, replayPrefix } from './damage.ts';
 import { FailingSink, JournalSink } from './sinks.ts';
 
 const module = loadCore();
-const images = { kernel: new Uint8Array(readFileSync(fileURLToPath(new URL('../../engine/guests/images/lab-kernel.elf', import.meta.url)))) };
+const kernel = new Uint8Array(readFileSync(fileURLToPath(new URL('../../engine/guests/images/lab-kernel.elf', import.meta.url))));
+const embedded = { kernel };
+// The same kernel, too large to be put into the log: a log of few blocks, which can be cut at every byte.
+const images = { kernel: new Uint8Array(EMBED_BYTES_MAX + 1) };
+images.kernel.set(kernel);
 const recipe: Recipe = {
   guest: 'lab',
   commandLine: 'run="echo hello; ps"',
@@ -26,8 +30,8 @@ const recipe: Recipe = {
 const FLUSH_EVERY = 15_000;
 
 /** Records the lab kernel, which is typed at, with flushes between. */
-function record(sink: ByteSink): { readonly records: readonly number[]; readonly end: RecorderStatus } {
-  const recorder = new Recorder({ recipe, images, module, log: { sink, id: 'storage', product: 'test', blockBytes: 2048 } });
+function record(sink: ByteSink, from: RunImages = images): { readonly records: readonly number[]; readonly end: RecorderStatus } {
+  const recorder = new Recorder({ recipe, images: from, module, log: { sink, id: 'storage', product: 'test', blockBytes: 2048 } });
   recorder.input(new TextEncoder().encode('help\nps\npoweroff\n'));
   const records: number[] = [];
   for (;;) {
@@ -65,37 +69,49 @@ test('a crash of the host after each operation: everything that was not synced i
   expect(syncs).toBe(flushed.length + 1);
 });
 
+/** Cuts a log in its block i at every byte, or at every step-th. All that is promised of a repair is looked at for one in 16. */
+function cutBlock(whole: Reference, i: number, step: number): void {
+  const entry = whole.reader.blocks[i];
+  const end = entry.offset + blockBytesOf(entry);
+  const lengths = new Set([entry.offset, entry.offset + 1, entry.offset + 79, entry.offset + 80, entry.offset + 81, end - 1, end]);
+  for (let length = entry.offset; length < end; length += step) lengths.add(length);
+  let count = 0;
+  for (const length of lengths) {
+    const left = whole.bytes.slice(0, length);
+    const kept = count < 7 || count % 16 === 0 ? repair(left, length, whole)!.report.kept : recover(new MemorySource(left), new MemorySink()).kept;
+    expect(kept.blocks, `a cut at byte ${length}`).toBe(length === end ? i + 1 : i);
+    count++;
+  }
+  // A file system may have made the file longer, and not have written what belongs there.
+  for (const length of [entry.offset, entry.offset + 1, entry.offset + 79, entry.offset + 80, entry.offset + 81, end - 1]) {
+    const left = whole.bytes.slice(0, end);
+    left.fill(0, length);
+    if (whole.bytes.subarray(length, end).every((byte) => byte === 0)) continue;
+    const { problems } = checkLog(new MemorySource(left));
+    expect(problems.length, `block ${i}, zeros from ${length}`).toBeGreaterThan(0);
+    expect(problems[0].offset).toBe(entry.offset);
+    expect(recover(new MemorySource(left), new MemorySink()).kept.blocks).toBe(i);
+  }
+}
+
 test('a cut at every byte of the last appended block, with and without zeros where the rest should be', () => {
   const { blocks } = reference.reader;
-  // The first and the last event blocks, the last of the image, and some between.
-  const firstEvents = blocks.findIndex((entry) => entry === reference.reader.eventBlocks[0]);
-  const chosen = new Set([0, firstEvents - 1, firstEvents, firstEvents + 1, Math.floor((firstEvents + blocks.length) / 2), blocks.length - 2, blocks.length - 1]);
-  for (const i of chosen) {
-    const entry = blocks[i];
-    const end = entry.offset + blockBytesOf(entry);
-    // Each byte is cut; all that is promised of a repair is looked at for some.
-    for (let length = entry.offset; length <= end; length++) {
-      const left = reference.bytes.slice(0, length);
-      const isLast = i === blocks.length - 1;
-      if (length === end || length % (isLast ? 16 : 256) === 0 || Math.abs(length - entry.offset - 80) < 2) expect(repair(left, length, reference)!.report.kept.blocks).toBe(length === end ? i + 1 : i);
-      else if (isLast || length % 9 === 0) expect(recover(new MemorySource(left), new MemorySink()).kept.blocks).toBe(i);
-    }
-    // A file system may have made the file longer, and not have written what belongs there.
-    for (const length of [entry.offset, entry.offset + 1, entry.offset + 79, entry.offset + 80, entry.offset + 81, end - 1]) {
-      const left = reference.bytes.slice(0, end);
-      left.fill(0, length);
-      const { problems } = checkLog(new MemorySource(left));
-      if (reference.bytes.subarray(length, left.length).every((byte) => byte === 0)) continue;
-      expect(problems.length, `block ${i}, zeros from ${length}`).toBeGreaterThan(0);
-      expect(problems[0].offset).toBe(entry.offset);
-    }
-  }
+  for (const i of [0, Math.floor(blocks.length / 2), blocks.length - 2, blocks.length - 1]) cutBlock(reference, i, i >= blocks.length - 2 ? 1 : 7);
   // And of the footer.
   for (let length = blocks.at(-1)!.offset + blockBytesOf(blocks.at(-1)!); length <= reference.bytes.length; length++) {
     const repaired = repair(reference.bytes.slice(0, length), length, reference)!;
     expect(repaired.report.kept.records).toBe(reference.reader.records);
     expect(repaired.report.isTruncated).toBe(false);
   }
+});
+
+test('a cut in the blocks of an embedded image, and in the first events after it', () => {
+  const sink = new JournalSink();
+  record(sink, embedded);
+  const whole = new Reference(sink.after(Infinity).bytes);
+  const firstEvents = whole.reader.blocks.findIndex((entry) => entry === whole.reader.eventBlocks[0]);
+  expect(firstEvents).toBeGreaterThan(10);
+  for (const i of [0, firstEvents - 1, firstEvents]) cutBlock(whole, i, 97);
 });
 
 test('what is left after a crash replays', () => {
@@ -108,12 +124,7 @@ test('what is left after a crash replays', () => {
 });
 
 test('each single append or sync fails once: a clear error, nothing more is written, and what there is can be read', () => {
-  const operations = journal.operations.length;
-  // Of the many blocks of the image only some.
-  const imageBlocks = reference.reader.blocks.length - reference.reader.eventBlocks.length;
-  const isChosen = (n: number): boolean => n < 6 || n > 2 * imageBlocks - 2 || n % 16 === 0;
-  for (let n = 0; n < operations; n++) {
-    if (!isChosen(n)) continue;
+  for (let n = 0; n < journal.operations.length; n++) {
     for (const part of n % 3 === 0 ? [0, 0.5] : [0.5]) {
       const sink = new FailingSink(n, part);
       let failure: unknown;

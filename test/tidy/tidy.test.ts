@@ -38,6 +38,11 @@ export function importsOf(file: string, source: string): Import[] {
   return found;
 }
 
+/** Comments become blanks, lines stay where they are. */
+function withoutComments(source: string): string {
+  return source.replace(/\/\*[\s\S]*?\*\//g, (comment) => comment.replace(/[^\n]/g, ' ')).replace(/\/\/.*$/gm, '');
+}
+
 const isTest = (file: string): boolean => /\.(test|bench|fuzz)\.ts$/.test(file) || /(^|\/)testing\.ts$/.test(file);
 const sources = files.filter((file) => file.endsWith('.ts') && !file.endsWith('.d.ts'));
 const imports = sources.flatMap((file) => importsOf(file, readFileSync(join(root, file), 'utf8')));
@@ -90,13 +95,13 @@ describe('imports', () => {
 
 describe('the engine is closed', () => {
   it('reads no clock, no random numbers, no host', () => {
-    const forbidden = /\b(Date\.now|new Date|performance\.now|Math\.random|setTimeout|setInterval|process\.|require\(|window\.|document\.|navigator\.|crypto\.|fetch\()/;
+    const forbidden = /(?<![\w.])(Date\.|new Date\b|performance\.|Math\.random|setTimeout\(|setInterval\(|process\.|require\('|globalThis|document\.|navigator\.|crypto\.|fetch\()/;
     const wrong = sources
       .filter((file) => file.startsWith('engine/') && !isTest(file))
       .flatMap((file) =>
-        readFileSync(join(root, file), 'utf8')
+        withoutComments(readFileSync(join(root, file), 'utf8'))
           .split('\n')
-          .map((line, i) => ({ file, line: i + 1, text: line.replace(/\/\/.*$/, '').replace(/^\s*\*.*$/, '') }))
+          .map((text, i) => ({ file, line: i + 1, text }))
           .filter(({ text }) => forbidden.test(text)),
       );
     expect(wrong).toEqual([]);

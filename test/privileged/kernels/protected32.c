@@ -387,6 +387,7 @@ static void far(void) {
   set(A1, descriptor(0, 0x1ff, 0x9b, 12));
   kernel(nearJmp)->cs = A1;
   ctx.r[EAX] = 0x200000;
+  *(volatile u16 *)0x200000 = 0x81cd;
   go();
   fault(GP, 0, (uptr)nearJmp);
   tcg("TCG checks no limit of CS: SDM vol. 2A JMP");
@@ -479,6 +480,7 @@ static void far(void) {
       eq("ds", cap.ds, 0);
     }
     if (t->vector == SS) tcg("TCG raises #NP for an absent SS: SDM vol. 2A IRET");
+    if (i == 7) tcg("TCG checks no limit of CS: SDM vol. 2A IRET");
     end();
   }
   begin("iret.same privilege leaves ss:esp");
