@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { LogError } from '../../engine/log/errors.ts';
 import { LogReader } from '../../engine/log/reader.ts';
 import { type LogSummary, summarize } from '../../engine/protocol/summary.ts';
-import { FileSource } from './file-source.ts';
+import { FileSource } from '../store/files.ts';
 
 export const LOG_SUFFIX = '.cvlog';
 
@@ -73,7 +73,7 @@ export class Catalogue {
     const common = { id, folder, file, bytes: status.size, modifiedMs: status.mtimeMs };
     let source: FileSource | undefined;
     try {
-      source = new FileSource(path);
+      source = new FileSource(path, 'recording');
       return { path, entry: { ...common, summary: summarize(LogReader.open(source), source.length), problem: undefined } };
     } catch (error) {
       const problem = error instanceof LogError ? { message: error.message, advice: error.advice } : { message: 'the file cannot be read', advice: 'check its permissions' };

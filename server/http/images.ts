@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 
 export interface ImagePlaces {
-  /** Folder of fetched guests: NAME/guest.json with SHA-256 by file name. */
+  /** Folder of fetched guests: NAME/guest.json, and older ones beside it, with SHA-256 by file name. */
   readonly guests: string | undefined;
   /** Single image files. */
   readonly files: readonly string[];
@@ -46,9 +46,12 @@ export class Images {
     const folders = await readdir(guests, { withFileTypes: true }).catch(() => []);
     for (const folder of folders) {
       if (!folder.isDirectory()) continue;
-      const text = await readFile(join(guests, folder.name, 'guest.json'), 'utf8').catch(() => undefined);
-      if (text === undefined) continue;
-      for (const [file, sha256] of imagesOf(text)) found.set(sha256, join(guests, folder.name, file));
+      // guest-HASH.json are those before the present one; their images stay, and recordings refer to them.
+      const descriptions = (await readdir(join(guests, folder.name)).catch(() => [])).filter((name) => /^guest(-[0-9a-f]+)?\.json$/.test(name));
+      for (const name of descriptions) {
+        const text = await readFile(join(guests, folder.name, name), 'utf8').catch(() => undefined);
+        for (const [file, sha256] of imagesOf(text ?? '')) found.set(sha256, join(guests, folder.name, file));
+      }
     }
     return found;
   }

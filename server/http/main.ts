@@ -3,10 +3,10 @@
  * `npm start`: serves the lab on loopback, prints its address and opens it in the browser.
  */
 import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { guestsFolder } from '../guests/store.ts';
+import { ownPackage } from '../store/package-root.ts';
 import { createLabServer } from './lab-server.ts';
 
 const PORT = 4600;
@@ -21,20 +21,17 @@ const USAGE = `usage: npm start -- [options]
   --no-open      do not open the browser
   --help         this text`;
 
-/** The product's folder: dist/server/http is below it. */
-const ROOT = new URL('../../../', import.meta.url);
-
 async function main(): Promise<void> {
   const options = readOptions();
-  const { version } = JSON.parse(readFileSync(new URL('package.json', ROOT), 'utf8')) as { version: string };
+  const { root, version } = ownPackage();
   const server = createLabServer({
     version,
     folders: [
-      { name: 'traces', path: fileURLToPath(new URL('traces', ROOT)) },
+      { name: 'traces', path: join(root, 'traces') },
       { name: 'recordings', path: options.folder },
     ],
     images: { guests: guestsFolder(), files: options.images },
-    uiFolder: fileURLToPath(new URL('dist/ui', ROOT)),
+    uiFolder: join(root, 'dist/ui'),
   });
   try {
     await server.listen({ host: '127.0.0.1', port: options.port });
