@@ -76,12 +76,19 @@ export function setAlone(paddr: u32): void {
 }
 
 /** The block at rip in the current mode; may raise #PF or #GP for the fetch. BLOCK is 0 and RIP exact when this runs. */
-export function findBlock(rip: u64): u32 {
-  const mode = load<u32>(MODE);
-  const e = VIRTUAL + <usize>((<u32>rip ^ <u32>(rip >> 14)) & (VIRTUAL_ENTRIES - 1)) * 16;
-  const tag = rip ^ (<u64>mode << 52);
+// @ts-ignore: decorator
+@inline
+export function lookUp(rip: u64): u32 {
+  const e = VIRTUAL + ((<u32>rip ^ <u32>(rip >> 14)) & (VIRTUAL_ENTRIES - 1)) * 16;
+  const tag = rip ^ (<u64>load<u32>(MODE) << 52);
   if (load<u64>(e) == tag && load<u32>(e, 12) == load<u32>(GENERATION)) return load<u32>(e, 8);
-  const block = findBlockSlow(rip, mode);
+  return findBlock(rip, e, tag);
+}
+
+function findBlock(rip: u64, e: usize, tag: u64): u32 {
+  const block = findBlockSlow(rip, load<u32>(MODE));
+  // Code outside RAM is decoded anew each time.
+  if (block == SCRATCH) return block;
   store<u64>(e, tag);
   store<u32>(e, block, 8);
   store<u32>(e, load<u32>(GENERATION), 12);

@@ -2,7 +2,7 @@
 export { run } from "./interp";
 export { fault, resetDelivery } from "./exceptions";
 export { tlbReset, tlbFlushAll, tlbSelect, tlbDropWrites, deviceWrite, inspectAddress } from "./memory";
-export { codeReset, codeFlush, findBlock } from "./blocks";
+export { codeReset, codeFlush } from "./blocks";
 export { updateMode } from "./segments";
 export { getFlags, setFlags } from "./flags";
 export { currentIcount, virtualTime } from "./system";

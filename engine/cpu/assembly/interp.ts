@@ -11,7 +11,7 @@ import {
 import { hostAcknowledge } from "./host";
 import { mload, mstore, hostWrite, loadForStoreSlow, storeSlow, ld128, st128 } from "./memory";
 import { deliverInterrupt, deliverTrap, raiseError, takeEnd, END_KEEPS_RF, END_NO_TRAP } from "./exceptions";
-import { findBlock, findInPage, decodeScratch, HEADER, DEAD } from "./blocks";
+import { lookUp, findInPage, decodeScratch, HEADER, DEAD } from "./blocks";
 import {
   flagsAdd, flagsSub, flagsLogic, flagsInc, flagsDec, flagsResultCarry, setCarryOverflow, setCarry, carry, ccO, ccB, ccZ, ccBE, ccS, ccP, ccL, ccLE, condition,
   IF, TF, RF
@@ -374,14 +374,16 @@ export function run(): u32 {
     let stopAt = limit;
     let block: u32;
     const rip = load<u64>(RIP);
-    const single = shadow != 0 || load<u32>(ISOLATE) != 0 || (load<u64>(FLAGS) & (TF | RF)) != 0 || (load<u64>(DR7) & 0xff) != 0;
+    const single = shadow != 0 || load<u32>(ISOLATE) != 0 || (load<u64>(FLAGS) & TF) != 0 || (load<u64>(DR7) & 0xff) != 0;
     if (single) {
       if (shadow != SHADOW_STACK && instructionBreakpoint(rip)) continue;
       takeEnd();
       block = decodeScratch(rip, 1);
       stopAt = 0;
     } else {
-      block = findBlock(rip);
+      // RF matters to instruction breakpoints only, and there are none: it goes with the instruction that starts here.
+      if (load<u64>(FLAGS) & RF) store<u64>(FLAGS, load<u64>(FLAGS) & ~RF);
+      block = lookUp(rip);
       const left = limit - icount;
       if (<u64>load<u16>(block, 10) > left) block = decodeScratch(rip, <u32>left);
     }
@@ -961,7 +963,7 @@ export function run(): u32 {
         store<u64>(RIP, target);
         store<u32>(BLOCK, 0);
         if (load<u64>(STOP_AT) != 0) {
-          const next = findBlock(target);
+          const next = lookUp(target);
           if (load<u64>(ICOUNT) + <u64>load<u16>(next, 10) <= load<u64>(STOP_AT)) {
             store<u64>(REGS + (REG_PAGE << 3), target & 0xfffffffffffff000);
             block = next;
