@@ -76,11 +76,18 @@ export function buildMachine(recipe: Recipe, images: RunImages, module: WebAssem
 
 const HASH_CHUNK = 1 << 20;
 
-/** Names, hashes and sizes of the images, in the order of the header. */
-export function referImages(images: RunImages): ImageReference[] {
+/** SHA-256 in pieces. */
+export interface Hash {
+  update(bytes: Uint8Array): unknown;
+  /** 64 lower-case hex digits */
+  digestHex(): string;
+}
+
+/** Names, hashes and sizes of the images, in the order of the header. A host that has SHA-256 of its own hands it in: it is many times faster. */
+export function referImages(images: RunImages, newHash: () => Hash = () => new Sha256()): ImageReference[] {
   const references: ImageReference[] = [];
   const add = (name: ImageName, length: number, read: (offset: number, length: number) => Uint8Array): void => {
-    const hash = new Sha256();
+    const hash = newHash();
     for (let at = 0; at < length; at += HASH_CHUNK) hash.update(read(at, Math.min(HASH_CHUNK, length - at)));
     references.push({ name, sha256: hash.digestHex(), bytes: length });
   };

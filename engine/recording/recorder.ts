@@ -11,7 +11,7 @@ import type { EndReason } from '../log/events.ts';
 import type { LogHeader } from '../log/header.ts';
 import type { ByteSink } from '../log/storage.ts';
 import type { Position } from '../log/position.ts';
-import { type Outputs, type Recipe, type RunImages, buildMachine, encodeRecipe, referImages } from './recipe.ts';
+import { type Hash, type Outputs, type Recipe, type RunImages, buildMachine, encodeRecipe, referImages } from './recipe.ts';
 import { Session } from './session.ts';
 import type { Machine } from '../machine/machine.ts';
 
@@ -28,6 +28,8 @@ export interface RecorderOptions {
   readonly images: RunImages;
   readonly module: WebAssembly.Module;
   readonly outputs?: Outputs;
+  /** The host's SHA-256 for the images; ours unless given. */
+  readonly newHash?: () => Hash;
   /** Where the log goes. Without it nothing is recorded: a plain run. */
   readonly log?: {
     readonly sink: ByteSink;
@@ -69,7 +71,7 @@ export class Recorder {
         quirks: [],
         wallClockNs: recipe.machine.wallClockNs,
         config: encodeRecipe(recipe),
-        images: referImages(images),
+        images: referImages(images, options.newHash),
       };
       this.header = header;
       this.writer = createLog(log.sink, header);

@@ -11,6 +11,7 @@ import { LogError } from '../../engine/log/errors.ts';
 import { loadCore } from '../store/core-module.ts';
 import { FileSink, readImage, readText } from '../store/files.ts';
 import { type NamedGuest, openDisk, openNamedGuest } from '../store/guest-images.ts';
+import { newHostHash } from '../store/host-hash.ts';
 import { LAB_GUEST } from '../store/lab-guests.ts';
 import { ownPackage } from '../store/package-root.ts';
 import type { Arguments, OptionSpec, VerbSpec } from './arguments.ts';
@@ -117,6 +118,7 @@ async function start(parsed: Arguments, context: Context, isRecorded: boolean): 
       recipe,
       images,
       module,
+      newHash: newHostHash,
       outputs: {
         console: (byte) => {
           for (const watcher of watchers) watcher.output(byte);

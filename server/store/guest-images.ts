@@ -13,10 +13,10 @@ import type { BlockBacking } from '../../engine/devices/virtio-block/virtio-bloc
 import type { ImageReference } from '../../engine/log/header.ts';
 import { LogError } from '../../engine/log/errors.ts';
 import type { LogReader } from '../../engine/log/reader.ts';
-import { Sha256 } from '../../engine/log/sha256.ts';
 import { guestsFolder, listGuests, openGuest, readGuestImage } from '../guests/store.ts';
 import { StoreError, fileError } from './errors.ts';
 import { FileSource, readImage } from './files.ts';
+import { newHostHash } from './host-hash.ts';
 import { labImages, readLabImage } from './lab-guests.ts';
 import { nearest } from './suggest.ts';
 
@@ -171,7 +171,7 @@ const HASH_CHUNK_BYTES = 1 << 20;
 function hashFile(path: string, what: string): string {
   const source = new FileSource(path, what);
   try {
-    const hash = new Sha256();
+    const hash = newHostHash();
     for (let at = 0; at < source.length; at += HASH_CHUNK_BYTES) hash.update(source.read(at, Math.min(HASH_CHUNK_BYTES, source.length - at)));
     return hash.digestHex();
   } finally {

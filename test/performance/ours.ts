@@ -12,6 +12,7 @@ import { Recorder, type RecorderStatus } from '../../engine/recording/recorder.t
 import { Replayer, type ReplayStatus } from '../../engine/recording/replayer.ts';
 import type { RunImages } from '../../engine/recording/recipe.ts';
 import { FileSink, FileSource } from '../../server/store/files.ts';
+import { newHostHash } from '../../server/store/host-hash.ts';
 import { loadCore, recipeOf } from '../linux/harness.ts';
 import { MARK } from './guest.ts';
 import type { Mark } from './measure.ts';
@@ -66,7 +67,7 @@ function main(mode: string, folder: string): OursResult {
   }
   if (mode === 'record') rmSync(logFile, { force: true });
   const sink = mode === 'record' ? new FileSink(logFile, 'FOLDER') : undefined;
-  const recorder = new Recorder({ recipe, images, module, outputs: { console }, ...(sink === undefined ? {} : { log: { sink, id: '00000000-0000-4000-8000-000000000000', product: 'bench' } }) });
+  const recorder = new Recorder({ recipe, images, module, newHash: newHostHash, outputs: { console }, ...(sink === undefined ? {} : { log: { sink, id: '00000000-0000-4000-8000-000000000000', product: 'bench' } }) });
   position = () => recorder.position;
   let status: RecorderStatus;
   do status = recorder.step(SLICE_INSTRUCTIONS, true);
