@@ -1,9 +1,10 @@
 /**
  * Runs a recording again, with nothing from outside but its log, and compares every event and digest. The twin of recorder.ts.
  *
- * Inputs come from the log: each is given to the machine at the position and the virtual time at which it was taken.
+ * Inputs come from the log: each is given to the machine when all events before it have been made again. Position and virtual time
+ * alone would not do: a timer that fires at a halt may come before or after an input at the same position and time.
  */
-import type { EndEvent, InputEvent, MarkEvent } from '../log/events.ts';
+import type { EndEvent, InputEvent, LogEvent, MarkEvent } from '../log/events.ts';
 import type { Position } from '../log/position.ts';
 import type { LogReader } from '../log/reader.ts';
 import { type Divergence, VerifyingSink } from '../log/verify.ts';
@@ -24,9 +25,9 @@ export type ReplayStatus =
   | { readonly kind: 'identical'; readonly position: Position; readonly digest: string; readonly complete: boolean; readonly end: EndEvent | undefined }
   | { readonly kind: 'diverged'; readonly divergence: Divergence };
 
-interface TimedInput {
-  readonly position: Position;
-  readonly timeOffsetNs: number;
+interface PlacedInput {
+  /** Number of its record. */
+  readonly index: number;
   readonly event: InputEvent | MarkEvent;
 }
 
@@ -39,10 +40,12 @@ export class Replayer {
   readonly reader: LogReader;
   private readonly sink: VerifyingSink;
   private readonly session: Session;
-  private readonly inputs: readonly TimedInput[];
+  private readonly inputs: readonly PlacedInput[];
   private nextInput = 0;
   /** Where the log stops, and why. */
-  private readonly end: { readonly event: EndEvent; readonly timeOffsetNs: number } | undefined;
+  private readonly end: EndEvent | undefined;
+  /** Number of the first record that a recorder writes when it stops. */
+  private readonly closingRecord: number;
   private done: Exclude<ReplayStatus, { kind: 'running' }> | undefined;
 
   /** Throws RecipeError, BootError, LogError. */
@@ -54,16 +57,16 @@ export class Replayer {
     this.machine = buildMachine(this.recipe, images, module, options.outputs ?? {});
     this.sink = new VerifyingSink(reader);
     this.machine.attach(this.sink);
-    const inputs: TimedInput[] = [];
-    for (const { event, timeOffsetNs } of reader.entries({ kinds: ['input', 'mark'] })) {
+    const inputs: PlacedInput[] = [];
+    for (const { event, index } of reader.entries({ kinds: ['input', 'mark'] })) {
       // What a person or a tool marked comes from outside, like an input.
       const isFromOutside = event.kind === 'input' ? event.input.kind !== 'wall-clock' : event.kind === 'mark' && event.source !== 'guest';
-      if ((event.kind === 'input' || event.kind === 'mark') && isFromOutside) inputs.push({ position: event.position, timeOffsetNs, event });
+      if ((event.kind === 'input' || event.kind === 'mark') && isFromOutside) inputs.push({ index, event });
     }
     this.inputs = inputs;
-    for (const { event, timeOffsetNs } of reader.entries({ kinds: ['end'], from: reader.lastPosition })) {
-      if (event.kind === 'end') this.end = { event, timeOffsetNs };
-    }
+    const closing = closingOf(reader);
+    this.end = closing.end;
+    this.closingRecord = closing.index;
     if (reader.records > 0) {
       const ns = BigInt(reader.header.wallClockNs);
       this.sink.inputWallClock(0 as Position, Number(ns & 0xffffffffn), Number(ns >> 32n));
@@ -104,15 +107,21 @@ export class Replayer {
     if (this.atEnd()) return this.finishFromOutside();
     const at = machine.position();
     if (at >= until) return { kind: 'running' };
-    const input = this.inputs[this.nextInput];
     const limits = [until, at + SLICE_INSTRUCTIONS];
-    // An input at this very position waits for its time; until then the machine is halted.
-    if (input !== undefined && input.position > at) limits.push(input.position);
-    if (this.end !== undefined && this.end.event.position > at) limits.push(this.end.event.position);
+    // What comes from outside at this very position comes after other events here: the machine stops again before the next instruction.
+    let isHere = false;
+    for (const position of [this.inputs[this.nextInput]?.event.position, this.end?.position]) {
+      if (position === undefined || position < at) continue;
+      if (position === at) isHere = true;
+      else limits.push(position);
+    }
     // The last event of a log that was cut off may be that of the instruction at its position; a replay goes no further.
     if (this.isCutOff && at >= this.reader.lastPosition) limits.push(at + 1);
     else if (this.isCutOff) limits.push(this.reader.lastPosition);
-    const stop = this.session.advance(Math.min(...limits));
+    const records = this.sink.records;
+    let stop = isHere ? this.session.advance(at) : undefined;
+    if (stop?.kind === 'limit' && this.sink.records > records) return undefined;
+    if (stop === undefined || stop.kind === 'limit') stop = this.session.advance(Math.min(...limits));
     if (this.sink.divergence !== undefined) return this.diverged();
     if (stop.kind === 'end') {
       const digest = this.session.finish(stop.reason, stop.detail);
@@ -138,7 +147,7 @@ export class Replayer {
     let fed = false;
     for (;;) {
       const input = this.inputs[this.nextInput];
-      if (input === undefined || input.position !== this.machine.position() || input.timeOffsetNs !== this.machine.timeOffsetNs) return fed;
+      if (input === undefined || input.index !== this.sink.records || input.event.position !== this.machine.position()) return fed;
       this.nextInput++;
       fed = true;
       if (input.event.kind === 'mark') {
@@ -161,14 +170,14 @@ export class Replayer {
   /** The log was stopped here by its recorder, not by the guest. */
   private atEnd(): boolean {
     if (this.end === undefined) return false;
-    const { event, timeOffsetNs } = this.end;
-    const outside = event.reason === 'limit' || event.reason === 'user';
-    return outside && event.position === this.machine.position() && timeOffsetNs === this.machine.timeOffsetNs;
+    const { reason, position } = this.end;
+    const outside = reason === 'limit' || reason === 'user';
+    return outside && this.closingRecord === this.sink.records && position === this.machine.position();
   }
 
   /** The log stops without the end of the run. */
   private get isCutOff(): boolean {
-    return this.end === undefined || this.end.event.reason === 'truncated';
+    return this.end === undefined || this.end.reason === 'truncated';
   }
 
   /** The log has nothing more to compare with because it was cut off. */
@@ -179,8 +188,8 @@ export class Replayer {
   }
 
   private finishFromOutside(): ReplayStatus {
-    const { event } = this.end!;
-    const digest = this.session.finish(event.reason, event.detail);
+    const { reason, detail } = this.end!;
+    const digest = this.session.finish(reason, detail);
     if (this.sink.divergence !== undefined || this.sink.finish() !== undefined) return this.diverged();
     return this.identical(digest, true);
   }
@@ -195,7 +204,22 @@ export class Replayer {
   }
 
   private identical(digest: string, complete: boolean): ReplayStatus {
-    this.done = { kind: 'identical', position: this.machine.position(), digest, complete, end: this.end?.event };
+    this.done = { kind: 'identical', position: this.machine.position(), digest, complete, end: this.end };
     return this.done;
   }
+}
+
+/** The end event and the number of the first record that Session.finish() wrote: a dirty set if there are epochs, a digest, the end. */
+function closingOf(reader: LogReader): { readonly end: EndEvent | undefined; readonly index: number } {
+  let index = reader.records;
+  let end: EndEvent | undefined;
+  let before: LogEvent | undefined;
+  for (const { event, index: record } of reader.entries({ kinds: ['dirty', 'digest', 'end'], from: reader.lastPosition })) {
+    // One dirty set may take several records.
+    const goesOn = before !== undefined && (event.kind === 'end' || (event.kind === 'digest' && before.kind === 'dirty') || (event.kind === 'dirty' && before.kind === 'dirty' && before.more));
+    if (!goesOn) index = record;
+    if (event.kind === 'end') end = event;
+    before = event;
+  }
+  return { end, index };
 }

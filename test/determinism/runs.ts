@@ -27,6 +27,8 @@ export interface Recording {
 
 /** A guest that never halts takes no more steps than this. */
 const STEPS_MAX = 3000;
+/** A guest that halts with its timer masked makes events and no instructions: it makes no more than this. */
+const RECORDS_MAX = 400_000;
 
 export function record(one: Case, drive: Drive = one.drive): Recording {
   const sink = new MemorySink();
@@ -56,7 +58,7 @@ function driveRecorder(recorder: Recorder, drive: Drive): Recording['end'] {
     if (input !== undefined && recorder.position >= due && input.idle === undefined) type();
     const waits = drive.inputs[nextInput];
     const left = drive.instructionsMax - recorder.position;
-    if (left <= 0 || step >= STEPS_MAX) return ended(recorder.stop('limit', 'long enough'));
+    if (left <= 0 || step >= STEPS_MAX || recorder.records > RECORDS_MAX) return ended(recorder.stop('limit', 'long enough'));
     let slice = Math.min(left, step < STEPS_MAX / 2 ? drive.slices[step % drive.slices.length] : 1_000_000);
     if (waits !== undefined && due > recorder.position) slice = Math.min(slice, due - recorder.position);
     // From its position on, an input for idle time waits for the next halt.
