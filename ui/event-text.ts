@@ -59,6 +59,8 @@ function exitText({ reason, detail }: ExitEvent): string {
       const code = detail.errorCode === undefined ? '' : ` error ${hex(detail.errorCode)}`;
       return detail.vector === 14 ? `${name}${code} at ${hex(detail.address)}` : `${name}${code}`;
     }
+    case 'page-table':
+      return `page table (level ${detail.level}) entry at ${hex(detail.address)} ← ${hex(detail.value)}`;
     case 'plain': {
       const name = PLAIN_NAMES[reason] ?? `exit reason ${reason}`;
       return detail.qualification === 0n ? name : `${name} ${hex(detail.qualification)}`;

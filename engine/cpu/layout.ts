@@ -164,7 +164,7 @@ export const CODE_END = 0x03000000;
 export const RAM = 0x04000000;
 
 // ---- per-page tables, indexed by page frame number (2 GiB = 524,288 frames) ----
-/** u8: PAGE_CODE, PAGE_TABLE_*, PAGE_WRITABLE */
+/** u8: PAGE_CODE, PAGE_TABLE_*, PAGE_WRITABLE, PAGE_LEVELS */
 export const PAGE_ATTR = 0x03000000;
 /** u8: non-zero when dirtied in this epoch */
 export const PAGE_DIRTY = 0x03080000;
@@ -200,6 +200,8 @@ export const REASON_WRMSR = 32;
 export const REASON_GDTR_IDTR = 46;
 export const REASON_LDTR_TR = 47;
 export const REASON_WBINVD = 54;
+/** Not Intel's: a store to a frame that is a page table. */
+export const REASON_PAGE_TABLE = 0x100;
 
 // ---- page attributes ----
 /** The page holds decoded code: stores take the slow path and may invalidate blocks. */
@@ -209,3 +211,8 @@ export const PAGE_TABLE = 2;
 export const PAGE_TABLE_GLOBAL = 4;
 /** A write translation to this page may be cached. */
 export const PAGE_WRITABLE = 8;
+/**
+ * The frame is a page table of level 1 (bit 4) to 4 (bit 7): a walk has passed through it. Not a cache: it decides which stores are
+ * reported, so it is part of the state of the machine.
+ */
+export const PAGE_LEVELS = 0xf0;

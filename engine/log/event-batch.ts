@@ -14,7 +14,7 @@ import type { DeviceReport } from '../devices/device.ts';
 import type { Position } from './position.ts';
 import {
   ACCESS_SIZE_MASK, SHAPE_DIGEST, SHAPE_DIRTY, SHAPE_END, SHAPE_EXIT_CPUID, SHAPE_EXIT_CR, SHAPE_EXIT_DR, SHAPE_EXIT_EXCEPTION, SHAPE_EXIT_IO, SHAPE_EXIT_MMIO,
-  SHAPE_EXIT_MSR, SHAPE_EXIT_PLAIN, SHAPE_IDLE, SHAPE_INPUT_CONSOLE, SHAPE_INPUT_CONTROL, SHAPE_INPUT_ENTROPY, SHAPE_INPUT_NET, SHAPE_INPUT_WALL_CLOCK,
+  SHAPE_EXIT_MSR, SHAPE_EXIT_PAGE_TABLE, SHAPE_EXIT_PLAIN, SHAPE_IDLE, SHAPE_INPUT_CONSOLE, SHAPE_INPUT_CONTROL, SHAPE_INPUT_ENTROPY, SHAPE_INPUT_NET, SHAPE_INPUT_WALL_CLOCK,
   SHAPE_INTERRUPT, SHAPE_MARK, SHAPE_NET_RX, SHAPE_NET_TX, SHAPE_TIMER_ARM, SHAPE_TIMER_FIRE, SHAPE_UART_RX, SHAPE_UART_TX, SHAPE_VIRTIO_COMPLETE,
   SHAPE_VIRTIO_REQUEST,
 } from './shapes.ts';
@@ -114,6 +114,8 @@ export function eventAt(batch: EventBatch, i: number): LogEvent {
       return exit(EXIT_REASONS.exception, {
         kind: 'exception', vector: f0, errorCode: f1 !== 0 ? f2 : undefined, address: bigintOf(sites.addressLo[site], sites.addressHi[site]),
       });
+    case SHAPE_EXIT_PAGE_TABLE:
+      return exit(EXIT_REASONS.pageTableWrite, { kind: 'page-table', level: f0, address: batch.aux[i], value: bigintOf(lo, hi) });
     case SHAPE_EXIT_PLAIN:
       return exit(f0, { kind: 'plain', qualification: bigintOf(lo, hi) });
     case SHAPE_INTERRUPT:

@@ -12,7 +12,7 @@ import type { ControlAction, DigestComponents, EndReason, ExitEvent, InputEvent,
 import type { Position } from './position.ts';
 import {
   SHAPE_DIGEST, SHAPE_DIRTY, SHAPE_END, SHAPE_EXIT_CPUID, SHAPE_EXIT_CR, SHAPE_EXIT_DR, SHAPE_EXIT_EXCEPTION, SHAPE_EXIT_IO, SHAPE_EXIT_MMIO,
-  SHAPE_EXIT_MSR, SHAPE_EXIT_PLAIN, SHAPE_IDLE, SHAPE_INPUT_CONSOLE, SHAPE_INPUT_CONTROL, SHAPE_INPUT_ENTROPY, SHAPE_INPUT_NET, SHAPE_INPUT_WALL_CLOCK,
+  SHAPE_EXIT_MSR, SHAPE_EXIT_PAGE_TABLE, SHAPE_EXIT_PLAIN, SHAPE_IDLE, SHAPE_INPUT_CONSOLE, SHAPE_INPUT_CONTROL, SHAPE_INPUT_ENTROPY, SHAPE_INPUT_NET, SHAPE_INPUT_WALL_CLOCK,
   SHAPE_INTERRUPT, SHAPE_MARK, SHAPE_NET_RX, SHAPE_NET_TX, SHAPE_TIMER_ARM, SHAPE_TIMER_FIRE, SHAPE_UART_RX, SHAPE_UART_TX, SHAPE_VIRTIO_COMPLETE,
   SHAPE_VIRTIO_REQUEST,
 } from './shapes.ts';
@@ -114,6 +114,12 @@ export abstract class EventRows implements EventSink {
   exitException(position: Position, ripLo: number, ripHi: number, vector: number, errorCode: number, addressLo: number, addressHi: number): void {
     const hasError = errorCode >= 0;
     this.row(position, SHAPE_EXIT_EXCEPTION, vector, hasError ? 1 : 0, hasError ? errorCode : 0, 0, ripLo >>> 0, ripHi >>> 0, addressLo >>> 0, addressHi >>> 0, 0, 0, 0, EMPTY);
+    this.records++;
+  }
+
+  exitPageTable(position: Position, ripLo: number, ripHi: number, level: number, address: number, valueLo: number, valueHi: number): void {
+    assert(level >= 1 && level <= 4, 'no such level of page tables');
+    this.row(position, SHAPE_EXIT_PAGE_TABLE, level, 0, 0, 0, ripLo >>> 0, ripHi >>> 0, 0, 0, valueLo >>> 0, valueHi >>> 0, address >>> 0, EMPTY);
     this.records++;
   }
 
@@ -304,6 +310,8 @@ export abstract class EventRows implements EventSink {
         return this.exitDr(position, lo, hi, detail.dr, detail.write, detail.gpr, lowOfBigint(detail.value), highOfBigint(detail.value));
       case 'exception':
         return this.exitException(position, lo, hi, detail.vector, detail.errorCode ?? -1, lowOfBigint(detail.address), highOfBigint(detail.address));
+      case 'page-table':
+        return this.exitPageTable(position, lo, hi, detail.level, detail.address, lowOfBigint(detail.value), highOfBigint(detail.value));
       case 'plain':
         return this.exit(position, lo, hi, reason, lowOfBigint(detail.qualification), highOfBigint(detail.qualification));
       default:
@@ -327,7 +335,7 @@ export abstract class EventRows implements EventSink {
 
 /** Reasons that never use SHAPE_EXIT_PLAIN. */
 export function hasOwnShape(reason: number): boolean {
-  return reason === 0 || reason === 10 || (reason >= 28 && reason <= 32) || reason === 49;
+  return reason === 0 || reason === 10 || (reason >= 28 && reason <= 32) || reason === 49 || reason === EXIT_REASONS.pageTableWrite;
 }
 
 function isAccessSize(size: number): boolean {
@@ -362,6 +370,8 @@ function isReasonOf(reason: number, detail: ExitEvent['detail']): boolean {
       return reason === EXIT_REASONS.dr;
     case 'exception':
       return reason === EXIT_REASONS.exception;
+    case 'page-table':
+      return reason === EXIT_REASONS.pageTableWrite;
     case 'plain':
       return true;
   }

@@ -32,6 +32,8 @@ export interface EventSink {
   exitDr(position: Position, ripLo: number, ripHi: number, dr: number, write: boolean, gpr: number, valueLo: number, valueHi: number): void;
   /** errorCode: -1 if the vector has none; address: CR2 of a page fault, DR6 bits of a debug exception, else 0. */
   exitException(position: Position, ripLo: number, ripHi: number, vector: number, errorCode: number, addressLo: number, addressHi: number): void;
+  /** level: 1 to 4; address: guest-physical, of the entry; value: the whole new entry. */
+  exitPageTable(position: Position, ripLo: number, ripHi: number, level: number, address: number, valueLo: number, valueHi: number): void;
   /** Any other reason: EXIT_REASONS. */
   exit(position: Position, ripLo: number, ripHi: number, reason: number, qualificationLo: number, qualificationHi: number): void;
 

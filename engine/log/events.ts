@@ -62,7 +62,7 @@ export const ACCESS_WRITE = 0x10;
 export const ACCESS_STRING = 0x20;
 export const ACCESS_REP = 0x40;
 
-/** Basic exit reasons: Intel SDM, volume 3, appendix C ("VMX Basic Exit Reasons"). */
+/** Basic exit reasons: Intel SDM, volume 3, appendix C ("VMX Basic Exit Reasons"); ours begin at 0x100. */
 export const EXIT_REASONS = {
   exception: 0,
   externalInterrupt: 1,
@@ -89,6 +89,8 @@ export const EXIT_REASONS = {
   rdtscp: 51,
   wbinvd: 54,
   xsetbv: 55,
+  /** Not Intel's: the guest stores to one of its page tables. What it is to a hypervisor depends on the technique (nothing, #PF, EPT violation, hypercall). */
+  pageTableWrite: 0x100,
 } as const;
 
 export type InputDetail =
@@ -110,6 +112,8 @@ export type ExitDetail =
   | { readonly kind: 'dr'; readonly dr: number; readonly write: boolean; readonly gpr: number; readonly value: bigint }
   /** address is CR2 of a page fault, DR6 bits of a debug exception, else 0 */
   | { readonly kind: 'exception'; readonly vector: number; readonly errorCode: number | undefined; readonly address: bigint }
+  /** level: 1 for the table whose entries map 4 KiB pages, to 4; address of the entry, guest-physical; value: the whole new entry */
+  | { readonly kind: 'page-table'; readonly level: number; readonly address: number; readonly value: bigint }
   /** Every other reason: HLT, INVLPG (qualification is the linear address), VMCALL, PAUSE, ... */
   | { readonly kind: 'plain'; readonly qualification: bigint };
 

@@ -20,6 +20,7 @@ export const SHAPE_EXIT_CR = 0x14;
 export const SHAPE_EXIT_DR = 0x15;
 export const SHAPE_EXIT_EXCEPTION = 0x16;
 export const SHAPE_EXIT_PLAIN = 0x17;
+export const SHAPE_EXIT_PAGE_TABLE = 0x18;
 export const SHAPE_INTERRUPT = 0x20;
 export const SHAPE_UART_TX = 0x30;
 export const SHAPE_UART_RX = 0x31;
@@ -60,6 +61,7 @@ const ROWS: readonly (readonly [shape: number, kind: number, traits: number])[] 
   [SHAPE_EXIT_DR,          KIND_EXIT,      HAS_VALUE],
   [SHAPE_EXIT_EXCEPTION,   KIND_EXIT,      0],
   [SHAPE_EXIT_PLAIN,       KIND_EXIT,      HAS_VALUE],
+  [SHAPE_EXIT_PAGE_TABLE,  KIND_EXIT,      HAS_VALUE | HAS_AUX],
   [SHAPE_INTERRUPT,        KIND_INTERRUPT, 0],
   [SHAPE_UART_TX,          KIND_DEVICE,    HAS_VALUE | HAS_BYTE],
   [SHAPE_UART_RX,          KIND_DEVICE,    HAS_VALUE | HAS_BYTE],

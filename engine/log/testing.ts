@@ -80,6 +80,7 @@ const exitDetail: Readonly<Record<ExitDetail['kind'], fc.Arbitrary<{ reason: num
   cr: fc.record({ kind: fc.constant('cr' as const), cr: fc.constantFrom(0, 3, 4, 8), access: fc.constantFrom(...CR_ACCESSES), gpr: fc.integer({ min: 0, max: 15 }), value: u64 }).map((detail) => ({ reason: EXIT_REASONS.cr, detail })),
   dr: fc.record({ kind: fc.constant('dr' as const), dr: fc.integer({ min: 0, max: 7 }), write: fc.boolean(), gpr: fc.integer({ min: 0, max: 15 }), value: u64 }).map((detail) => ({ reason: EXIT_REASONS.dr, detail })),
   exception: fc.record({ kind: fc.constant('exception' as const), vector: fc.integer({ min: 0, max: 31 }), errorCode: fc.option(u32, { nil: undefined }), address: u64 }).map((detail) => ({ reason: EXIT_REASONS.exception, detail })),
+  'page-table': fc.record({ kind: fc.constant('page-table' as const), level: fc.integer({ min: 1, max: 4 }), address: u32, value: u64 }).map((detail) => ({ reason: EXIT_REASONS.pageTableWrite, detail })),
   plain: fc.record({ reason: fc.integer({ min: 0, max: 77 }).filter((reason) => !hasOwnShape(reason)), qualification: u64 })
     .map(({ reason, qualification }) => ({ reason, detail: { kind: 'plain' as const, qualification } })),
 };

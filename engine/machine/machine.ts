@@ -149,6 +149,7 @@ export class Machine {
         timers,
         output: () => this.updateIntr(),
         onExtIntChange: () => this.updateIntr(),
+        onRaise: (vector) => this.sink?.interrupt(this.position(), RAISED, LAPIC, vector, -1),
         onEoi: (vector, level) => {
           this.sink?.interrupt(this.position(), EOI, LAPIC, vector, -1);
           if (level) this.ioapic?.endOfInterrupt(vector);
@@ -491,7 +492,7 @@ export class Machine {
         sink.exitCpuid(this.position(), lo, hi, m0, m1);
         return;
       case L.REASON_CR_ACCESS:
-        sink.exitCr(this.position(), lo, hi, info & 0xff, 0, (info >>> 8) & 15, m0, m1);
+        sink.exitCr(this.position(), lo, hi, info & 0xff, (info >>> 12) & 3, (info >>> 8) & 15, m0, m1);
         return;
       case L.REASON_MOV_DR:
         sink.exitDr(this.position(), lo, hi, info & 15, (info & 0x10) === 0, 0, m0, m1);
@@ -501,6 +502,13 @@ export class Machine {
         return;
       case L.REASON_WRMSR:
         sink.exitMsr(this.position(), lo, hi, info, true, m0, m1);
+        return;
+      case L.REASON_PAGE_TABLE:
+        sink.exitPageTable(this.position(), lo, hi, info, u32[(L.MAILBOX >>> 2) + 2], m0, m1);
+        return;
+      case L.REASON_VMCALL:
+        // rax: the number of the call in the ABIs of Xen and KVM.
+        sink.exit(this.position(), lo, hi, reason, u32[L.REGS >>> 2], u32[(L.REGS >>> 2) + 1]);
         return;
       case L.REASON_INVLPG:
         sink.exit(this.position(), lo, hi, reason, m0, m1);

@@ -92,6 +92,8 @@ function exitRow(detail: ExitDetail): Partial<EventRow> {
       return { target: `dr${detail.dr}`, access: detail.write ? 'write' : 'read', value: hex(detail.value) };
     case 'exception':
       return { target: `vector ${detail.vector}`, value: detail.errorCode === undefined ? '' : hex(detail.errorCode), detail: detail.address === 0n ? '' : `address ${hex(detail.address)}` };
+    case 'page-table':
+      return { target: hex(detail.address), access: 'write', value: hex(detail.value), detail: `level ${detail.level}` };
     case 'plain':
       return { value: detail.qualification === 0n ? '' : hex(detail.qualification) };
   }

@@ -530,15 +530,15 @@ export function helper(code: u32, p: usize): void {
       const v = imm(p) & 1 ? <u64>load<u16>(dst(p)) : <u64>ld16(ea(p));
       // PE can be set, not cleared.
       const cr0 = load<u64>(CR0);
-      S.writeCr0((cr0 & ~<u64>0xe) | (v & 0xf) | (cr0 & 1), 0);
+      S.writeCr0((cr0 & ~<u64>0xe) | (v & 0xf) | (cr0 & 1), 0, S.CR_LMSW);
       return;
     }
-    case O.H_CLTS: {
-      S.requireKernel();
-      store<u64>(CR0, load<u64>(CR0) & ~<u64>8);
+    case O.H_CLTS: S.clts(); return;
+    case O.H_MOV_FROM_CR: {
+      const value = S.readCr(imm(p), <u32>load<u8>(p, 2) >> 3);
+      store<u64>(dst(p), is64() ? value : value & 0xffffffff);
       return;
     }
-    case O.H_MOV_FROM_CR: store<u64>(dst(p), is64() ? S.readCr(imm(p)) : S.readCr(imm(p)) & 0xffffffff); return;
     case O.H_MOV_TO_CR: S.writeCr(imm(p), is64() ? load<u64>(dst(p)) : load<u64>(dst(p)) & 0xffffffff, <u32>load<u8>(p, 2) >> 3); return;
     case O.H_MOV_FROM_DR: store<u64>(dst(p), S.readDr(imm(p))); return;
     case O.H_MOV_TO_DR: S.writeDr(imm(p), is64() ? load<u64>(dst(p)) : load<u64>(dst(p)) & 0xffffffff); return;
@@ -575,7 +575,8 @@ export function helper(code: u32, p: usize): void {
       return;
     }
     case O.H_VMCALL:
-      // Without a hypervisor interface the instruction does not exist.
+      // Reported as the hypercall it would be; without a hypervisor interface the instruction does not exist.
+      hostExitEvent(REASON_VMCALL, 0);
       raise(6);
       return;
     case O.H_CLI_CHECK:

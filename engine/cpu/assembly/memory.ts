@@ -13,14 +13,14 @@
  */
 import {
   REGS, TLB, TLB_READ, TLB_WRITE, GENERATION, CPL, CR0, CR3, CR4, EFER, FLAGS, PDPTE, RAM, RAM_SIZE, PAGE_ATTR, PAGE_DIRTY,
-  DIRTY_LIST, DIRTY_COUNT, PAGE_CODE, PAGE_TABLE, PAGE_TABLE_GLOBAL, PAGE_WRITABLE, CURSOR, BLOCK, ISOLATE, EXC_ADDRESS,
+  DIRTY_LIST, DIRTY_COUNT, PAGE_CODE, PAGE_TABLE, PAGE_TABLE_GLOBAL, PAGE_WRITABLE, PAGE_LEVELS, REASON_PAGE_TABLE, CURSOR, BLOCK, ISOLATE, EXC_ADDRESS,
   MAILBOX, REG_PAGE, CR2, DR0, DR7, DEBUG_PENDING, SEG_FLAT_STACK, SS, STOP_AT
 } from "../layout";
-import { hostMmioRead, hostMmioWrite } from "./host";
+import { hostExitEvent, hostMmioRead, hostMmioWrite } from "./host";
 import { raiseError, retry } from "./exceptions";
 import { codeWrite, codeWriteHits } from "./blocks";
 import { AC } from "./flags";
-import { CALL64, CALL_R64, CALL_M64, PUSH_M64 } from "./ops";
+import { CALL64, CALL_R64, CALL_M64, PUSH_M64, OP_HELP, OP_HELP_END, OP_HELP_JUMP, H_REP_STRING } from "./ops";
 
 export const ACCESS_READ: u32 = 0;
 export const ACCESS_WRITE: u32 = 1;
@@ -398,6 +398,78 @@ function markWalked(): void {
   if (walkTables > 1) markTable(walkTable1, global);
   if (walkTables > 2) markTable(walkTable2, global);
   if (walkTables > 3) markTable(walkTable3, global);
+  const top: u32 = (load<u64>(EFER) & 0x400) != 0 ? 4 : 2;
+  if (walkTables > 0) becomeTable(walkTable0, top);
+  if (walkTables > 1) becomeTable(walkTable1, top - 1);
+  if (walkTables > 2) becomeTable(walkTable2, top - 2);
+  if (walkTables > 3) becomeTable(walkTable3, top - 3);
+}
+
+// ---- which frames are page tables ----
+//
+// A frame is a table from the first walk through it until the entry that led to it changes, or a store comes that no entry is
+// written by: a REP string, a device's, one across two entries or of an odd size (KVM's shadow MMU takes those for the end of
+// a table, too: detect_write_misaligned in arch/x86/kvm/mmu/mmu.c). Roots stay when CR3 leaves them: Linux takes an address space apart
+// after it has left it. None of this depends on the shape of the TLB: a translation is cached only after a walk through its
+// tables, and when one of them ceases to be a table, the translations through it go.
+
+// @ts-ignore: decorator
+@inline
+function levelBit(level: u32): u8 {
+  return <u8>(<u32>8 << level);
+}
+
+// @ts-ignore: decorator
+@inline
+function becomeTable(frame: u32, level: u32): void {
+  if ((load<u8>(PAGE_ATTR + frame) & levelBit(level)) == 0) guardFrame(frame, levelBit(level));
+}
+
+function ceaseTable(frame: u32, levels: u8): void {
+  const attr = load<u8>(PAGE_ATTR + frame);
+  if ((attr & levels) == 0) return;
+  store<u8>(PAGE_ATTR + frame, attr & ~levels);
+  if (attr & (PAGE_TABLE | PAGE_TABLE_GLOBAL)) tlbFlushAll();
+}
+
+/** The frame of the table that a present entry of this level leads to; all ones if it leads to none. */
+function tableBelow(entry: u64, level: u32, wide: bool): u32 {
+  if ((entry & 1) == 0) return 0xffffffff;
+  if (level <= 3 && (entry & 0x80) != 0 && (wide || (load<u64>(CR4) & 0x10) != 0)) return 0xffffffff;
+  const base = wide ? entry & FRAME : entry & 0xfffff000;
+  return base < <u64>load<u32>(RAM_SIZE) ? <u32>(base >> 12) : 0xffffffff;
+}
+
+/** Set by the slow path of stores: the running instruction is a string one under REP. */
+let isRepStore: bool = false;
+
+/** A store to a frame that is a table, right before it happens. The instruction runs alone: it is not run again after the report. */
+function tableStore(paddr: u32, size: u32, value: u64): void {
+  // The next instruction is fetched anew.
+  store<u64>(STOP_AT, 0);
+  const frame = paddr >> 12;
+  const wide = (load<u64>(CR4) & 0x20) != 0;
+  const entrySize: u32 = wide ? 8 : 4;
+  const offset = paddr & (entrySize - 1);
+  if (isRepStore || offset + size > entrySize || (size < 4 && !(size == 1 && offset == 0))) {
+    ceaseTable(frame, <u8>PAGE_LEVELS);
+    return;
+  }
+  const at = paddr - offset;
+  const old = wide ? load<u64>(<usize>(RAM + at)) : <u64>load<u32>(<usize>(RAM + at));
+  const shift = <u64>(offset << 3);
+  const mask: u64 = (size == 8 ? 0xffffffffffffffff : ((<u64>1 << (size << 3)) - 1)) << shift;
+  const next = (old & ~mask) | ((value << shift) & mask);
+  const levels = load<u8>(PAGE_ATTR + frame) & <u8>PAGE_LEVELS;
+  const level: u32 = 28 - clz<u32>(<u32>levels);
+  store<u64>(MAILBOX, next);
+  store<u32>(MAILBOX, at, 8);
+  hostExitEvent(REASON_PAGE_TABLE, level);
+  for (let l: u32 = 2; l <= 4; l++) {
+    if ((levels & levelBit(l)) == 0) continue;
+    const below = tableBelow(old, l, wide);
+    if (below != 0xffffffff && below != tableBelow(next, l, wide)) ceaseTable(below, levelBit(l - 1));
+  }
 }
 
 function fill(e: usize, va: u64, paddr: u32, global: bool): void {
@@ -460,7 +532,7 @@ function fillData(va: u64, paddr: u64, access: u32, readSet: usize): void {
   if (access == ACCESS_WRITE) {
     markDirty(frame);
     const attr = load<u8>(PAGE_ATTR + frame);
-    if ((attr & (PAGE_CODE | PAGE_TABLE | PAGE_TABLE_GLOBAL)) == 0) {
+    if ((attr & (PAGE_CODE | PAGE_TABLE | PAGE_TABLE_GLOBAL | PAGE_LEVELS)) == 0) {
       store<u8>(PAGE_ATTR + frame, attr | PAGE_WRITABLE);
       fill(readSet + WRITE_SET + index, va, <u32>paddr, global);
     }
@@ -621,9 +693,11 @@ function physicalStore(paddr: u64, size: u32, value: u64): void {
     const address = <u32>paddr;
     const host = <usize>(RAM + address);
     const attr = load<u8>(PAGE_ATTR + (address >> 12));
-    if (attr & (PAGE_CODE | PAGE_TABLE | PAGE_TABLE_GLOBAL)) {
+    if (attr & (PAGE_CODE | PAGE_TABLE | PAGE_TABLE_GLOBAL | PAGE_LEVELS)) {
+      if (attr & PAGE_LEVELS) requireIsolation();
       if ((attr & (PAGE_TABLE | PAGE_TABLE_GLOBAL)) != 0 && changesPresent(address, size, value)) tableChanged(address, size);
       beforeStore(address, size);
+      if (attr & PAGE_LEVELS) tableStore(address, size, value);
     } else markDirty(address >> 12);
     if (size == 8) store<u64>(host, value);
     else if (size == 4) store<u32>(host, <u32>value);
@@ -640,7 +714,8 @@ function physicalStore(paddr: u64, size: u32, value: u64): void {
 /** Readies a range inside one page of RAM for a bulk store by REP or a device. */
 export function prepareBulkStore(paddr: u32, length: u32): void {
   const attr = load<u8>(PAGE_ATTR + (paddr >> 12));
-  if (attr & (PAGE_TABLE | PAGE_TABLE_GLOBAL)) tableChanged(paddr, length);
+  if (attr & (PAGE_TABLE | PAGE_TABLE_GLOBAL | PAGE_LEVELS)) tableChanged(paddr, length);
+  ceaseTable(paddr >> 12, <u8>PAGE_LEVELS);
   beforeStore(paddr, length);
 }
 
@@ -721,6 +796,10 @@ function stackStoreOperand(p: usize): bool {
   const op: u32 = p != 0 ? load<u16>(p) : 0;
   return op == CALL64 || op == CALL_R64 || op == CALL_M64 || op == PUSH_M64;
 }
+function isRep(p: usize): bool {
+  const op: u32 = p != 0 ? load<u16>(p) : 0;
+  return (op == OP_HELP || op == OP_HELP_END || op == OP_HELP_JUMP) && load<u32>(p, 20) == H_REP_STRING;
+}
 /** The set that slow accesses fill. */
 function dataSet(): u32 {
   const set = load<u32>(TLB_READ);
@@ -740,6 +819,7 @@ export function loadSlow(va: u64, size: u32, p: usize): u64 {
 export function storeSlow(va: u64, size: u32, value: u64, p: usize): void {
   store<u32>(CURSOR, <u32>p);
   checkAligned(va, size, stackStoreOperand(p));
+  isRepStore = isRep(p);
   storeVia(va, size, value, isUser(), dataSet(), false, stackStoreOperand(p));
 }
 /** The load half of a read-modify-write: faults as a write. */
@@ -824,7 +904,7 @@ export function probeWrite(va: u64, length: u32): void {
 }
 function ordinary(paddr: u64): bool {
   if (paddr >= <u64>load<u32>(RAM_SIZE)) return false;
-  return (load<u8>(PAGE_ATTR + <usize>(paddr >> 12)) & (PAGE_CODE | PAGE_TABLE | PAGE_TABLE_GLOBAL)) == 0;
+  return (load<u8>(PAGE_ATTR + <usize>(paddr >> 12)) & (PAGE_CODE | PAGE_TABLE | PAGE_TABLE_GLOBAL | PAGE_LEVELS)) == 0;
 }
 /** Raises what a load would raise. */
 export function probeRead(va: u64, length: u32): void {
@@ -842,6 +922,7 @@ export function systemLoad(va: u64, size: u32): u64 {
   return loadVia(va, size, 0, systemSet(), true, false);
 }
 export function systemStore(va: u64, size: u32, value: u64): void {
+  isRepStore = false;
   storeVia(va, size, value, 0, systemSet(), true, false);
 }
 function systemSet(): usize {
@@ -850,6 +931,7 @@ function systemSet(): usize {
 /** Pushes of event delivery, with the privilege of the handler. */
 export function stackStore(va: u64, size: u32, value: u64, cpl: u32): void {
   const user: u32 = cpl == 3 ? 1 : 0;
+  isRepStore = false;
   storeVia(va, size, value, user, user ? TLB + MODE_BYTES : systemSet(), user == 0, true);
 }
 

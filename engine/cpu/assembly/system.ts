@@ -40,20 +40,30 @@ export function tsc(): u64 {
 
 // ---- control registers ----
 
-export function readCr(n: u32): u64 {
+export function readCr(n: u32, gpr: u32): u64 {
   requireKernel();
-  switch (n) {
-    case 0: return load<u64>(CR0);
-    case 2: return load<u64>(CR2);
-    case 3: return load<u64>(CR3);
-    case 4: return load<u64>(CR4);
-    default: return <u64>hostReadTpr();
-  }
+  if (n == 2) return load<u64>(CR2);
+  const value: u64 = n == 0 ? load<u64>(CR0) : n == 3 ? load<u64>(CR3) : n == 4 ? load<u64>(CR4) : <u64>hostReadTpr();
+  crEvent(n, gpr, value, CR_MOV_FROM);
+  return value;
 }
 
-function crEvent(n: u32, gpr: u32, value: u64): void {
+// Access types of the exit qualification (SDM vol. 3C table 28-3). CR2 never leaves the guest.
+const CR_MOV_TO: u32 = 0;
+const CR_MOV_FROM: u32 = 1;
+const CR_CLTS: u32 = 2;
+export const CR_LMSW: u32 = 3;
+
+function crEvent(n: u32, gpr: u32, value: u64, access: u32): void {
   store<u64>(MAILBOX, value);
-  hostExitEvent(REASON_CR_ACCESS, n | gpr << 8);
+  hostExitEvent(REASON_CR_ACCESS, n | gpr << 8 | access << 12);
+}
+
+export function clts(): void {
+  requireKernel();
+  const value = load<u64>(CR0) & ~<u64>8;
+  crEvent(0, 0, value, CR_CLTS);
+  store<u64>(CR0, value);
 }
 
 const CR0_KNOWN: u64 = 0xe005003f;
@@ -63,12 +73,12 @@ const CR4_KNOWN: u64 = 0x300fff;
 export function writeCr(n: u32, value: u64, gpr: u32): void {
   requireKernel();
   switch (n) {
-    case 0: writeCr0(value, gpr); return;
+    case 0: writeCr0(value, gpr, CR_MOV_TO); return;
     case 2: store<u64>(CR2, value); return;
     case 3: {
       if (longMode() && (value >> PHYSICAL_BITS) != 0) raiseError(13, 0);
       if ((load<u64>(CR0) & PG) != 0 && !longMode() && (load<u64>(CR4) & 0x20) != 0) loadPdptes(value);
-      crEvent(3, gpr, value);
+      crEvent(3, gpr, value, CR_MOV_TO);
       store<u64>(CR3, value);
       tlbSwitchRoot();
       return;
@@ -78,7 +88,7 @@ export function writeCr(n: u32, value: u64, gpr: u32): void {
       if (longMode() && (value & 0x20) == 0) raiseError(13, 0);
       const old = load<u64>(CR4);
       if ((load<u64>(CR0) & PG) != 0 && !longMode() && ((old ^ value) & 0xb0) != 0 && (value & 0x20) != 0) loadPdptes(load<u64>(CR3));
-      crEvent(4, gpr, value);
+      crEvent(4, gpr, value, CR_MOV_TO);
       store<u64>(CR4, value);
       // PGE alone changes no translation: global ones stay until a CR3 load with PGE off.
       if ((old ^ value) & ~<u64>0x80) tlbFlushAll();
@@ -87,13 +97,14 @@ export function writeCr(n: u32, value: u64, gpr: u32): void {
     }
     default: {
       if (value & ~<u64>15) raiseError(13, 0);
+      crEvent(8, gpr, value, CR_MOV_TO);
       hostWriteTpr(<u32>value);
       return;
     }
   }
 }
 
-export function writeCr0(value: u64, gpr: u32): void {
+export function writeCr0(value: u64, gpr: u32, access: u32): void {
   if ((value >> 32) != 0 || ((value & PG) != 0 && (value & PE) == 0) || ((value & 0x20000000) != 0 && (value & 0x40000000) == 0)) raiseError(13, 0);
   const old = load<u64>(CR0);
   const next = (value & CR0_KNOWN) | 0x10;
@@ -109,7 +120,7 @@ export function writeCr0(value: u64, gpr: u32): void {
       efer &= ~<u64>0x400;
     }
   }
-  crEvent(0, gpr, value);
+  crEvent(0, gpr, value, access);
   store<u64>(CR0, next);
   store<u64>(EFER, efer);
   if ((old ^ next) & (PG | PE | 0x10000)) tlbFlushAll();

@@ -451,3 +451,32 @@ test('save and restore go unnoticed', () => {
     { numRuns: 500 },
   );
 });
+
+describe('local APIC, what it tells of its own interrupts', () => {
+  test('its timer, IPIs to itself and errors are raised by it; messages from outside are not', () => {
+    const raised: number[] = [];
+    build({ onRaise: (vector) => raised.push(vector) });
+    apic.deliver(0x41, false);
+    expect(raised).toEqual([]);
+    write(0x320, TIMER_VECTOR);
+    write(0x380, 1000);
+    time.advance(100_000);
+    expect(raised).toEqual([TIMER_VECTOR]);
+    write(0x300, 0x40000 | 0x55);
+    expect(raised).toEqual([TIMER_VECTOR, 0x55]);
+    write(0x370, 0x66);
+    write(0x300, 0x40000 | 0x05);
+    expect(raised).toEqual([TIMER_VECTOR, 0x55, 0x66]);
+  });
+
+  test('a masked or disabled source raises nothing', () => {
+    const raised: number[] = [];
+    build({ onRaise: (vector) => raised.push(vector) });
+    write(0x320, 0x10000 | TIMER_VECTOR);
+    write(0x380, 1000);
+    time.advance(100_000);
+    write(0xf0, 0xff);
+    write(0x300, 0x40000 | 0x55);
+    expect(raised).toEqual([]);
+  });
+});

@@ -21,6 +21,8 @@ export interface LapicOptions {
   readonly timers: TimerSource;
   /** An interrupt that the CPU should take. Called on changes only, never from restore(). */
   readonly output: (asserted: boolean) => void;
+  /** The APIC itself raised an interrupt: timer, error, local pin, IPI. Called before it is pending. */
+  readonly onRaise?: (vector: number) => void;
   /** The guest ended the interrupt `vector`; when `level`, the I/O APIC must be told. */
   readonly onEoi?: (vector: number, level: boolean) => void;
   /** NMI by LINT1 (or LINT0) or IPI. */
@@ -489,6 +491,18 @@ export class Lapic implements MmioDevice {
 
   // ---- interrupts ----
 
+  /** An interrupt that comes from inside the APIC. */
+  private deliverOwn(vector: number): void {
+    if (!this.isSoftwareEnabled()) return;
+    if (vector < r.VECTOR_MIN) this.error(r.ERROR_RECEIVE_ILLEGAL_VECTOR);
+    else this.raise(vector, false);
+  }
+
+  private raise(vector: number, level: boolean): void {
+    this.options.onRaise?.(vector);
+    this.accept(vector, level);
+  }
+
   private accept(vector: number, level: boolean): void {
     const { state } = this;
     setBit(state.irr, vector);
@@ -535,7 +549,7 @@ export class Lapic implements MmioDevice {
     if ((entry & r.LVT_MASKED) !== 0) return;
     const vector = entry & r.LVT_VECTOR;
     if (vector < r.VECTOR_MIN) state.errors |= r.ERROR_RECEIVE_ILLEGAL_VECTOR;
-    else this.accept(vector, false);
+    else this.raise(vector, false);
   }
 
   private setLint0(asserted: boolean): void {
@@ -557,7 +571,7 @@ export class Lapic implements MmioDevice {
   private deliverPin(entry: number): void {
     if ((entry & r.LVT_MASKED) !== 0) return;
     if (deliveryMode(entry) === r.DELIVERY_NMI) this.options.onNmi?.();
-    else if (deliveryMode(entry) === r.DELIVERY_FIXED) this.deliver(entry & r.LVT_VECTOR, false);
+    else if (deliveryMode(entry) === r.DELIVERY_FIXED) this.deliverOwn(entry & r.LVT_VECTOR);
   }
 
   private deliverLint0Level(): void {
@@ -569,7 +583,7 @@ export class Lapic implements MmioDevice {
     const vector = entry & r.LVT_VECTOR;
     if (vector < r.VECTOR_MIN) return this.error(r.ERROR_RECEIVE_ILLEGAL_VECTOR);
     state.lvt[r.LVT_LINT0 - r.LVT_TIMER] |= r.LVT_REMOTE_IRR;
-    this.accept(vector, true);
+    this.raise(vector, true);
   }
 
   /** Sends the message of the interrupt command register (SDM 10.6.1). This CPU is the only one it can reach. */
@@ -592,7 +606,7 @@ export class Lapic implements MmioDevice {
 
   private sendFixed(vector: number): void {
     if (vector < r.VECTOR_MIN) this.error(r.ERROR_SEND_ILLEGAL_VECTOR);
-    else this.deliver(vector, false);
+    else this.deliverOwn(vector);
   }
 
   // ---- timer ----
@@ -696,7 +710,7 @@ export class Lapic implements MmioDevice {
     } else if (mode !== r.TIMER_PERIODIC && state.running && this.nextEndNs(nowNs) === NONE) {
       state.running = false;
     }
-    if (isDue) this.deliver(this.lvt(r.LVT_TIMER) & r.LVT_VECTOR, false);
+    if (isDue) this.deliverOwn(this.lvt(r.LVT_TIMER) & r.LVT_VECTOR);
   }
 
   private isDeadlinePast(): boolean {
