@@ -238,10 +238,11 @@ function bulk(opcode: u32, size: u32, width: u32, segBase: u64, most: u64, prefi
     if (room < n) n = room;
     if (most < n) n = most;
     if (n < 2) return 0;
-    const a = bulkRead(from);
-    if (a == 0) return 0;
+    // In the order of once(): it shows when both fault.
     const b = bulkRead(to);
     if (b == 0) return 0;
+    const a = bulkRead(from);
+    if (a == 0) return 0;
     let i: u64 = 0;
     let x: u64 = 0, y: u64 = 0;
     while (i < n) {
