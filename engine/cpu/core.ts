@@ -23,6 +23,10 @@ export interface CoreHandlers {
   wrmsr(index: number): number;
   readTpr(): number;
   writeTpr(value: number): void;
+  /** An observed instruction is about to run (OBSERVE_*); true stops the run before it. Asked again for the same start when the instruction is run anew. */
+  observe?(kinds: number): boolean;
+  /** A watched frame is about to be accessed (ACCESS_LOAD to ACCESS_DEVICE). */
+  observeAccess?(kind: number, paddr: number, size: number): void;
 }
 
 interface CoreExports {
@@ -43,6 +47,7 @@ interface CoreExports {
   hashBytes(address: number, length: number, seed: bigint): bigint;
   newEpoch(): void;
   pagesReset(): void;
+  setWatch(frame: number, watch: number): void;
 }
 
 const UNWIND = Object.freeze({ unwind: true });
@@ -91,6 +96,8 @@ export class Core {
         wrmsr: (index: number) => handlers.wrmsr(index >>> 0),
         readTpr: () => handlers.readTpr(),
         writeTpr: (value: number) => handlers.writeTpr(value),
+        observe: (kinds: number) => (handlers.observe?.(kinds) === true ? 1 : 0),
+        observeAccess: (kind: number, paddr: number, size: number) => handlers.observeAccess?.(kind, paddr >>> 0, size),
       },
     };
     this.exports = new WebAssembly.Instance(module, { env }).exports as unknown as CoreExports;
@@ -100,6 +107,7 @@ export class Core {
   /** Empties every cache and zeroes the CPU state; RAM stays, its page hashes start as for zeros. */
   reset(): void {
     this.u8.fill(0, L.STATE_BEGIN, L.STATE_END);
+    this.u8.fill(0, L.PAGE_WATCH, L.OBSERVED_OFFSETS + 4096);
     this.u32[L.RAM_SIZE >>> 2] = this.ramBytes;
     this.u32[L.GENERATION >>> 2] = 1;
     this.exports.resetDelivery();
@@ -158,6 +166,23 @@ export class Core {
   ripHigh(): number {
     const block = this.u32[L.BLOCK >>> 2];
     return this.u32[((block === 0 ? L.RIP : L.REGS + L.REG_PAGE * 8) >>> 2) + 1];
+  }
+
+  /**
+   * Chooses which instructions are observed: those at the linear addresses (any of them with the same offset in its page is told: the caller
+   * compares), and calls and returns. Between runs only; drops the decoded code. Neither guest nor log can see it.
+   */
+  observeCode(addresses: Iterable<bigint>, calls: boolean): void {
+    this.u8.fill(0, L.OBSERVED_OFFSETS, L.OBSERVED_OFFSETS + 4096);
+    for (const address of addresses) this.u8[L.OBSERVED_OFFSETS + Number(address & 0xfffn)] = 1;
+    this.u32[L.OBSERVE_CALLS >>> 2] = calls ? 1 : 0;
+    this.exports.codeFlush();
+  }
+
+  /** Watches a page frame of RAM: WATCH_READ | WATCH_WRITE, 0 for none. Between runs only. Neither guest nor log can see it. */
+  watchFrame(frame: number, watch: number): void {
+    if (!(frame >= 0 && frame < this.ramBytes / 4096)) throw new RangeError(`there is no page frame ${frame} in ${this.ramBytes} bytes of RAM`);
+    this.exports.setWatch(frame, watch);
   }
 
   /** Makes the core come back to the full check at the next block boundary. */

@@ -177,6 +177,29 @@ export const PAGE_BLOCKS = 0x03700000;
 /** u32, one bit for each 128 bytes that hold decoded code */
 export const PAGE_CODE_MASK = 0x03900000;
 
+// ---- what an observer watches (all zero and free while there is none) ----
+/** u8 a frame: WATCH_* */
+export const PAGE_WATCH = 0x03b00000;
+/** u8 for each offset in a page: non-zero where an instruction that starts there is observed. */
+export const OBSERVED_OFFSETS = 0x03b80000;
+export const WATCH_READ = 1;
+export const WATCH_WRITE = 2;
+/** u32: non-zero while calls and returns are observed. */
+export const OBSERVE_CALLS = 0x1188;
+/** u32: non-zero while any frame is watched. */
+export const WATCHING = 0x118c;
+
+/** Kinds handed to `observe` before an instruction runs. */
+export const OBSERVE_START = 1;
+export const OBSERVE_CALL = 2;
+export const OBSERVE_RETURN = 4;
+/** Kinds handed to `observeAccess`, before the bytes change. */
+export const ACCESS_LOAD = 0;
+export const ACCESS_STORE = 1;
+/** A and D bits of a page-table entry. */
+export const ACCESS_WALK = 2;
+export const ACCESS_DEVICE = 3;
+
 // ---- why run() returned ----
 export const EXIT_LIMIT = 1;
 export const EXIT_HLT = 2;
@@ -186,6 +209,9 @@ export const EXIT_SHUTDOWN = 3;
 export const EXIT_REQUEST = 4;
 /** The guest entered a mode that the CPU does not have (16-bit code, virtual-8086). */
 export const EXIT_UNSUPPORTED = 5;
+
+/** The observer stops the run before the instruction at RIP. */
+export const EXIT_OBSERVED = 6;
 
 // ---- exit event kinds handed to the host, Intel's basic exit reasons (SDM vol. 3C appendix C) ----
 export const REASON_EXCEPTION = 0;

@@ -64,11 +64,21 @@ export interface MachineOptions {
   readonly disk?: BlockBacking;
 }
 
+/** Looks on while the guest runs. What it sees and answers changes no position, event or digest. */
+export interface Observer {
+  /** An observed instruction is about to run: position and rip are its own; kinds: OBSERVE_*. Told once for each start. True stops the run before it. */
+  start?(kinds: number): boolean;
+  /** A watched frame is about to be accessed: ACCESS_LOAD, ACCESS_STORE, ACCESS_WALK (A and D bits) or ACCESS_DEVICE. True stops the run after the instruction. */
+  access?(kind: number, paddr: number, size: number): boolean;
+}
+
 /** Why run() came back. */
 export type RunStop =
   | { readonly kind: 'limit' }
   /** Halted. The next timer fires in `ns`, Infinity if none is armed: skipIdle(), or an input, goes on. */
   | { readonly kind: 'idle'; readonly ns: number }
+  /** The observer stopped it: before an instruction, or after one that accessed what is watched. */
+  | { readonly kind: 'observed' }
   | { readonly kind: 'end'; readonly reason: EndKind; readonly detail: string };
 export type EndKind = 'shutdown' | 'reset' | 'triple-fault' | 'debug-exit' | 'halted' | 'error';
 
@@ -102,6 +112,10 @@ export class Machine {
   /** Position that the present run() must not pass. */
   private until = 0;
   private inCore = false;
+  private observer: Observer | undefined;
+  private toldPosition = -1;
+  /** Where the run stops after a watched access. */
+  private accessStop = Infinity;
   private readonly costNs: number;
 
   constructor(options: MachineOptions) {
@@ -121,6 +135,18 @@ export class Machine {
       rdmsr: (index) => this.rdmsr(index),
       wrmsr: (index) => this.wrmsr(index),
       readTpr: () => this.lapic?.cr8 ?? this.cr8,
+      observe: (kinds) => {
+        // An instruction that is run again alone, or after a stop before it, has been told.
+        const at = this.core.position();
+        if (at === this.toldPosition) return false;
+        this.toldPosition = at;
+        return this.observer?.start?.(kinds) === true;
+      },
+      observeAccess: (kind, paddr, size) => {
+        if (this.observer?.access?.(kind, paddr, size) !== true) return;
+        this.accessStop = this.core.position() + 1;
+        this.updateLimit();
+      },
       writeTpr: (value) => {
         if (this.lapic !== undefined) this.lapic.cr8 = value;
         else this.cr8 = value;
@@ -303,7 +329,7 @@ export class Machine {
   }
   private updateLimit(): void {
     const nextNs = this.scheduler?.nextNs() ?? Infinity;
-    const limit = Math.min(this.until, nextNs === Infinity ? Infinity : Math.max(0, nextNs - this.core.number(L.TIME_OFFSET)));
+    const limit = Math.min(this.until, this.accessStop, nextNs === Infinity ? Infinity : Math.max(0, nextNs - this.core.number(L.TIME_OFFSET)));
     this.core.setNumber(L.LIMIT, limit);
     this.core.requestCheck();
   }
@@ -317,6 +343,10 @@ export class Machine {
       if (this.ended !== undefined) return this.ended;
       this.scheduler.fireDue(this.nowNs());
       if (this.ended !== undefined) return this.ended;
+      if (this.core.number(L.ICOUNT) >= this.accessStop) {
+        this.accessStop = Infinity;
+        return { kind: 'observed' };
+      }
       this.updateLimit();
       if (this.core.number(L.ICOUNT) >= until && (this.core.u32[L.HALTED >>> 2] === 0 || this.intr())) return { kind: 'limit' };
       this.inCore = true;
@@ -335,6 +365,8 @@ export class Machine {
         case L.EXIT_SHUTDOWN:
           this.end('triple-fault', `at rip 0x${this.core.big(L.RIP).toString(16)}`);
           break;
+        case L.EXIT_OBSERVED:
+          return { kind: 'observed' };
         case L.EXIT_UNSUPPORTED:
           this.end('error', `the guest entered 16-bit code at rip 0x${this.core.big(L.RIP).toString(16)}, which this CPU does not have: boot it by a 32- or 64-bit protocol`);
           break;
@@ -342,6 +374,11 @@ export class Machine {
           throw new Error(`the core returned ${why}`);
       }
     }
+  }
+
+  /** From now on `observer` is told what core.observeCode() and core.watchFrame() choose. */
+  observe(observer: Observer | undefined): void {
+    this.observer = observer;
   }
 
   /** Lets virtual time pass while the CPU is halted. */

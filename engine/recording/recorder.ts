@@ -125,7 +125,7 @@ export class Recorder {
       this.halted = undefined;
       const stop = this.session.advance(until);
       if (stop.kind === 'end') return this.finish(stop.reason, stop.detail);
-      if (stop.kind === 'limit') return { kind: 'running' };
+      if (stop.kind === 'limit' || stop.kind === 'observed') return { kind: 'running' };
       this.halted = stop.ns;
       // A guest whose timers wake nobody would keep this step for ever.
       if (++idles === IDLES_MAX) return { kind: 'running' };

@@ -128,6 +128,7 @@ export class Replayer {
       if (this.sink.divergence !== undefined || this.sink.finish() !== undefined) return this.diverged();
       return this.identical(digest, true);
     }
+    if (stop.kind === 'observed') return { kind: 'running' };
     if (stop.kind === 'idle') {
       if (this.feed() || this.atEnd() || this.cutOff()) return undefined;
       if (stop.ns === Infinity) {

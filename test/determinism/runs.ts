@@ -29,6 +29,8 @@ export interface Recording {
 const STEPS_MAX = 3000;
 /** A guest that halts with its timer masked makes events and no instructions: it makes no more than this. */
 const RECORDS_MAX = 400_000;
+/** Halts at one position after which a guest whose timers wake nobody counts as waiting for ever. */
+const IDLES_MAX = 2000;
 
 export function record(one: Case, drive: Drive = one.drive): Recording {
   const sink = new MemorySink();
@@ -131,6 +133,8 @@ export class Walker {
   private nextInput = 0;
   /** Set when the guest has ended. */
   ended = false;
+  /** It waits for ever. */
+  private stuck = false;
 
   constructor(one: Case, inputs: readonly PlacedInput[]) {
     this.machine = buildMachine(one.recipe, one.images, core(), {});
@@ -139,8 +143,11 @@ export class Walker {
 
   /** Runs to a position at least; idle time is passed over. Returns false when the guest has ended or waits for ever. */
   to(position: number): boolean {
+    let idles = 0;
+    let haltedAt = -1;
     for (;;) {
       const at = this.machine.position();
+      if (at !== haltedAt) idles = 0;
       const input = this.inputs[this.nextInput];
       if (input !== undefined && at >= input.position) {
         this.nextInput++;
@@ -148,12 +155,13 @@ export class Walker {
         this.machine.receiveConsole(input.bytes.subarray(0, room));
         continue;
       }
-      if (at >= position || this.ended) return !this.ended;
+      if (at >= position || this.ended || this.stuck) return !this.ended && !this.stuck;
       const stop = this.machine.run(Math.min(position, input?.position ?? Infinity));
       if (stop.kind === 'end') this.ended = true;
       if (stop.kind !== 'idle' || this.machine.position() >= position) continue;
-      if (stop.ns !== Infinity) this.machine.skipIdle(stop.ns);
-      else if (input === undefined) return false;
+      haltedAt = this.machine.position();
+      if (stop.ns !== Infinity && ++idles < IDLES_MAX) this.machine.skipIdle(stop.ns);
+      else if (input === undefined) this.stuck = true;
       // An input for later comes now: nothing else will wake the guest.
       else this.machine.receiveConsole(this.inputs[this.nextInput++].bytes.subarray(0, this.machine.consoleSpace));
     }

@@ -4,7 +4,7 @@
  * In 64-bit mode without an address-size prefix an operand's address is in the micro-op itself. Everywhere else (32-bit code,
  * 67h) an OP_EA goes before it, which computes and checks the address, so the operation itself has one form only.
  */
-import { SEG_FLAT, SEG_FLAT_STACK, RAM, RAM_SIZE, REG_ZERO, REG_PAGE, REG_EA, ES, CS, SS, DS, FS, GS, BLOCKS } from "../layout";
+import { SEG_FLAT, SEG_FLAT_STACK, RAM, RAM_SIZE, REG_ZERO, REG_PAGE, REG_EA, ES, CS, SS, DS, FS, GS, BLOCKS, OBSERVED_OFFSETS, OBSERVE_CALLS, OBSERVE_START, OBSERVE_CALL, OBSERVE_RETURN } from "../layout";
 import { MODE_64, MODE_32, MODE_STACK32 } from "./segments";
 import { translateFetch } from "./memory";
 import { HEADER, runsAlone } from "./blocks";
@@ -15,8 +15,8 @@ import * as O from "./ops";
 const BYTES: u32 = O.OP_BYTES;
 /** Instructions a block holds at most. */
 export const MAX_INSTRUCTIONS: u32 = 48;
-/** Room that a block may need: each instruction makes at most three micro-ops, and the end one. */
-export const MAX_BLOCK_BYTES: u32 = (MAX_INSTRUCTIONS * 3 + 2) * BYTES;
+/** Room that a block may need: each instruction makes at most three micro-ops and the observer's, and the end one. */
+export const MAX_BLOCK_BYTES: u32 = (MAX_INSTRUCTIONS * 4 + 2) * BYTES;
 /** 32 bytes for an instruction that reaches into the next page. */
 const WINDOW: usize = BLOCKS + 0x1c0000;
 
@@ -1109,6 +1109,37 @@ function decodeOne(mode: u32): u32 {
  * Decodes a block at `block` from guest-physical paddr (virtual rip); at most `limit` instructions if that is not 0.
  * Returns the first free address behind it. Raises #PF when an instruction reaches into a page that cannot be fetched.
  */
+/** Puts the micro-op that tells the observer in front of the instruction that is decoded next. */
+function beginObserved(kinds: u32): void {
+  begin(O.OP_OBSERVE);
+  setImm(<i32>kinds);
+  push();
+}
+/** The same for an instruction that is decoded already. */
+function insertObserved(first: usize, kinds: u32): void {
+  memory.copy(first + BYTES, first, o - first);
+  const end = o;
+  o = first;
+  begin(O.OP_OBSERVE);
+  setImm(<i32>kinds);
+  o = end + BYTES;
+  if (ripRelative) ripRelative += BYTES;
+}
+/** OBSERVE_CALL or OBSERVE_RETURN if the instruction whose micro-ops begin at `first` calls or returns; 0 for all else. */
+function transferKind(first: usize): u32 {
+  for (let p = first; p < o; p += BYTES) {
+    const op: u32 = load<u16>(p);
+    if (op == O.CALL64 || op == O.CALL_R64 || op == O.CALL_M64) return OBSERVE_CALL;
+    if (op == O.RET64 || op == O.RET64_I) return OBSERVE_RETURN;
+    if (op == O.OP_HELP || op == O.OP_HELP_END || op == O.OP_HELP_JUMP) {
+      const helper = load<u32>(p, 20);
+      if (helper == O.H_CALL_GENERIC || helper == O.H_CALL_IND) return OBSERVE_CALL;
+      if (helper == O.H_RET_GENERIC || helper == O.H_FAR_RET) return OBSERVE_RETURN;
+    }
+  }
+  return 0;
+}
+
 export function decodeBlock(block: u32, rip: u64, paddr: u32, mode: u32, limit: u32): u32 {
   const most = limit == 0 || limit > MAX_INSTRUCTIONS ? MAX_INSTRUCTIONS : limit;
   const pageHost = RAM + (paddr & 0xfffff000);
@@ -1128,6 +1159,8 @@ export function decodeBlock(block: u32, rip: u64, paddr: u32, mode: u32, limit: 
     const first = o;
     let length: u32;
     const room: u32 = 4096 - offset;
+    const observed: u32 = load<u8>(OBSERVED_OFFSETS + offset) != 0 ? OBSERVE_START : 0;
+    if (observed) beginObserved(observed);
     if (paddr >= load<u32>(RAM_SIZE)) {
       // Nothing answers there: the bus reads as all ones.
       memory.fill(WINDOW, 0xff, 32);
@@ -1150,10 +1183,18 @@ export function decodeBlock(block: u32, rip: u64, paddr: u32, mode: u32, limit: 
         const second = translateFetch((rip & 0xfffffffffffff000) + 4096);
         if (second + 4096 <= <u64>load<u32>(RAM_SIZE)) memory.copy(WINDOW + room, RAM + <u32>second, 32 - room);
         else memory.fill(WINDOW + room, 0xff, 32 - room);
+        if (observed) beginObserved(observed);
         cp = WINDOW;
         length = decodeOne(mode);
         crossedPage = true;
         done = true;
+      }
+    }
+    if (load<u32>(OBSERVE_CALLS) != 0) {
+      const transfer = transferKind(first);
+      if (transfer != 0) {
+        if (observed) store<u32>(first, load<u32>(first, 12) | transfer, 12);
+        else insertObserved(first, transfer);
       }
     }
     const nextOffset = offset + length;

@@ -9,7 +9,7 @@
 import {
   REGS, REG_PAGE, RIP, FLAGS, ICOUNT, CURSOR, BLOCK, CPL, CR0, CR2, CR4, EFER, ISOLATE, EXC_VECTOR, EXC_ERROR, EXC_HAS_ERROR, EXC_ADDRESS,
   IDTR_BASE, IDTR_LIMIT, SEGS, SEG_SIZE, SEG_ATTR, SEG_BASE, SEG_LIMIT, SEG_SELECTOR, CS, SS, TR, MAILBOX, DR6, DR7, HALTED, INTR_SHADOW,
-  REASON_EXCEPTION, EXIT_SHUTDOWN, DEBUG_PENDING, INTR, ES, DS, FS, GS
+  REASON_EXCEPTION, EXIT_SHUTDOWN, EXIT_OBSERVED, DEBUG_PENDING, INTR, ES, DS, FS, GS
 } from "../layout";
 import { hostUnwind, hostExitEvent } from "./host";
 import { systemLoad, stackStore } from "./memory";
@@ -19,6 +19,8 @@ import { readDescriptor, descriptorLow, descriptorHigh, setSegment, setNullSegme
 
 /** Not a vector: the instruction is to run again, alone. */
 const RETRY: u32 = 0x100;
+/** Nor this. */
+const STOP: u32 = 0x101;
 const NOTHING: i32 = -1;
 const BENIGN: i32 = -2;
 
@@ -56,6 +58,12 @@ export function retry(): void {
   hostUnwind();
 }
 
+/** Leaves the run loop before the current instruction. */
+export function stopHere(): void {
+  store<u32>(EXC_VECTOR, STOP);
+  hostUnwind();
+}
+
 /** Address of the instruction whose helper is running. */
 export function currentRip(): u64 {
   return load<u64>(REGS + (REG_PAGE << 3)) + <u64>load<u16>(load<u32>(CURSOR), 16);
@@ -81,6 +89,7 @@ export function fault(): u32 {
     store<u32>(ISOLATE, 1);
     return 0;
   }
+  if (vector == STOP) return EXIT_OBSERVED;
   store<u32>(ISOLATE, 0);
   store<u32>(INTR_SHADOW, 0);
   if (vector != 1) store<u32>(DEBUG_PENDING, 0);

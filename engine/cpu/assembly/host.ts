@@ -43,6 +43,14 @@ export declare function hostReadTpr(): u32;
 // @ts-ignore: decorator
 @external("env", "writeTpr")
 export declare function hostWriteTpr(value: u32): void;
+/** An observed instruction is about to run; kinds OBSERVE_*. Non-zero: stop before it. */
+// @ts-ignore: decorator
+@external("env", "observe")
+export declare function hostObserve(kinds: u32): u32;
+/** A watched frame is about to be accessed; ACCESS_LOAD to ACCESS_DEVICE. */
+// @ts-ignore: decorator
+@external("env", "observeAccess")
+export declare function hostObserveAccess(kind: u32, paddr: u32, size: u32): void;
 /** Throws: unwinds the interpreter to the run loop of the machine, which calls fault(). */
 // @ts-ignore: decorator
 @external("env", "unwind")

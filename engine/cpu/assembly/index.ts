@@ -1,7 +1,7 @@
 /** Exports of the core. See ../README.md. */
 export { run } from "./interp";
 export { fault, resetDelivery } from "./exceptions";
-export { tlbReset, tlbFlushAll, tlbSelect, tlbDropWrites, deviceWrite, inspectAddress } from "./memory";
+export { tlbReset, tlbFlushAll, tlbSelect, tlbDropWrites, deviceWrite, inspectAddress, setWatch } from "./memory";
 export { codeReset, codeFlush } from "./blocks";
 export { updateMode } from "./segments";
 export { getFlags, setFlags } from "./flags";

@@ -8,9 +8,9 @@ import {
   REGS, REG_PAGE, RIP, FLAGS, FLAG_RESULT, FLAG_AUX, ICOUNT, LIMIT, STOP_AT, INTR, INTR_SHADOW, HALTED, CURSOR, BLOCK, EXIT, ISOLATE, MODE, DR6, DR7, DR0,
   DEBUG_PENDING, SEG_EFFECTIVE, XMM, CR0, CR4, EXIT_LIMIT, EXIT_HLT, EXIT_REQUEST, EXIT_UNSUPPORTED, CPL
 } from "../layout";
-import { hostAcknowledge } from "./host";
+import { hostAcknowledge, hostObserve } from "./host";
 import { mload, mstore, hostWrite, loadForStoreSlow, storeSlow, ld128, st128 } from "./memory";
-import { deliverInterrupt, deliverTrap, raiseError, takeEnd, END_KEEPS_RF, END_NO_TRAP } from "./exceptions";
+import { deliverInterrupt, deliverTrap, raiseError, stopHere, takeEnd, END_KEEPS_RF, END_NO_TRAP } from "./exceptions";
 import { lookUp, findInPage, decodeScratch, HEADER, DEAD } from "./blocks";
 import {
   flagsAdd, flagsSub, flagsLogic, flagsInc, flagsDec, flagsResultCarry, setCarryOverflow, setCarry, carry, ccO, ccB, ccZ, ccBE, ccS, ccP, ccL, ccLE, condition,
@@ -409,6 +409,11 @@ export function run(): u32 {
           case O.OP_HELP_JUMP: store<u32>(CURSOR, <u32>p); helper(load<u32>(p, 20), p); leave = 2; break;
           case O.OP_EA: store<u32>(CURSOR, <u32>p); computeAddress(p); p += NEXT; continue;
           case O.OP_NOP: p += NEXT; continue;
+          case O.OP_OBSERVE:
+            store<u32>(CURSOR, <u32>p);
+            if (hostObserve(load<u32>(p, 12))) stopHere();
+            p += NEXT;
+            continue;
           case O.OP_SSE: {
             store<u32>(CURSOR, <u32>p);
             checkSse();

@@ -13,10 +13,10 @@
  */
 import {
   REGS, TLB, TLB_READ, TLB_WRITE, GENERATION, CPL, CR0, CR3, CR4, EFER, FLAGS, PDPTE, RAM, RAM_SIZE, PAGE_ATTR, PAGE_DIRTY,
-  DIRTY_LIST, DIRTY_COUNT, PAGE_CODE, PAGE_TABLE, PAGE_TABLE_GLOBAL, PAGE_WRITABLE, PAGE_LEVELS, REASON_PAGE_TABLE, CURSOR, BLOCK, ISOLATE, EXC_ADDRESS,
+  DIRTY_LIST, DIRTY_COUNT, PAGE_CODE, PAGE_TABLE, PAGE_TABLE_GLOBAL, PAGE_WRITABLE, PAGE_LEVELS, REASON_PAGE_TABLE, PAGE_WATCH, WATCHING, WATCH_READ, WATCH_WRITE, ACCESS_LOAD, ACCESS_STORE, ACCESS_WALK, ACCESS_DEVICE, CURSOR, BLOCK, ISOLATE, EXC_ADDRESS,
   MAILBOX, REG_PAGE, CR2, DR0, DR7, DEBUG_PENDING, SEG_FLAT_STACK, SS, STOP_AT
 } from "../layout";
-import { hostExitEvent, hostMmioRead, hostMmioWrite } from "./host";
+import { hostExitEvent, hostMmioRead, hostMmioWrite, hostObserveAccess } from "./host";
 import { raiseError, retry } from "./exceptions";
 import { codeWrite, codeWriteHits } from "./blocks";
 import { AC } from "./flags";
@@ -231,11 +231,13 @@ function updateEntry(paddr: u64, bits: u64, wide: bool): void {
   if (wide) {
     const old = load<u64>(host);
     if ((old & bits) == bits) return;
+    if (observed(frame) & WATCH_WRITE) hostObserveAccess(ACCESS_WALK, <u32>paddr, 8);
     if (load<u8>(PAGE_ATTR + frame) & PAGE_CODE) codeWrite(<u32>paddr, 8);
     store<u64>(host, old | bits);
   } else {
     const old = load<u32>(host);
     if ((old & <u32>bits) == <u32>bits) return;
+    if (observed(frame) & WATCH_WRITE) hostObserveAccess(ACCESS_WALK, <u32>paddr, 4);
     if (load<u8>(PAGE_ATTR + frame) & PAGE_CODE) codeWrite(<u32>paddr, 4);
     store<u32>(host, old | <u32>bits);
   }
@@ -488,6 +490,22 @@ function fill(e: usize, va: u64, paddr: u32, global: bool): void {
   store<u32>(e, paddr >> 12, 12);
 }
 
+// ---- an observer's watched frames: never cached, so that every access takes the slow path and tells ----
+
+/** WATCH_* of the frame. */
+// @ts-ignore: decorator
+@inline
+function observed(frame: u32): u32 {
+  return load<u32>(WATCHING) == 0 ? 0 : load<u8>(PAGE_WATCH + frame);
+}
+/** Changes what is watched. Changes nothing that the guest or a log can see. */
+export function setWatch(frame: u32, watch: u32): void {
+  const old: u32 = load<u8>(PAGE_WATCH + frame);
+  store<u8>(PAGE_WATCH + frame, <u8>watch);
+  store<u32>(WATCHING, load<u32>(WATCHING) + (watch != 0 ? 1 : 0) - (old != 0 ? 1 : 0));
+  tlbFlushAll();
+}
+
 // @ts-ignore: decorator
 @inline
 function paged(): bool {
@@ -528,6 +546,7 @@ function fillData(va: u64, paddr: u64, access: u32, readSet: usize): void {
   if (watchedPage(va)) { if (access == ACCESS_WRITE) markDirty(frame); return; }
   const global = paged() && walkGlobal && (load<u64>(CR4) & 0x80) != 0;
   if (paged()) markWalked();
+  if (observed(frame) != 0) { if (access == ACCESS_WRITE) markDirty(frame); return; }
   const index = (<u32>(va >> 12) & MASK) << 4;
   if (access == ACCESS_WRITE) {
     markDirty(frame);
@@ -628,6 +647,10 @@ export function isolated(): bool {
 function physicalLoad(paddr: u64, size: u32): u64 {
   if (paddr + size <= <u64>load<u32>(RAM_SIZE)) {
     const host = <usize>(RAM + <u32>paddr);
+    if (observed(<u32>(paddr >> 12)) & WATCH_READ) {
+      requireIsolation();
+      hostObserveAccess(ACCESS_LOAD, <u32>paddr, size);
+    }
     if (size == 8) return load<u64>(host);
     if (size == 4) return <u64>load<u32>(host);
     if (size == 2) return <u64>load<u16>(host);
@@ -693,6 +716,10 @@ function physicalStore(paddr: u64, size: u32, value: u64): void {
     const address = <u32>paddr;
     const host = <usize>(RAM + address);
     const attr = load<u8>(PAGE_ATTR + (address >> 12));
+    if (observed(address >> 12) & WATCH_WRITE) {
+      requireIsolation();
+      hostObserveAccess(ACCESS_STORE, address, size);
+    }
     if (attr & (PAGE_CODE | PAGE_TABLE | PAGE_TABLE_GLOBAL | PAGE_LEVELS)) {
       if (attr & PAGE_LEVELS) requireIsolation();
       if ((attr & (PAGE_TABLE | PAGE_TABLE_GLOBAL)) != 0 && changesPresent(address, size, value)) tableChanged(address, size);
@@ -728,6 +755,7 @@ export function deviceWrite(paddr: u32, length: u32): void {
   while (at < end) {
     let n: u32 = 4096 - (at & 4095);
     if (n > end - at) n = end - at;
+    if (observed(at >> 12) & WATCH_WRITE) hostObserveAccess(ACCESS_DEVICE, at, n);
     prepareBulkStore(at, n);
     at += n;
   }
@@ -904,7 +932,7 @@ export function probeWrite(va: u64, length: u32): void {
 }
 function ordinary(paddr: u64): bool {
   if (paddr >= <u64>load<u32>(RAM_SIZE)) return false;
-  return (load<u8>(PAGE_ATTR + <usize>(paddr >> 12)) & (PAGE_CODE | PAGE_TABLE | PAGE_TABLE_GLOBAL | PAGE_LEVELS)) == 0;
+  return (load<u8>(PAGE_ATTR + <usize>(paddr >> 12)) & (PAGE_CODE | PAGE_TABLE | PAGE_TABLE_GLOBAL | PAGE_LEVELS)) == 0 && observed(<u32>(paddr >> 12)) == 0;
 }
 /** Raises what a load would raise. */
 export function probeRead(va: u64, length: u32): void {
@@ -943,7 +971,7 @@ export function bulkRead(va: u64): usize {
   if (host) return host;
   if (load<u32>(TLB_READ) == <u32>ALIGNED) return 0;
   const paddr = translate(va, ACCESS_READ, isUser(), load<u32>(TLB_READ), false);
-  return paddr < <u64>load<u32>(RAM_SIZE) && !watchedPage(va) ? <usize>(RAM + <u32>paddr) : 0;
+  return paddr < <u64>load<u32>(RAM_SIZE) && !watchedPage(va) && observed(<u32>(paddr >> 12)) == 0 ? <usize>(RAM + <u32>paddr) : 0;
 }
 export function bulkWrite(va: u64, length: u32): usize {
   checkCanonical(va, false);
@@ -951,7 +979,7 @@ export function bulkWrite(va: u64, length: u32): usize {
   if (host) return host;
   if (load<u32>(TLB_READ) == <u32>ALIGNED) return 0;
   const paddr = translate(va, ACCESS_WRITE, isUser(), load<u32>(TLB_READ), false);
-  if (paddr >= <u64>load<u32>(RAM_SIZE) || watchedPage(va)) return 0;
+  if (paddr >= <u64>load<u32>(RAM_SIZE) || watchedPage(va) || observed(<u32>(paddr >> 12)) != 0) return 0;
   prepareBulkStore(<u32>paddr, length);
   return <usize>(RAM + <u32>paddr);
 }

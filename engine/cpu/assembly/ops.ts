@@ -35,6 +35,8 @@ export const OP_SSE: u32 = 5;
 export const OP_X87: u32 = 6;
 export const OP_MMX: u32 = 7;
 export const OP_NOP: u32 = 8;
+/** Tells the observer that the instruction starts; imm = OBSERVE_*. Only where somebody observes. */
+export const OP_OBSERVE: u32 = 9;
 
 export const ADD_RR8: u32 = 16;
 export const ADD_RR16: u32 = 17;
