@@ -33,6 +33,7 @@ import type { BootPlan, InitialCpuState } from './boot/plan.ts';
 import { CoreMemory } from './guest-memory.ts';
 import { Random } from './random.ts';
 import { Scheduler } from './scheduler.ts';
+import { type MachineState, type RamPages, restoreCpu, restoreRam, saveCpu, saveDirty, saveTables } from './snapshot.ts';
 import { encodeState } from './state-bytes.ts';
 
 /** All that decides a run beside the images and the inputs. */
@@ -113,7 +114,10 @@ export class Machine {
   private until = 0;
   private inCore = false;
   private observer: Observer | undefined;
+  /** Where the observer was told of a start last. */
   private toldPosition = -1;
+  private toldRipLow = 0;
+  private toldRipHigh = 0;
   /** Where the run stops after a watched access. */
   private accessStop = Infinity;
   private readonly costNs: number;
@@ -138,8 +142,12 @@ export class Machine {
       observe: (kinds) => {
         // An instruction that is run again alone, or after a stop before it, has been told.
         const at = this.core.position();
-        if (at === this.toldPosition) return false;
+        const low = this.core.ripLow();
+        const high = this.core.ripHigh();
+        if (at === this.toldPosition && low === this.toldRipLow && high === this.toldRipHigh) return false;
         this.toldPosition = at;
+        this.toldRipLow = low;
+        this.toldRipHigh = high;
         return this.observer?.start?.(kinds) === true;
       },
       observeAccess: (kind, paddr, size) => {
@@ -532,7 +540,7 @@ export class Machine {
         sink.exitCr(this.position(), lo, hi, info & 0xff, (info >>> 12) & 3, (info >>> 8) & 15, m0, m1);
         return;
       case L.REASON_MOV_DR:
-        sink.exitDr(this.position(), lo, hi, info & 15, (info & 0x10) === 0, 0, m0, m1);
+        this.drEvent(sink, info & 15, (info & 0x10) === 0, lo, hi);
         return;
       case L.REASON_RDMSR:
         sink.exitMsr(this.position(), lo, hi, info, false, m0, m1);
@@ -555,6 +563,16 @@ export class Machine {
     }
   }
 
+  private drEvent(sink: EventSink, register: number, isWrite: boolean, ripLo: number, ripHi: number): void {
+    let value = this.core.big(L.MAILBOX);
+    if (!isWrite) {
+      // The event of a read comes before the read; 4 and 5 are other names of 6 and 7, whose reserved bits read as ones.
+      if (register < 4) value = this.core.big(L.DR0 + register * 8);
+      else value = register % 2 === 0 ? this.core.big(L.DR6) | 0xffff0ff0n : this.core.big(L.DR7) | 0x400n;
+    }
+    sink.exitDr(this.position(), ripLo, ripHi, register, isWrite, 0, Number(value & 0xffffffffn), Number(value >> 32n));
+  }
+
   // ---- inputs ----
 
   /** Bytes that the serial console would take now. */
@@ -574,18 +592,7 @@ export class Machine {
 
   /** CPU state in its canonical form: lazy flags are resolved, caches left out. */
   cpuBytes(): Uint8Array {
-    const parts = [
-      [L.REGS, 128], [L.RIP, 8], [L.ICOUNT, 8], [L.TIME_OFFSET, 8], [L.INTR, 8], [L.CPL, 8], [L.DEBUG_PENDING, 4], [L.SEGS, 8 * L.SEG_SIZE],
-      [L.GDTR_BASE, 32], [L.CR0, 0x30], [L.DR0, 0x30], [L.MSR_STAR, 0x88], [L.FCW, 0x24], [L.FPR, 128], [L.XMM, 256],
-    ] as const; // prettier-ignore
-    const out = new Uint8Array(parts.reduce((n, [, length]) => n + length, 8));
-    let at = 0;
-    for (const [from, length] of parts) {
-      out.set(this.core.u8.subarray(from, from + length), at);
-      at += length;
-    }
-    new DataView(out.buffer).setBigUint64(at, this.core.exports.getFlags(), true);
-    return out;
+    return saveCpu(this.core);
   }
 
   saveDevices(): SavedState {
@@ -594,7 +601,52 @@ export class Machine {
     const msrs: Record<string, string> = {};
     for (const [index, value] of this.msrs) if (value !== 0n) msrs[index.toString(16)] = value.toString(16);
     state.msrs = msrs;
+    // The local APIC has it, if there is one.
+    if (this.cr8 !== 0) state.cpu = { cr8: this.cr8 };
     return state;
+  }
+
+  private restoreDevices(state: SavedState): void {
+    const part = (name: string): SavedState => {
+      const value = state[name];
+      if (typeof value !== 'object' || Array.isArray(value) || value instanceof Uint8Array) throw new TypeError(`the saved state has no "${name}": it is of another machine`);
+      return value as SavedState;
+    };
+    this.scheduler.restore(part('timers'));
+    this.random.restore(part('random'));
+    for (const device of this.devices) device.restore(part(device.name));
+    const msrs = part('msrs');
+    for (const index of this.msrs.keys()) {
+      const value = msrs[index.toString(16)];
+      this.msrs.set(index, typeof value === 'string' ? BigInt(`0x${value}`) : 0n);
+    }
+    const cr8 = state.cpu === undefined ? 0 : part('cpu').cr8;
+    this.cr8 = typeof cr8 === 'number' ? cr8 : 0;
+  }
+
+  /** The complete state but RAM, whose pages are those of pageHashes(core). Between runs only; changes nothing. */
+  save(): MachineState {
+    const { ended } = this;
+    return {
+      cpu: saveCpu(this.core),
+      devices: this.saveDevices(),
+      dirtyFrames: saveDirty(this.core),
+      ...saveTables(this.core),
+      ended: ended === undefined ? undefined : { reason: ended.reason, detail: ended.detail },
+    };
+  }
+
+  /**
+   * The inverse of save(), into any machine of the same configuration and images, whatever it did before. Between runs only. No event is reported.
+   * After a throw the machine is in no state: restore another before it runs.
+   */
+  restore(state: MachineState, pages: RamPages): void {
+    restoreRam(this.core, pages, state);
+    this.restoreDevices(state.devices);
+    restoreCpu(this.core, state.cpu);
+    this.ended = state.ended === undefined ? undefined : { kind: 'end', reason: state.ended.reason as EndKind, detail: state.ended.detail };
+    this.toldPosition = -1;
+    this.accessStop = Infinity;
   }
 
   /** Hash of the complete machine state: CPU, RAM, devices; 128 bits each and in all, 32 hex digits. */
@@ -609,8 +661,8 @@ export class Machine {
   }
 
   private hash(bytes: Uint8Array, seed: bigint): bigint {
-    // Through a window of the core's memory that is scratch between runs.
-    const at = L.CODE_END - HASH_WINDOW;
+    // Through a window of the core's memory that nothing else uses.
+    const at = HASH_AT;
     let h = seed;
     for (let from = 0; from < bytes.length || from === 0; from += HASH_WINDOW) {
       const part = bytes.subarray(from, from + HASH_WINDOW);
@@ -633,6 +685,8 @@ export class Machine {
 }
 
 const HASH_WINDOW = 65536;
+/** Between the block look-up tables and the decoded code; 8 bytes of zeros follow the window. */
+const HASH_AT = L.CODE - 2 * HASH_WINDOW;
 
 /** The ACPI tables of a configuration; the boot protocol needs the RSDP's address before the machine exists. */
 export function acpiTables(config: MachineConfig): { readonly rsdpAddress: number; readonly tables: readonly AcpiTable[] } {

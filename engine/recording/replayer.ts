@@ -9,6 +9,7 @@ import type { Position } from '../log/position.ts';
 import type { LogReader } from '../log/reader.ts';
 import { type Divergence, VerifyingSink } from '../log/verify.ts';
 import type { Machine } from '../machine/machine.ts';
+import type { Checkpoint, CheckpointState } from './checkpoint.ts';
 import { type Outputs, type Recipe, RecipeError, type RunImages, buildMachine, decodeRecipe } from './recipe.ts';
 import { Session } from './session.ts';
 
@@ -17,6 +18,8 @@ export interface ReplayerOptions {
   readonly images: RunImages;
   readonly module: WebAssembly.Module;
   readonly outputs?: Outputs;
+  /** Where to start instead of power-on. */
+  readonly from?: Checkpoint;
 }
 
 export type ReplayStatus =
@@ -38,7 +41,7 @@ export class Replayer {
   readonly recipe: Recipe;
   readonly machine: Machine;
   readonly reader: LogReader;
-  private readonly sink: VerifyingSink;
+  private sink: VerifyingSink;
   private readonly session: Session;
   private readonly inputs: readonly PlacedInput[];
   private nextInput = 0;
@@ -72,6 +75,24 @@ export class Replayer {
       this.sink.inputWallClock(0 as Position, Number(ns & 0xffffffffn), Number(ns >> 32n));
     }
     this.session = new Session(this.machine, this.sink, this.recipe.epochInstructions, this.recipe.digestInstructions);
+    if (options.from !== undefined) this.restore(options.from);
+  }
+
+  /** Where the replay stands, between two steps; its RAM is that of the machine. Changes nothing. */
+  save(): CheckpointState {
+    if (this.sink.divergence !== undefined) throw new Error('a replay that has diverged is no state of its recording');
+    return { position: this.machine.position(), records: this.sink.records, session: this.session.save(), machine: this.machine.save() };
+  }
+
+  /** The inverse of save(): goes on from there, whatever this replay did before. After a throw, restore another checkpoint. */
+  restore({ state, pages }: Checkpoint): void {
+    this.machine.restore(state.machine, pages);
+    this.session.restore(state.session);
+    this.sink = new VerifyingSink(this.reader, { fromRecord: state.records });
+    this.session.setSink(this.sink);
+    this.machine.attach(this.sink);
+    this.nextInput = firstAt(this.inputs, state.records);
+    this.done = undefined;
   }
 
   get position(): Position {
@@ -208,6 +229,18 @@ export class Replayer {
     this.done = { kind: 'identical', position: this.machine.position(), digest, complete, end: this.end };
     return this.done;
   }
+}
+
+/** Number of the first input that is the record `index` or comes later. */
+function firstAt(inputs: readonly PlacedInput[], index: number): number {
+  let low = 0;
+  let high = inputs.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (inputs[middle].index < index) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 /** The end event and the number of the first record that Session.finish() wrote: a dirty set if there are epochs, a digest, the end. */

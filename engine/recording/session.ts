@@ -6,9 +6,18 @@ import type { EventSink } from '../log/event-sink.ts';
 import type { EndReason } from '../log/events.ts';
 import type { Machine, RunStop } from '../machine/machine.ts';
 
+/** Where the periodic work stands; part of a checkpoint. */
+export interface SessionState {
+  /** Position of the next dirty set; Infinity if there are none. */
+  readonly nextEpoch: number;
+  readonly nextDigest: number;
+  /** Number of the next dirty set. */
+  readonly epoch: number;
+}
+
 export class Session {
   readonly machine: Machine;
-  private readonly sink: EventSink | undefined;
+  private sink: EventSink | undefined;
   private readonly epochInstructions: number;
   private readonly digestInstructions: number;
   private nextEpoch: number;
@@ -24,6 +33,21 @@ export class Session {
     this.nextDigest = digestInstructions > 0 ? digestInstructions : Infinity;
     // What the loader wrote is the state at power-on, not something the guest dirtied.
     if (sink !== undefined) machine.takeDirty();
+  }
+
+  /** From now on events go to `sink`. */
+  setSink(sink: EventSink): void {
+    this.sink = sink;
+  }
+
+  save(): SessionState {
+    return { nextEpoch: this.nextEpoch, nextDigest: this.nextDigest, epoch: this.epoch };
+  }
+  /** The dirty set of the running epoch is the machine's state. */
+  restore({ nextEpoch, nextDigest, epoch }: SessionState): void {
+    this.nextEpoch = nextEpoch;
+    this.nextDigest = nextDigest;
+    this.epoch = epoch;
   }
 
   /** Runs to the position `until` at most. Comes back early when the guest halts or ends. */

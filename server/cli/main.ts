@@ -9,14 +9,16 @@ import { diff } from './diff.ts';
 import { events } from './events.ts';
 import { exitCode, failureOf } from './exit-codes.ts';
 import { guest } from './guest.ts';
+import { index } from './index-verb.ts';
 import { info } from './info.ts';
 import { Output, OutputClosed, toJson } from './output.ts';
 import { record, run } from './record.ts';
 import { replay } from './replay.ts';
 import { Signals } from './signals.ts';
+import { state } from './state-verb.ts';
 import { UsageError } from './usage-error.ts';
 
-const VERBS: readonly Verb[] = [record, run, replay, info, events, check, diff, guest];
+const VERBS: readonly Verb[] = [record, run, replay, info, events, check, index, state, diff, guest];
 
 function usage(): string {
   const width = Math.max(...VERBS.map(({ spec }) => `${spec.name} ${spec.synopsis}`.length));

@@ -1,0 +1,25 @@
+/**
+ * Where a walk through a recording stops. Each kind is a set of positions that depends on the recording alone, so both directions stop at
+ * the same places: forward at the next of the set, backward at the one before.
+ */
+import type { LogEvent, LogKind } from '../log/events.ts';
+import type { Machine } from '../machine/machine.ts';
+import type { PhysicalRange } from './inspect.ts';
+
+/** Looks at the machine at the stop, without changing it. */
+export type Condition = (machine: Machine) => boolean;
+
+export type StopPoint =
+  /** The instruction at this linear address is about to run. REP string instructions count once, when they begin or go on after an interrupt. */
+  | { readonly kind: 'breakpoint'; readonly address: bigint; readonly condition?: Condition }
+  /**
+   * Bytes of these ranges were written, read or both; the stop is after the instruction that did it. Writes by devices and by the page walk
+   * (A and D bits) are writes. With `changed`, only those after which a byte is another than before.
+   */
+  | { readonly kind: 'watchpoint'; readonly ranges: readonly PhysicalRange[]; readonly access: 'write' | 'read' | 'access'; readonly changed?: boolean }
+  /** An event of the log; the stop is before the instruction that made it. */
+  | { readonly kind: 'event'; readonly kinds: readonly LogKind[]; readonly matches?: (event: LogEvent) => boolean }
+  /** The serial console has printed this text; the stop is before the instruction that sent its last byte. */
+  | { readonly kind: 'console'; readonly text: string }
+  /** Any position where it holds. Every instruction is looked at: about a million a second. */
+  | { readonly kind: 'condition'; readonly condition: Condition };

@@ -1,0 +1,533 @@
+/**
+ * A recording as a place to walk in: seek, step and continue, forward and backward, with looks into the machine anywhere.
+ *
+ *     power-on ··· checkpoint ·· checkpoint ·· checkpoint ·near·near·● cursor ··· end      seek = nearest one before, then replay
+ *
+ * The state at a position is that of a replay which arrives there: before the instruction with that number runs, and before an interrupt that
+ * a timer raises there is delivered. Whatever way leads to a position, its state is the same; nothing done here changes the log or a digest.
+ */
+import type { LogReader } from '../log/reader.ts';
+import type { Position } from '../log/position.ts';
+import { type Divergence, describeDivergence } from '../log/verify.ts';
+import type { Machine } from '../machine/machine.ts';
+import { RestoreError, changedFrames, pageHashes, pageView } from '../machine/snapshot.ts';
+import { CheckpointError } from '../recording/checkpoint-errors.ts';
+import { PowerOnRam } from '../recording/checkpoint-store.ts';
+import type { Checkpoint } from '../recording/checkpoint.ts';
+import type { IndexFile } from '../recording/index-file.ts';
+import { Indexer } from '../recording/indexer.ts';
+import type { RunImages } from '../recording/recipe.ts';
+import { Replayer } from '../recording/replayer.ts';
+import { type Hit, HitCollector } from './hits.ts';
+import { readRegister } from './inspect.ts';
+import { nextLogStop, previousLogStop } from './log-stops.ts';
+import type { StopPoint } from './stop-points.ts';
+
+export interface TimeTravelOptions {
+  readonly reader: LogReader;
+  readonly images: RunImages;
+  readonly module: WebAssembly.Module;
+  /** Checkpoints of the recording. Without them, or after their end, checkpoints are taken on the way and kept in memory. */
+  readonly index?: IndexFile | undefined;
+  /** Instructions between checkpoints that are taken on the way. */
+  readonly spacing?: number;
+  /** Bytes of checkpoints in memory: those taken on the way, and as much again for those near the cursor. */
+  readonly bytesMax?: number;
+}
+
+export type Stop =
+  | { readonly kind: 'stop-point'; readonly index: number; readonly point: StopPoint; readonly position: Position }
+  /** The end of history in the direction of the walk. */
+  | { readonly kind: 'history'; readonly position: Position };
+
+/** The replay of the recording is not what was recorded. */
+export class DivergedError extends Error {
+  override readonly name = 'DivergedError';
+  readonly divergence: Divergence;
+
+  constructor(divergence: Divergence) {
+    super(`the recording does not replay: ${describeDivergence(divergence).join('; ')}`);
+    this.divergence = divergence;
+  }
+}
+
+/** A seek to what the recording does not have. */
+export class SeekError extends Error {
+  override readonly name = 'SeekError';
+}
+
+const DEFAULT_BYTES_MAX = 256 << 20;
+/** Distances before the cursor at which checkpoints are laid when it moves backward. */
+const NEAR_DISTANCES = [1 << 20, 1 << 17, 1 << 14, 1 << 11];
+/** Near checkpoints at most. */
+const NEAR_MAX = 32;
+/** Below this many instructions a replay is as fast as going back. */
+const NEAR_MIN = 256;
+/** See NearCheckpoint.root. */
+const ROOT_DISTANCE_MAX = 20_000_000;
+/** Instructions between two looks of a forward walk at what was met. */
+const STRETCH_INSTRUCTIONS = 2_000_000;
+
+interface NearCheckpoint extends Checkpoint {
+  readonly bytes: number;
+  /** Has the pages that this one does not. */
+  readonly root: Checkpoint;
+}
+
+export class TimeTravel {
+  readonly reader: LogReader;
+  /** Why the index that was handed in is not used, or no more. */
+  problem: CheckpointError | undefined;
+  private readonly replayer: Replayer;
+  private readonly powerOn: PowerOnRam;
+  private readonly start: Checkpoint;
+  private index: IndexFile | undefined;
+  private readonly indexer: Indexer;
+  private readonly bytesMax: number;
+  /** In order of position. */
+  private near: NearCheckpoint[] = [];
+  /** The checkpoint that the machine's RAM is mostly that of. */
+  private root: Checkpoint;
+  /** The replay is over: the state is that of the last position. */
+  private isOver = false;
+  /** The state is later than that of the position: see enter(). */
+  private isInside = false;
+  /** Where the replay ended; not before it was there. */
+  private overAt: number | undefined;
+
+  /** Throws RecipeError, BootError, LogError. */
+  constructor(options: TimeTravelOptions) {
+    const { reader, images, module } = options;
+    this.reader = reader;
+    this.bytesMax = options.bytesMax ?? DEFAULT_BYTES_MAX;
+    this.replayer = new Replayer({ reader, images, module });
+    this.powerOn = new PowerOnRam(this.replayer.machine);
+    this.start = { state: this.replayer.save(), pages: { hashes: this.powerOn.hashes, read: (frame) => this.powerOn.read(frame) } };
+    this.root = this.start;
+    this.indexer = new Indexer({ powerOn: this.powerOn, bytesMax: this.bytesMax, ...(options.spacing === undefined ? {} : { spacing: options.spacing }) });
+    if (options.index === undefined) return;
+    try {
+      options.index.bind(this.powerOn);
+      this.index = options.index;
+    } catch (error) {
+      this.giveUpIndex(error);
+    }
+  }
+
+  /** The machine at the cursor, for looking at. Whoever runs or changes it is lost. */
+  get machine(): Machine {
+    return this.replayer.machine;
+  }
+  get position(): Position {
+    return this.replayer.position;
+  }
+  /** Records of the log made before the cursor. */
+  get records(): number {
+    return this.replayer.records;
+  }
+  /** The last position of the recording. */
+  get last(): Position {
+    return (this.overAt ?? this.reader.lastPosition) as Position;
+  }
+  get isAtEnd(): boolean {
+    return this.isOver;
+  }
+  /** Checkpoints in memory and in the index, and the bytes of those in memory. */
+  get checkpoints(): { readonly count: number; readonly bytes: number } {
+    const { store } = this.indexer;
+    return { count: (this.index?.checkpoints.length ?? 0) + store.checkpoints.length + this.near.length, bytes: store.bytes + this.nearBytes };
+  }
+
+  /** Throws SeekError, DivergedError. */
+  seek(target: number): Position {
+    if (!Number.isSafeInteger(target) || target < 0) throw new SeekError(`${target} is no position: give a number of instructions from 0 to ${this.last}`);
+    this.goTo(target, target < this.position);
+    return this.position;
+  }
+
+  /** To the position of a record of the log. Throws SeekError. */
+  seekRecord(index: number): Position {
+    if (!(index >= 0 && index < this.reader.records)) throw new SeekError(`there is no event ${index}: the recording has ${this.reader.records}, numbered from 0`);
+    const block = this.reader.eventBlocks.findLastIndex(({ firstRecord }) => firstRecord <= index);
+    const batch = this.reader.batch(block);
+    return this.seek(batch.position[index - batch.firstRecord]);
+  }
+
+  /** To the first mark of this name (or the one after `nth` others). Throws SeekError. */
+  seekMark(name: string, nth = 0): Position {
+    let left = nth;
+    const names = new Set<string>();
+    for (const event of this.reader.events({ kinds: ['mark'] })) {
+      if (event.kind !== 'mark') continue;
+      names.add(event.name);
+      if (event.name === name && left-- === 0) return this.seek(event.position);
+    }
+    const known = names.size === 0 ? 'it has none' : `its marks are ${[...names].slice(0, 20).join(', ')}`;
+    throw new SeekError(names.has(name) ? `the recording has only ${nth - left} marks "${name}"` : `the recording has no mark "${name}": ${known}`);
+  }
+
+  /** 0 to 100 of the recording. Throws SeekError. */
+  seekPercent(percent: number): Position {
+    if (!(percent >= 0 && percent <= 100)) throw new SeekError(`${percent} % is outside the recording: give 0 to 100`);
+    return this.seek(Math.round((this.last * percent) / 100));
+  }
+
+  /** n instructions on. Stops at the end of history. */
+  step(n = 1): Position {
+    return this.seek(Math.min(this.position + n, Number.MAX_SAFE_INTEGER));
+  }
+  /** n instructions back. Stops at power-on. */
+  reverseStep(n = 1): Position {
+    this.goTo(Math.max(0, this.position - n + (this.isInside ? 1 : 0)), true);
+    return this.position;
+  }
+
+  /** On to the next place where a stop point is met, or to the end of history. */
+  continue(stops: readonly StopPoint[]): Stop {
+    const from = this.position;
+    const inLog = nextLogStop(this.reader, stops, from);
+    const hit = this.scanForward(stops, from, inLog?.position ?? Infinity) ?? inLog;
+    return this.arrive(stops, hit, this.reader.lastPosition + 1);
+  }
+
+  /** Back to the last place before here where a stop point is met, or to power-on. */
+  reverseContinue(stops: readonly StopPoint[]): Stop {
+    const to = this.position;
+    const inLog = previousLogStop(this.reader, stops, to);
+    const hit = this.scanBackward(stops, (inLog?.position ?? -1) + 1, to) ?? inLog;
+    return this.arrive(stops, hit, 0);
+  }
+
+  private arrive(stops: readonly StopPoint[], hit: Hit | undefined, otherwise: number): Stop {
+    this.goTo(hit?.position ?? otherwise, true);
+    if (hit === undefined) return { kind: 'history', position: this.position };
+    const point = stops[hit.stop];
+    if (point.kind === 'breakpoint' && readRegister(this.machine, 'rip') !== point.address) this.enter(point.address);
+    return { kind: 'stop-point', index: hit.stop, point: stops[hit.stop], position: this.position };
+  }
+
+  /**
+   * Deliveries retire nothing: where a fault or an interrupt is delivered, the first instruction of its handler has the same position as what it
+   * came before. A breakpoint there stops between the two: later than the state of the position, earlier than that of the next.
+   */
+  private enter(address: bigint): void {
+    const { machine, position } = this;
+    machine.core.observeCode([address], false);
+    machine.observe({ start: () => readRegister(machine, 'rip') === address });
+    let isThere: boolean;
+    try {
+      isThere = machine.run(position + 1).kind === 'observed';
+    } finally {
+      machine.observe(undefined);
+      machine.core.observeCode([], false);
+    }
+    this.isInside = true;
+    if (!isThere) throw new Error(`the instruction at 0x${address.toString(16)} began at @${position}, and now it does not`);
+  }
+
+  // ---- getting there ----
+
+  /** `lays`: the next move may be backward, so checkpoints are laid on the way. */
+  private goTo(target: number, lays: boolean): void {
+    for (;;) {
+      try {
+        this.approach(target);
+        this.replayTo(target, lays);
+        return;
+      } catch (error) {
+        // A checkpoint of the index that is damaged is none; the machine is in no state now.
+        if (!(error instanceof CheckpointError || error instanceof RestoreError || error instanceof TypeError) || this.index === undefined) throw error;
+        this.giveUpIndex(error);
+        this.restore(this.start, this.start);
+      }
+    }
+  }
+
+  private giveUpIndex(error: unknown): void {
+    if (error instanceof CheckpointError) this.problem = error;
+    else if (error instanceof RestoreError || error instanceof TypeError) this.problem = new CheckpointError('damaged', error.message, { cause: error });
+    else throw error;
+    this.index = undefined;
+    this.near = [];
+  }
+
+  /** Puts the machine at the best place not after `target` to replay from: where it is, or a checkpoint. */
+  private approach(target: number): void {
+    const here = this.position < target || (this.position === target && !this.isInside) ? this.position : -1;
+    if (this.isOver && target >= this.position) return;
+    const best = { position: here, take: (): void => {} };
+    const offer = (position: number, take: () => void): void => {
+      // Going back to a checkpoint costs as much as replaying a little.
+      if (position > target || position <= best.position + (best.position === here && here >= 0 ? NEAR_MIN : 0)) return;
+      best.position = position;
+      best.take = take;
+    };
+    offer(0, () => this.restore(this.start, this.start));
+    if (this.index !== undefined) {
+      const { index } = this;
+      const n = lastAt(index.checkpoints, target);
+      if (n >= 0) offer(index.checkpoints[n].position, () => this.restoreFrom(index.openCheckpoint(this.powerOn, n)));
+    }
+    const { store } = this.indexer;
+    const n = lastAt(store.checkpoints, target);
+    if (n >= 0) offer(store.checkpoints[n].position, () => this.restoreFrom(store.open(n)));
+    const near = this.near.findLast(({ state }) => state.position <= target);
+    if (near !== undefined) offer(near.state.position, () => this.restore(near, near.root));
+    best.take();
+  }
+
+  /** The last checkpoint before a position, near ones apart. */
+  private openBefore(position: number): Checkpoint {
+    const inIndex = this.index === undefined ? -1 : lastAt(this.index.checkpoints, position);
+    const { store } = this.indexer;
+    const inStore = lastAt(store.checkpoints, position);
+    if (inStore >= 0 && (inIndex < 0 || store.checkpoints[inStore].position > this.index!.checkpoints[inIndex].position)) return store.open(inStore);
+    return inIndex < 0 ? this.start : this.index!.openCheckpoint(this.powerOn, inIndex);
+  }
+
+  private restoreFrom(checkpoint: Checkpoint): void {
+    this.restore(checkpoint, checkpoint);
+  }
+
+  private restore(checkpoint: Checkpoint, root: Checkpoint): void {
+    this.replayer.restore(checkpoint);
+    this.root = root;
+    this.isOver = false;
+    this.isInside = false;
+  }
+
+  private replayTo(target: number, lays: boolean): void {
+    const from = this.position;
+    if (lays) {
+      for (const distance of NEAR_DISTANCES) {
+        const at = target - distance;
+        if (at <= from || this.near.some(({ state }) => state.position <= target && state.position >= at)) continue;
+        this.replayOn(at);
+        if (this.isOver) return;
+        this.layNear();
+      }
+    }
+    this.replayOn(target);
+  }
+
+  /** From where the machine is, without a jump. Throws DivergedError. */
+  private replayOn(target: number): void {
+    const { replayer, indexer } = this;
+    // At the last position the recording is over, whatever still happens there.
+    const isEnd = target >= this.last;
+    while (!this.isOver && (replayer.position < target || isEnd)) {
+      const charted = Math.max(this.index?.checkpoints.at(-1)?.position ?? 0, indexer.store.checkpoints.at(-1)?.position ?? 0);
+      const isUncharted = replayer.position > charted;
+      const until = Math.min(isEnd ? Infinity : target, isUncharted ? Math.floor(indexer.next(replayer)) : Math.max(charted + 1, replayer.position + 1));
+      const status = replayer.step(until - replayer.position);
+      if (status.kind === 'diverged') throw new DivergedError(status.divergence);
+      if (status.kind === 'identical') {
+        this.isOver = true;
+        this.overAt = replayer.position;
+        return;
+      }
+      this.isInside = false;
+      if (isUncharted) indexer.visit(replayer, () => replayer.save(), replayer.machine);
+    }
+  }
+
+  private get nearBytes(): number {
+    return this.near.reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  private layNear(): void {
+    const { replayer } = this;
+    const { core } = replayer.machine;
+    // A root far back shares few pages with what is here.
+    if (replayer.position - this.root.state.position > ROOT_DISTANCE_MAX) this.root = this.openBefore(replayer.position);
+    const { root } = this;
+    const frames = changedFrames(core, root.pages.hashes);
+    const copies = new Map<number, Uint8Array>();
+    for (const frame of frames) copies.set(frame, pageView(core, frame).slice());
+    const checkpoint: NearCheckpoint = {
+      state: replayer.save(),
+      pages: { hashes: pageHashes(core), read: (frame) => copies.get(frame) ?? root.pages.read(frame) },
+      bytes: frames.length * 4096 + core.ramBytes / 512,
+      root,
+    };
+    const { position } = checkpoint.state;
+    this.near = [...this.near.filter(({ state }) => state.position !== position), checkpoint].sort((a, b) => a.state.position - b.state.position);
+    // Those farthest from here go first.
+    while (this.near.length > NEAR_MAX || (this.near.length > 1 && this.nearBytes > this.bytesMax)) {
+      const isFirst = position - this.near[0].state.position > this.near[this.near.length - 1].state.position - position;
+      this.near.splice(isFirst ? 0 : this.near.length - 1, 1);
+    }
+  }
+
+  // ---- looking for stop points ----
+
+  /** The first hit after `from` and before `to`. */
+  private scanForward(stops: readonly StopPoint[], from: number, to: number): Hit | undefined {
+    if (stops.some(({ kind }) => kind === 'condition')) return this.stepForward(stops, from, to);
+    const collector = new HitCollector(this.machine, stops, false);
+    if (collector.isIdle) return undefined;
+    collector.attach();
+    try {
+      for (let at = from; at < Math.min(to, this.last); ) {
+        // Where nothing writes there, checkpoints are passed over.
+        const skip = collector.writtenFrames === undefined ? at : this.unwrittenUntil(collector.writtenFrames, at, Math.min(to, this.last));
+        if (skip - at > STRETCH_INSTRUCTIONS) {
+          at = skip;
+          continue;
+        }
+        // What happens between two instructions may be part of the state already: it shows one position later.
+        if (this.position !== at || at === from) this.goTo(Math.max(0, at - 1), false);
+        collector.collect(from + 1, to);
+        const until = Math.min(at + STRETCH_INSTRUCTIONS, to);
+        this.replayOn(until);
+        const hits = collector.taken();
+        const hit = this.firstHit(stops, hits);
+        if (hit !== undefined) return hit;
+        at = collector.isFull ? hits[hits.length - 1].position : until;
+      }
+      return undefined;
+    } finally {
+      collector.detach();
+    }
+  }
+
+  /** The last hit at `from` or later and before `to`. */
+  private scanBackward(stops: readonly StopPoint[], from: number, to: number): Hit | undefined {
+    const isSlow = stops.some(({ kind }) => kind === 'condition');
+    const collector = new HitCollector(this.machine, stops, true);
+    if (collector.isIdle && !isSlow) return undefined;
+    if (!isSlow) collector.attach();
+    try {
+      for (let end = to; end > from; ) {
+        // What happens at a checkpoint between two instructions may be part of its state: the stretch before it looks two further.
+        const begin = this.checkpointBefore(end - 2);
+        const low = Math.max(from, begin === 0 ? 0 : begin + 2);
+        const isRuledOut = !isSlow && collector.writtenFrames !== undefined && this.unwrittenUntil(collector.writtenFrames, begin, end) >= end;
+        if (!isRuledOut) {
+          let hits: readonly Hit[];
+          if (isSlow) hits = this.stepThrough(stops, begin, low, end);
+          else {
+            this.goTo(begin, false);
+            collector.collect(low, end);
+            this.replayOn(end);
+            hits = collector.taken();
+          }
+          const hit = this.lastHit(stops, hits);
+          if (hit !== undefined) return hit;
+        }
+        end = low;
+      }
+      return undefined;
+    } finally {
+      if (!isSlow) collector.detach();
+    }
+  }
+
+  /** Where to begin to look at what is before `end`: a checkpoint before it, or power-on. */
+  private checkpointBefore(end: number): number {
+    const of = (list: readonly { readonly position: number }[]): number => {
+      const n = lastAt(list, end - 1);
+      return n < 0 ? 0 : list[n].position;
+    };
+    return Math.max(0, of(this.index?.checkpoints ?? []), of(this.indexer.store.checkpoints));
+  }
+
+  /** The position up to which none of the frames is written, by the dirty sets of the log; at most `to`. What is written at a position shows at the next. */
+  private unwrittenUntil(frames: ReadonlySet<number>, from: number, to: number): number {
+    const length = this.replayer.recipe.epochInstructions;
+    if (length === 0) return from;
+    let reached = from;
+    for (const event of this.reader.events({ kinds: ['dirty'], from: (from + 1) as Position })) {
+      if (event.kind !== 'dirty') continue;
+      if (event.pages.some((frame) => frames.has(frame))) return reached;
+      if (!event.more) reached = event.position;
+      if (reached >= to) return to;
+    }
+    return reached;
+  }
+
+  /** The first hit that is no continuation of a string instruction. */
+  private firstHit(stops: readonly StopPoint[], hits: readonly Hit[]): Hit | undefined {
+    return hits.find((hit) => !this.goesOn(stops, hit));
+  }
+  private lastHit(stops: readonly StopPoint[], hits: readonly Hit[]): Hit | undefined {
+    return hits.findLast((hit) => !this.goesOn(stops, hit));
+  }
+
+  /** A breakpoint on a string instruction under REP that is told again because the replay was stopped there: its iterations are positions, but it began before. */
+  private goesOn(stops: readonly StopPoint[], { position, stop }: Hit): boolean {
+    const point = stops[stop];
+    if (point.kind !== 'breakpoint' || position === 0) return false;
+    this.goTo(position - 1, true);
+    return readRegister(this.machine, 'rip') === point.address && this.isRepString(point.address) && this.executesNext();
+  }
+
+  private isRepString(address: bigint): boolean {
+    const { machine } = this;
+    for (let i = 0n, isRep = false; i < 15n; i++) {
+      const physical = machine.core.exports.inspectAddress(BigInt.asIntN(64, address + i));
+      if (physical < 0n || Number(physical) >= machine.core.ramBytes) return false;
+      const byte = machine.core.readPhysical(Number(physical), 1)[0];
+      if (byte === 0xf2 || byte === 0xf3) isRep = true;
+      else if ((byte >= 0xa4 && byte <= 0xa7) || (byte >= 0xaa && byte <= 0xaf) || (byte >= 0x6c && byte <= 0x6f)) return isRep;
+      else if (!([0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67].includes(byte) || (byte >= 0x40 && byte <= 0x4f))) return false;
+    }
+    return false;
+  }
+
+  /** The instruction at rip is what the next position comes from: the CPU is not halted. */
+  private executesNext(): boolean {
+    return readRegister(this.machine, 'halted') === 0n;
+  }
+
+  // ---- one instruction at a time, for conditions on any instruction ----
+
+  private stepForward(stops: readonly StopPoint[], from: number, to: number): Hit | undefined {
+    for (let begin = from; begin < Math.min(to, this.last); ) {
+      const end = Math.min(begin + 65_536, to, this.last + 1);
+      const hits = this.stepThrough(stops, Math.max(0, begin - 1), Math.max(begin, from + 1), end);
+      const hit = this.firstHit(stops, hits);
+      if (hit !== undefined) return hit;
+      if (this.isOver) return undefined;
+      begin = end;
+    }
+    return undefined;
+  }
+
+  /** All hits from `begin` (inclusive) to `end` (exclusive), replayed from `start`: conditions at every position, and whatever else there is. */
+  private stepThrough(stops: readonly StopPoint[], start: number, begin: number, end: number): readonly Hit[] {
+    const collector = new HitCollector(this.machine, stops, true);
+    this.goTo(start, false);
+    collector.attach();
+    const found: Hit[] = [];
+    try {
+      collector.collect(begin, end);
+      for (;;) {
+        const { position } = this;
+        if (position >= end) break;
+        stops.forEach((point, stop) => {
+          if (point.kind === 'condition' && position >= begin && point.condition(this.machine)) found.push({ position, stop });
+        });
+        if (this.isOver) break;
+        this.replayOn(position + 1);
+        if (this.position === position) break;
+      }
+      found.push(...collector.taken());
+    } finally {
+      collector.detach();
+    }
+    return found.sort((a, b) => a.position - b.position || a.stop - b.stop);
+  }
+}
+
+/** Number of the last entry not after `position`; -1 if there is none. */
+function lastAt(list: readonly { readonly position: number }[], position: number): number {
+  let low = 0;
+  let high = list.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (list[middle].position <= position) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
+}
