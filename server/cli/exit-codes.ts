@@ -5,10 +5,12 @@
  */
 import { LOG_ERRORS, LogError } from '../../engine/log/errors.ts';
 import { BootError } from '../../engine/machine/boot/errors.ts';
+import { RegimeError } from '../../engine/regimes/regime.ts';
 import { RecipeError } from '../../engine/recording/recipe.ts';
 import { ScriptError } from '../../engine/recording/input-script.ts';
 import type { EndReason } from '../../engine/log/events.ts';
 import { GuestError } from '../guests/errors.ts';
+import { ImportError } from '../import/imported-file.ts';
 import { StoreError, type StoreErrorCode } from '../store/errors.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -34,7 +36,9 @@ const OWN_CODES = {
   file: { status: 13, meaning: 'a file, such as an image, is missing, or cannot be read or written' },
   images: { status: 14, meaning: 'images of the recording are missing, or those given are others' },
   recipe: { status: 15, meaning: 'the recording is intact, but this version cannot replay it' },
+  regime: { status: 17, meaning: 'there is no such regime, platform or CPU, or a `--regime-file` is wrong' },
   lossy: { status: 16, meaning: '`check --repair` made a new log, and something was lost' },
+  import: { status: 18, meaning: 'the text to import holds nothing that is known, or a file is not one that `import` wrote' },
   hangup: { status: 129, meaning: 'stopped by SIGHUP; a recording was closed properly' },
   interrupted: { status: 130, meaning: 'stopped by SIGINT (Ctrl-C); a recording was closed properly' },
   terminated: { status: 143, meaning: 'stopped by SIGTERM; a recording was closed properly' },
@@ -100,8 +104,10 @@ export function failureOf(error: unknown): Failure | undefined {
   if (error instanceof LogError) return { status: error.status, code: error.code, message: error.message };
   if (error instanceof BootError) return { status: exitCode('bad-image'), code: error.code, message: error.message };
   if (error instanceof StoreError) return { status: exitCode(STORE_CODES[error.code]), code: error.code, message: error.message };
+  if (error instanceof ImportError) return { status: exitCode('import'), code: error.code, message: error.message };
   if (error instanceof GuestError) return { status: exitCode('guest'), code: error.code, message: error.message };
   if (error instanceof RecipeError) return { status: exitCode('recipe'), code: 'recipe', message: error.message };
+  if (error instanceof RegimeError) return { status: exitCode('regime'), code: 'regime', message: error.message };
   if (error instanceof UsageError) return { status: exitCode('usage'), code: 'usage', message: error.message };
   if (error instanceof ScriptError) return { status: exitCode('usage'), code: 'script', message: error.message };
   return undefined;

@@ -4,21 +4,27 @@ import { ownPackage } from '../store/package-root.ts';
 import { nearest } from '../store/suggest.ts';
 import { describeVerb, parseArguments } from './arguments.ts';
 import { check } from './check.ts';
+import { compare } from './compare.ts';
 import type { Verb } from './context.ts';
 import { diff } from './diff.ts';
 import { events } from './events.ts';
 import { exitCode, failureOf } from './exit-codes.ts';
+import { exportVerb } from './export.ts';
 import { guest } from './guest.ts';
+import { importVerb } from './import.ts';
 import { index } from './index-verb.ts';
 import { info } from './info.ts';
 import { Output, OutputClosed, toJson } from './output.ts';
+import { profile } from './profile.ts';
 import { record, run } from './record.ts';
+import { regimes } from './regimes.ts';
 import { replay } from './replay.ts';
 import { Signals } from './signals.ts';
 import { state } from './state-verb.ts';
+import { stat } from './stat.ts';
 import { UsageError } from './usage-error.ts';
 
-const VERBS: readonly Verb[] = [record, run, replay, info, events, check, index, state, diff, guest];
+const VERBS: readonly Verb[] = [record, run, replay, info, events, check, index, state, diff, compare, regimes, stat, profile, importVerb, exportVerb, guest];
 
 function usage(): string {
   const width = Math.max(...VERBS.map(({ spec }) => `${spec.name} ${spec.synopsis}`.length));

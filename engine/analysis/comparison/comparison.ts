@@ -1,0 +1,297 @@
+/**
+ * Regimes side by side: one pass over the events feeds a projection for each regime, and one more for each option that could be changed.
+ *
+ * A pure fold: the same rows give the same report, in whatever batches they come, live or from a log, and across save and restore.
+ */
+import { costsOf, projectionOf, variants, candidate, type Candidate } from '../../regimes/catalogue.ts';
+import type { Costs } from '../../regimes/costs/cost-table.ts';
+import { RegimeError, type MissingTotal, type OptionValue, type Projection, type ProjectionState, type RunTotals } from '../../regimes/regime.ts';
+import { SHAPE_IDLE, SHAPE_MARK } from '../../log/shapes.ts';
+import type { EventBatch } from '../../log/event-batch.ts';
+import { Ledger, type CycleRange, type SavedLedger } from './ledger.ts';
+import type { ComparisonReport, PhaseSpan, RegimeReport, RemovalRow, SegmentReport, SensitivityRow } from './report.ts';
+
+/** Phases that are told apart; later marks fall into the last. */
+const PHASES_MAX = 256;
+const STATE_VERSION = 1;
+
+/** What logs do not hold, as rates: applied to each phase by its instructions. Undefined: not known, and not charged. */
+export interface WorkloadRates {
+  readonly systemCallsPerMillion?: number | undefined;
+  readonly pageWalksPerMillion?: number | undefined;
+  /** Of the instructions, 0 to 1. */
+  readonly kernelShare?: number | undefined;
+}
+
+export interface ComparisonSetup {
+  readonly candidates: readonly Candidate[];
+  /** Native cycles for an instruction, whatever it is. An assumption: 1 unless given. */
+  readonly cyclesPerInstruction?: number;
+  readonly rates?: WorkloadRates;
+  /** Also fold every feature's other value ("what would remove it"): about ten times the work. */
+  readonly hasAdvice?: boolean;
+}
+
+/** A projection with the ledgers of its phases. */
+interface Column {
+  readonly projection: Projection;
+  readonly costs: Costs;
+  readonly missing: readonly MissingTotal[];
+  current: Ledger;
+  readonly closed: Ledger[];
+}
+
+interface Variant {
+  readonly option: string;
+  readonly title: string;
+  readonly from: OptionValue;
+  readonly to: OptionValue;
+  readonly column: Column;
+  readonly baseline: Column;
+}
+
+interface Entry {
+  readonly candidate: Candidate;
+  readonly column: Column;
+  readonly baseline: Column;
+  readonly variants: readonly Variant[];
+}
+
+interface SavedColumn {
+  readonly projection: ProjectionState;
+  readonly current: SavedLedger;
+  readonly closed: readonly SavedLedger[];
+}
+export interface ComparisonState {
+  readonly version: number;
+  readonly columns: readonly SavedColumn[];
+  readonly spans: readonly PhaseSpan[];
+  readonly name: string;
+  readonly from: number;
+  readonly position: number;
+  readonly idleNs: number;
+  readonly events: number;
+}
+
+export class Comparison {
+  private readonly cyclesPerInstruction: number;
+  private readonly rates: WorkloadRates;
+  private readonly entries: readonly Entry[];
+  /** Each once: baselines are shared. */
+  private readonly columns: Column[] = [];
+  private spans: PhaseSpan[] = [];
+  private name = '(start)';
+  private from = 0;
+  private position = 0;
+  private idleNs = 0;
+  private events = 0;
+
+  constructor({ candidates, cyclesPerInstruction = 1, rates = {}, hasAdvice = false }: ComparisonSetup) {
+    if (!(cyclesPerInstruction > 0 && Number.isFinite(cyclesPerInstruction))) throw new RegimeError(`cycles per instruction must be above 0; they are ${cyclesPerInstruction}`);
+    this.cyclesPerInstruction = cyclesPerInstruction;
+    this.rates = rates;
+    const baselines = new Map<string, Column>();
+    const baselineOf = (chosen: Candidate): Column => {
+      const guestKpti = chosen.options['guestKpti'] === true;
+      const key = `${chosen.cpu} ${guestKpti} ${chosen.platform?.costs === undefined ? '' : chosen.id}`;
+      let column = baselines.get(key);
+      if (column === undefined) {
+        column = this.columnOf({ ...candidate('native', { cpu: chosen.cpu, options: { guestKpti } }), platform: chosen.platform });
+        baselines.set(key, column);
+      }
+      return column;
+    };
+    this.entries = candidates.map((chosen): Entry => ({
+      candidate: chosen,
+      column: this.columnOf(chosen),
+      baseline: baselineOf(chosen),
+      variants: hasAdvice ? variants(chosen).map(({ candidate: changed, ...rest }) => ({ ...rest, column: this.columnOf(changed), baseline: baselineOf(changed) })) : [],
+    }));
+  }
+
+  private columnOf(chosen: Candidate): Column {
+    const costs = costsOf(chosen);
+    const projection = projectionOf(chosen, costs);
+    const isKnown: Readonly<Record<MissingTotal, boolean>> = {
+      systemCalls: this.rates.systemCallsPerMillion !== undefined, pageWalks: this.rates.pageWalksPerMillion !== undefined, kernelInstructions: this.rates.kernelShare !== undefined,
+    };
+    const column: Column = { projection, costs, missing: projection.needs.filter((need) => !isKnown[need]), current: new Ledger(), closed: [] };
+    this.columns.push(column);
+    return column;
+  }
+
+  /** Rows start to end - 1 of a batch, in order, each once. */
+  add(batch: EventBatch, start = 0, end = batch.count): void {
+    const { sites, site, valueLo, valueHi } = batch;
+    let from = start;
+    for (let i = start; i < end; i++) {
+      const shape = sites.shape[site[i]];
+      if (shape === SHAPE_MARK) {
+        this.foldRows(batch, from, i);
+        from = i;
+        this.position = batch.position[i];
+        this.closePhase(batch.strings[sites.f0[site[i]]]);
+      } else if (shape === SHAPE_IDLE) {
+        this.idleNs += valueLo[i] + valueHi[i] * 2 ** 32;
+      }
+    }
+    this.foldRows(batch, from, end);
+    this.events += end - start;
+    if (end > start) this.position = batch.position[end - 1];
+  }
+
+  private foldRows(batch: EventBatch, start: number, end: number): void {
+    if (start === end) return;
+    for (const column of this.columns) column.projection.fold(batch, start, end, column.current);
+  }
+
+  private closePhase(next: string): void {
+    if (this.spans.length + 1 >= PHASES_MAX) {
+      this.name = '(rest)';
+      return;
+    }
+    const span = this.span();
+    const totals = this.totalsOf(span);
+    for (const column of this.columns) {
+      column.projection.finish(totals, column.current);
+      column.closed.push(column.current);
+      column.current = new Ledger();
+    }
+    this.spans.push(span);
+    this.name = next;
+    this.from = this.position;
+    this.idleNs = 0;
+  }
+
+  private span(): PhaseSpan {
+    return { name: this.name, from: this.from, to: this.position, instructions: this.position - this.from, idleNs: this.idleNs };
+  }
+
+  private totalsOf({ instructions, idleNs }: PhaseSpan): RunTotals {
+    const { systemCallsPerMillion, pageWalksPerMillion, kernelShare } = this.rates;
+    return {
+      instructions, idleNs,
+      systemCalls: systemCallsPerMillion === undefined ? undefined : (systemCallsPerMillion * instructions) / 1e6,
+      pageWalks: pageWalksPerMillion === undefined ? undefined : (pageWalksPerMillion * instructions) / 1e6,
+      kernelInstructions: kernelShare === undefined ? undefined : kernelShare * instructions,
+    };
+  }
+
+  /** What is known so far. Leaves the fold as it was: more rows may follow. */
+  report(): ComparisonReport {
+    const last = this.span();
+    const spans = [...this.spans, last];
+    const settled = new Map(this.columns.map((column) => [column, this.settle(column, last)]));
+    const settledOf = (column: Column): Settled => settled.get(column) ?? this.settle(column, last);
+    const instructions = this.position;
+    const regimes = this.entries.map((entry) => this.regimeReport(entry, settledOf, spans));
+    return { instructions, idleNs: spans.reduce((sum, span) => sum + span.idleNs, 0), events: this.events, cyclesPerInstruction: this.cyclesPerInstruction, phases: spans, regimes };
+  }
+
+  /** The ledgers of all phases and their sum, with what the open phase would end with. */
+  private settle(column: Column, last: PhaseSpan): Settled {
+    const { projection } = column;
+    const before = projection.save();
+    const open = new Ledger();
+    open.add(column.current);
+    projection.finish(this.totalsOf(last), open);
+    const uses = projection.parameterUses();
+    projection.restore(before);
+    const phases = [...column.closed, open];
+    const run = new Ledger();
+    for (const phase of phases) run.add(phase);
+    return { phases, run, uses };
+  }
+
+  private regimeReport({ candidate: chosen, column, baseline, variants: changed }: Entry, settledOf: (column: Column) => Settled, spans: readonly PhaseSpan[]): RegimeReport {
+    const own = settledOf(column);
+    const native = settledOf(baseline);
+    const total = this.position;
+    const run = this.segment(own.run, native.run, total);
+    const sensitivity = this.sensitivity(column, own, baseline, native, total);
+    const removals = changed
+      .map(({ option, title, from, to, column: other, baseline: otherBaseline }): RemovalRow => {
+        const segment = this.segment(settledOf(other).run, settledOf(otherBaseline).run, total);
+        const saved = (name: keyof CycleRange): number => run.cycles[name] - run.nativeCycles[name] - (segment.cycles[name] - segment.nativeCycles[name]);
+        const cyclesSaved = { low: saved('low'), typical: saved('typical'), high: saved('high') };
+        return { option, title, from, to, exitsSaved: run.exits - segment.exits, cyclesSaved, slowdown: segment.slowdown.typical };
+      })
+      .filter(({ exitsSaved, cyclesSaved }) => exitsSaved !== 0 || cyclesSaved.typical !== 0)
+      .sort((a, b) => b.cyclesSaved.typical - a.cyclesSaved.typical);
+    return {
+      id: chosen.id, title: chosen.title, regime: chosen.regime.id, options: chosen.options, cpu: chosen.cpu, notes: chosen.notes, missing: column.missing, run,
+      phases: spans.map((span, i) => this.segment(own.phases[i], native.phases[i], span.instructions)),
+      counters: column.projection.counters(), sensitivity, removals, sources: sensitivity.map(({ parameter }) => column.costs.row(parameter)),
+    };
+  }
+
+  private segment(own: Ledger, native: Ledger, instructions: number): SegmentReport {
+    const cycles = own.cycles();
+    const nativeCycles = native.cycles();
+    const base = instructions * this.cyclesPerInstruction;
+    const ratio = (name: keyof CycleRange): number => (base + nativeCycles[name] === 0 ? 1 : (base + cycles[name]) / (base + nativeCycles[name]));
+    const [a, typical, c] = [ratio('low'), ratio('typical'), ratio('high')];
+    const reasons = own.reasons();
+    const direct = own.directs();
+    const parts = [...reasons.map(({ name, handler, typical: each }) => ({ name: `${name} (${handler})`, each })), ...direct.map(({ kind, typical: each }) => ({ name: kind, each }))];
+    const first = parts.sort((x, y) => y.each - x.each).at(0);
+    return {
+      exits: own.exits,
+      exitsPerMillion: instructions === 0 ? 0 : (own.exits / instructions) * 1e6,
+      cycles,
+      nativeCycles,
+      slowdown: { low: Math.min(a, typical, c), typical, high: Math.max(a, typical, c) },
+      reasons,
+      direct,
+      dominant: first === undefined || cycles.typical === 0 ? undefined : { name: first.name, share: first.each / cycles.typical },
+      haltPollNs: own.haltPollNs,
+    };
+  }
+
+  private sensitivity(column: Column, own: Settled, baseline: Column, native: Settled, instructions: number): SensitivityRow[] {
+    const base = instructions * this.cyclesPerInstruction;
+    const ownTypical = own.run.cycles().typical;
+    const nativeTypical = native.run.cycles().typical;
+    return [...own.uses]
+      .filter(([, uses]) => uses > 0)
+      .map(([parameter, uses]): SensitivityRow => {
+        const { low, typical, high, trust } = column.costs.row(parameter);
+        const nativeUses = native.uses.get(parameter) ?? 0;
+        const nativeCost = nativeUses === 0 ? { typical } : baseline.costs.row(parameter);
+        const at = (value: number): number => (base + ownTypical + uses * (value - typical)) / Math.max(base + nativeTypical + nativeUses * (value - nativeCost.typical), Number.MIN_VALUE);
+        return { parameter, uses, low, typical, high, trust, slowdownLow: at(low), slowdownHigh: at(high) };
+      })
+      .sort((a, b) => Math.abs(b.slowdownHigh - b.slowdownLow) - Math.abs(a.slowdownHigh - a.slowdownLow) || b.uses - a.uses);
+  }
+
+  /** Plain data that survives JSON; for a comparison of the same setup. */
+  save(): ComparisonState {
+    return {
+      version: STATE_VERSION, spans: [...this.spans], name: this.name, from: this.from, position: this.position, idleNs: this.idleNs, events: this.events,
+      columns: this.columns.map(({ projection, current, closed }) => ({ projection: projection.save(), current: current.save(), closed: closed.map((ledger) => ledger.save()) })),
+    };
+  }
+
+  /** Throws RegimeError if the state is of another setup. */
+  restore(state: ComparisonState): void {
+    if (state.version !== STATE_VERSION || state.columns.length !== this.columns.length) throw new RegimeError('the saved state is of another comparison; fold again from the beginning');
+    this.columns.forEach((column, i) => {
+      const saved = state.columns[i];
+      column.projection.restore(saved.projection);
+      column.current = Ledger.restore(saved.current);
+      column.closed.splice(0, column.closed.length, ...saved.closed.map((ledger) => Ledger.restore(ledger)));
+    });
+    this.spans = [...state.spans];
+    this.name = state.name;
+    this.from = state.from;
+    this.position = state.position;
+    this.idleNs = state.idleNs;
+    this.events = state.events;
+  }
+}
+
+interface Settled {
+  readonly phases: readonly Ledger[];
+  readonly run: Ledger;
+  readonly uses: ReadonlyMap<string, number>;
+}

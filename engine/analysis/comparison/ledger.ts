@@ -1,0 +1,140 @@
+/** What a projection reported, added up: exits by reason and handler, direct costs by kind. Bounded by the number of reasons. */
+import { DIRECT_HALT_POLL, DIRECT_KINDS, HANDLER_CLASSES, type RegimeSink } from '../../regimes/regime.ts';
+import { reasonName } from '../../regimes/reasons.ts';
+
+export interface CycleRange {
+  readonly low: number;
+  readonly typical: number;
+  readonly high: number;
+}
+
+export interface ReasonRow extends CycleRange {
+  readonly reason: number;
+  readonly name: string;
+  readonly handler: string;
+  readonly count: number;
+}
+export interface DirectRow extends CycleRange {
+  readonly kind: string;
+  readonly count: number;
+}
+
+/** Columns: count, low, typical, high. */
+const COLUMNS = 4;
+
+export interface SavedLedger {
+  readonly keys: readonly number[];
+  readonly sums: readonly number[];
+  readonly direct: readonly number[];
+  readonly haltPollNs: number;
+}
+
+export class Ledger implements RegimeSink {
+  exits = 0;
+  /** Host time spent polling, ns. */
+  haltPollNs = 0;
+  private readonly rows = new Map<number, number>();
+  private keys: number[] = [];
+  private sums: number[] = [];
+  private readonly directSums = new Float64Array(DIRECT_KINDS.length * COLUMNS);
+  private lastKey = -1;
+  private lastBase = 0;
+
+  exit(_row: number, _position: number, reason: number, _qualification: number, handler: number, low: number, typical: number, high: number): void {
+    const key = reason * 16 + handler;
+    const base = key === this.lastKey ? this.lastBase : this.baseOf(key);
+    const { sums } = this;
+    this.exits++;
+    sums[base]++;
+    sums[base + 1] += low;
+    sums[base + 2] += typical;
+    sums[base + 3] += high;
+  }
+
+  direct(_row: number, _position: number, kind: number, count: number, low: number, typical: number, high: number): void {
+    if (kind === DIRECT_HALT_POLL) {
+      this.haltPollNs += count;
+      return;
+    }
+    const base = kind * COLUMNS;
+    const { directSums } = this;
+    directSums[base] += count;
+    directSums[base + 1] += low;
+    directSums[base + 2] += typical;
+    directSums[base + 3] += high;
+  }
+
+  private baseOf(key: number): number {
+    let base = this.rows.get(key);
+    if (base === undefined) {
+      base = this.sums.length;
+      this.rows.set(key, base);
+      this.keys.push(key);
+      this.sums.push(0, 0, 0, 0);
+    }
+    this.lastKey = key;
+    this.lastBase = base;
+    return base;
+  }
+
+  /** Dearest first. */
+  reasons(): ReasonRow[] {
+    return this.keys
+      .map((key, i): ReasonRow => {
+        const reason = Math.floor(key / 16);
+        const [count, low, typical, high] = this.sums.slice(i * COLUMNS, (i + 1) * COLUMNS);
+        return { reason, name: reasonName(reason), handler: HANDLER_CLASSES[key % 16], count, low, typical, high };
+      })
+      .sort((a, b) => b.typical - a.typical || b.count - a.count || a.reason - b.reason);
+  }
+
+  directs(): DirectRow[] {
+    return DIRECT_KINDS.map((kind, i): DirectRow => {
+      const [count, low, typical, high] = this.directSums.subarray(i * COLUMNS, (i + 1) * COLUMNS);
+      return { kind, count, low, typical, high };
+    })
+      .filter(({ count }) => count > 0)
+      .sort((a, b) => b.typical - a.typical);
+  }
+
+  /** All cycles, of exits and direct ones. */
+  cycles(): CycleRange {
+    let [low, typical, high] = [0, 0, 0];
+    for (let i = 0; i < this.sums.length; i += COLUMNS) {
+      low += this.sums[i + 1];
+      typical += this.sums[i + 2];
+      high += this.sums[i + 3];
+    }
+    for (let i = 0; i < this.directSums.length; i += COLUMNS) {
+      low += this.directSums[i + 1];
+      typical += this.directSums[i + 2];
+      high += this.directSums[i + 3];
+    }
+    return { low, typical, high };
+  }
+
+  add(other: Ledger): void {
+    other.keys.forEach((key, i) => {
+      const base = this.baseOf(key);
+      for (let column = 0; column < COLUMNS; column++) this.sums[base + column] += other.sums[i * COLUMNS + column];
+    });
+    other.directSums.forEach((value, i) => (this.directSums[i] += value));
+    this.exits += other.exits;
+    this.haltPollNs += other.haltPollNs;
+  }
+
+  save(): SavedLedger {
+    return { keys: [...this.keys], sums: [...this.sums], direct: Array.from(this.directSums), haltPollNs: this.haltPollNs };
+  }
+
+  static restore(saved: SavedLedger): Ledger {
+    const ledger = new Ledger();
+    ledger.keys = [...saved.keys];
+    ledger.sums = [...saved.sums];
+    saved.keys.forEach((key, i) => ledger.rows.set(key, i * COLUMNS));
+    ledger.directSums.set(saved.direct);
+    ledger.haltPollNs = saved.haltPollNs;
+    for (let i = 0; i < ledger.sums.length; i += COLUMNS) ledger.exits += ledger.sums[i];
+    return ledger;
+  }
+}

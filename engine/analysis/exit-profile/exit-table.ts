@@ -1,0 +1,466 @@
+/**
+ * What a profile remembers of exits, whether they come from a log, a replay, a regime or an imported trace: columns of typed arrays.
+ *
+ * One *cell* for each combination of reason, handler class, target (port, MSR, ...), rip and phase. Every answer is a sum over cells, so no view costs anything while
+ * events come in. Beside the cells: the times between exits of each reason, slices of time, and phases. All of it is bounded:
+ *
+ *     cells of a rip      CELLS_MAX, then the rips that come new share one cell for each reason, handler, target and phase
+ *     cells of a target   TARGET_CELLS_MAX more, then one for each reason, handler and phase
+ *     phases, reasons     PHASES_MAX, REASONS_MAX, then those that come new share one
+ *     slices              SLICES; when time goes beyond the last, two become one
+ *
+ * What shares a cell is told by `coarse`; sums by reason stay exact.
+ */
+import { BUCKETS, record } from './histogram.ts';
+
+export const CELLS_MAX = 8192;
+export const TARGET_CELLS_MAX = 4096;
+export const PHASES_MAX = 256;
+export const REASONS_MAX = 1024;
+export const SLICES = 512;
+/** ns. A power of two, so that times divide exactly. */
+const SLICE_WIDTH_FIRST = 65_536;
+
+export const TARGET_NONE = 0;
+export const TARGET_PORT = 1;
+export const TARGET_MSR = 2;
+/** Guest-physical address of a device register. */
+export const TARGET_GPA = 3;
+export const TARGET_CR = 4;
+export const TARGET_DR = 5;
+export const TARGET_VECTOR = 6;
+/** Level of a page table. */
+export const TARGET_LEVEL = 7;
+
+/** For exits of which no regime says who handles them. */
+export const HANDLER_UNKNOWN = 255;
+
+/** What shares a cell: nothing, rips, targets (and rips). Or there is no instruction: interrupts for the host, costs of a whole phase. */
+export const COARSE_NONE = 0;
+export const COARSE_RIP = 1;
+export const COARSE_TARGET = 2;
+export const COARSE_ASYNCHRONOUS = 3;
+
+export interface Phase {
+  readonly name: string;
+  /** ns and instructions since power-on. */
+  readonly fromNs: number;
+  readonly fromPosition: number;
+}
+
+/** Structured-cloneable: what `restore` needs to go on. */
+export interface ExitTableState {
+  readonly cells: number;
+  readonly integers: readonly Uint32Array[];
+  readonly sums: Float64Array;
+  readonly histogram: Uint32Array;
+  readonly reasons: number;
+  readonly reasonCodes: Int32Array;
+  readonly reasonNumbers: Float64Array;
+  readonly reasonHistogram: Uint32Array;
+  readonly slices: Float64Array;
+  readonly sliceWidthNs: number;
+  readonly sliceBaseNs: number | undefined;
+  readonly phases: readonly Phase[];
+  readonly phase: number;
+  readonly phaseNames: readonly (readonly [string, number])[];
+}
+
+const SLICE_COLUMNS = 4;
+export const SLICE_EXITS = 0;
+export const SLICE_IDLE_EXITS = 1;
+/** Typical cost of the exits that are not idle. */
+export const SLICE_COST = 2;
+export const SLICE_IDLE_NS = 3;
+
+const REASON_COLUMNS = 4;
+const GAP_LAST = 0;
+const GAP_COUNT = 1;
+const GAP_MIN = 2;
+const GAP_MAX = 3;
+
+/** What a reason code beyond REASONS_MAX becomes. */
+export const REASON_OTHER = 0x7fff_ffff;
+
+/** Columns of a cell's sums. The costs are of exits whose cost is known (CELL_COSTED). */
+export const CELL_COUNT = 0;
+export const CELL_COSTED = 1;
+export const CELL_LOW = 2;
+export const CELL_TYPICAL = 3;
+export const CELL_HIGH = 4;
+export const CELL_MIN = 5;
+export const CELL_MAX = 6;
+export const CELL_FIRST_NS = 7;
+export const CELL_LAST_NS = 8;
+/** 1 if the exit is sleep rather than work. */
+export const CELL_IDLE = 9;
+/** Row of the reason among the times between exits. */
+const CELL_GAP_ROW = 10;
+/** The reason and the handler again, for a quick look whether a cell is the right one. */
+const CELL_REASON = 11;
+const CELL_HANDLER = 12;
+/** Two cache lines. */
+const CELL_COLUMNS = 16;
+
+export class ExitTable {
+  cells = 0;
+  reason = new Uint32Array(64);
+  handler = new Uint32Array(64);
+  targetKind = new Uint32Array(64);
+  targetLo = new Uint32Array(64);
+  targetHi = new Uint32Array(64);
+  ripLo = new Uint32Array(64);
+  ripHi = new Uint32Array(64);
+  phaseOf = new Uint32Array(64);
+  coarse = new Uint32Array(64);
+  /** Sums of each cell side by side, so that an exit touches few cache lines: CELL_*. */
+  private sums = new Float64Array(64 * CELL_COLUMNS);
+  histogram = new Uint32Array(0);
+
+  reasons = 0;
+  reasonCodes = new Int32Array(REASONS_MAX + 1);
+  reasonNumbers = new Float64Array((REASONS_MAX + 1) * REASON_COLUMNS);
+  reasonHistogram = new Uint32Array(0);
+  private readonly reasonRows = new Map<number, number>();
+
+  slices = new Float64Array(SLICES * SLICE_COLUMNS);
+  sliceWidthNs = SLICE_WIDTH_FIRST;
+  /** Where slice 0 begins; known with the first time. */
+  sliceBaseNs: number | undefined;
+  private sliceAt = 0;
+  private sliceFromNs = Infinity;
+  private sliceToNs = -Infinity;
+
+  phases: Phase[] = [{ name: 'start', fromNs: 0, fromPosition: 0 }];
+  phase = 0;
+  private readonly phaseNames = new Map<string, number>();
+
+  private slots = new Int32Array(256).fill(-1);
+  private readonly isIdle: (reason: number, handler: number) => boolean;
+
+  /** `isIdle` says which exits are sleep rather than work. */
+  constructor(isIdle: (reason: number, handler: number) => boolean) {
+    this.isIdle = isIdle;
+  }
+
+  /** The cell of an exit in the phase of now. */
+  cellOf(reason: number, handler: number, targetKind: number, targetLo: number, targetHi: number, ripLo: number, ripHi: number): number {
+    const code = this.reasonCodes[this.reasonRow(reason)] === -1 ? REASON_OTHER : reason;
+    let cell = this.find(code, handler, targetKind, targetLo, targetHi, ripLo, ripHi, COARSE_NONE, this.cells < CELLS_MAX);
+    if (cell >= 0) return cell;
+    cell = this.find(code, handler, targetKind, targetLo, targetHi, 0, 0, COARSE_RIP, this.cells < CELLS_MAX + TARGET_CELLS_MAX);
+    return cell >= 0 ? cell : this.find(code, handler, TARGET_NONE, 0, 0, 0, 0, COARSE_TARGET, true);
+  }
+
+  /** The cell of an exit that no instruction of the guest makes. */
+  asynchronousCell(reason: number, handler: number): number {
+    const code = this.reasonCodes[this.reasonRow(reason)] === -1 ? REASON_OTHER : reason;
+    return this.find(code, handler, TARGET_NONE, 0, 0, 0, 0, COARSE_ASYNCHRONOUS, true);
+  }
+
+  /** An exit happens: for the times between exits of a reason. Times of a reason do not go back; where they do, the gap counts as 0. */
+  arrive(reason: number, ns: number): void {
+    this.gap(this.reasonRow(reason), ns);
+  }
+
+  /** The same and `add`, for a cell that is known. */
+  arriveAt(cell: number, ns: number): void {
+    this.gap(this.sums[cell * CELL_COLUMNS + CELL_GAP_ROW], ns);
+    this.add(cell, ns);
+  }
+
+  arriveCost(cell: number, ns: number, low: number, typical: number, high: number): void {
+    this.gap(this.sums[cell * CELL_COLUMNS + CELL_GAP_ROW], ns);
+    this.addCost(cell, ns, low, typical, high);
+  }
+
+  private gap(row: number, ns: number): void {
+    const numbers = this.reasonNumbers;
+    const at = row * REASON_COLUMNS;
+    const last = numbers[at + GAP_LAST];
+    numbers[at + GAP_LAST] = ns;
+    if (last === -1) return;
+    const gap = ns > last ? ns - last : 0;
+    if (gap < numbers[at + GAP_MIN]) numbers[at + GAP_MIN] = gap;
+    if (gap > numbers[at + GAP_MAX]) numbers[at + GAP_MAX] = gap;
+    numbers[at + GAP_COUNT]++;
+    record(this.reasonHistogram, row * BUCKETS, gap);
+  }
+
+  /** An exit whose cost is not known. */
+  add(cell: number, ns: number): void {
+    const { sums } = this;
+    const at = cell * CELL_COLUMNS;
+    if (sums[at]++ === 0) sums[at + CELL_FIRST_NS] = ns;
+    sums[at + CELL_LAST_NS] = ns;
+    this.slices[this.sliceOf(ns) * SLICE_COLUMNS + (sums[at + CELL_IDLE] !== 0 ? SLICE_IDLE_EXITS : SLICE_EXITS)]++;
+  }
+
+  /** An exit and what it costs. */
+  addCost(cell: number, ns: number, low: number, typical: number, high: number): void {
+    const { sums } = this;
+    const at = cell * CELL_COLUMNS;
+    if (sums[at]++ === 0) sums[at + CELL_FIRST_NS] = ns;
+    sums[at + CELL_LAST_NS] = ns;
+    sums[at + CELL_COSTED]++;
+    sums[at + CELL_LOW] += low;
+    sums[at + CELL_TYPICAL] += typical;
+    sums[at + CELL_HIGH] += high;
+    if (typical < sums[at + CELL_MIN]) sums[at + CELL_MIN] = typical;
+    if (typical > sums[at + CELL_MAX]) sums[at + CELL_MAX] = typical;
+    record(this.histogram, cell * BUCKETS, typical);
+    const slice = this.sliceOf(ns) * SLICE_COLUMNS;
+    if (sums[at + CELL_IDLE] !== 0) {
+      this.slices[slice + SLICE_IDLE_EXITS]++;
+    } else {
+      this.slices[slice + SLICE_EXITS]++;
+      this.slices[slice + SLICE_COST] += typical;
+    }
+  }
+
+  /** One of the sums of a cell: CELL_*. */
+  sum(cell: number, column: number): number {
+    return this.sums[cell * CELL_COLUMNS + column];
+  }
+
+  /** True if the cell is of this reason and handler. */
+  isOf(cell: number, reason: number, handler: number): boolean {
+    const at = cell * CELL_COLUMNS;
+    return this.sums[at + CELL_REASON] === reason && this.sums[at + CELL_HANDLER] === handler;
+  }
+
+  /** The guest sleeps. */
+  addIdle(ns: number, durationNs: number): void {
+    const end = ns + durationNs;
+    for (let from = ns; from < end; ) {
+      // The far end first: it decides how wide slices are.
+      if (from === ns) this.sliceOf(end);
+      const slice = this.sliceOf(from);
+      const to = Math.min(end, this.sliceToNs);
+      this.slices[slice * SLICE_COLUMNS + SLICE_IDLE_NS] += to - from;
+      from = to;
+    }
+  }
+
+  /** A mark: what comes next belongs to another phase. A name that comes again gets a number. */
+  startPhase(name: string, ns: number, position: number): void {
+    if (this.phases.length > PHASES_MAX) return;
+    const isLast = this.phases.length === PHASES_MAX;
+    const times = (this.phaseNames.get(name) ?? 0) + 1;
+    this.phaseNames.set(name, times);
+    this.phase = this.phases.length;
+    this.phases.push({ name: isLast ? '(later phases)' : times === 1 ? name : `${name} #${times}`, fromNs: ns, fromPosition: position });
+  }
+
+  /** What comes next belongs to this phase, which may have been used before: virtual CPUs take turns. */
+  usePhase(name: string): void {
+    let phase = this.phaseNames.get(name);
+    if (phase === undefined) {
+      const isFull = this.phases.length >= PHASES_MAX;
+      phase = isFull ? PHASES_MAX : this.phases.length;
+      if (phase === this.phases.length) this.phases.push({ name: isFull ? '(others)' : name, fromNs: 0, fromPosition: 0 });
+      if (!isFull) this.phaseNames.set(name, phase);
+    }
+    this.phase = phase;
+  }
+
+  /** Times between exits of a reason: how many, and the rest for a summary. */
+  gapsOf(reason: number): { readonly count: number; readonly min: number; readonly max: number; readonly offset: number } | undefined {
+    const row = this.reasonRows.get(reason === REASON_OTHER ? -1 : reason);
+    if (row === undefined) return undefined;
+    const at = row * REASON_COLUMNS;
+    return { count: this.reasonNumbers[at + GAP_COUNT], min: this.reasonNumbers[at + GAP_MIN], max: this.reasonNumbers[at + GAP_MAX], offset: row * BUCKETS };
+  }
+
+  save(): ExitTableState {
+    return {
+      cells: this.cells,
+      integers: this.integerColumns().map((column) => column.slice(0, this.cells)),
+      sums: this.sums.slice(0, this.cells * CELL_COLUMNS),
+      histogram: this.histogram.slice(0, this.cells * BUCKETS),
+      reasons: this.reasons,
+      reasonCodes: this.reasonCodes.slice(),
+      reasonNumbers: this.reasonNumbers.slice(),
+      reasonHistogram: this.reasonHistogram.slice(),
+      slices: this.slices.slice(),
+      sliceWidthNs: this.sliceWidthNs,
+      sliceBaseNs: this.sliceBaseNs,
+      phases: [...this.phases],
+      phase: this.phase,
+      phaseNames: [...this.phaseNames],
+    };
+  }
+
+  restore(state: ExitTableState): void {
+    while (this.capacity < state.cells) this.grow();
+    for (const [i, column] of this.integerColumns().entries()) column.set(state.integers[i]);
+    this.sums.set(state.sums);
+    this.histogram.fill(0);
+    this.histogram.set(state.histogram);
+    this.cells = state.cells;
+    this.reasons = state.reasons;
+    this.reasonCodes.set(state.reasonCodes);
+    this.reasonNumbers.set(state.reasonNumbers);
+    this.reasonHistogram = state.reasonHistogram.slice();
+    this.reasonRows.clear();
+    for (let i = 0; i < this.reasons; i++) this.reasonRows.set(this.reasonCodes[i], i);
+    this.slices.set(state.slices);
+    this.sliceWidthNs = state.sliceWidthNs;
+    this.sliceBaseNs = state.sliceBaseNs;
+    this.sliceFromNs = Infinity;
+    this.sliceToNs = -Infinity;
+    this.phases = [...state.phases];
+    this.phase = state.phase;
+    this.phaseNames.clear();
+    for (const [name, times] of state.phaseNames) this.phaseNames.set(name, times);
+    this.index();
+  }
+
+  private get capacity(): number {
+    return this.reason.length;
+  }
+
+  private integerColumns(): Uint32Array[] {
+    return [this.reason, this.handler, this.targetKind, this.targetLo, this.targetHi, this.ripLo, this.ripHi, this.phaseOf, this.coarse];
+  }
+
+  /** The row of a reason; REASONS_MAX for all that come when the table is full. */
+  private reasonRow(reason: number): number {
+    const known = this.reasonRows.get(reason);
+    if (known !== undefined) return known;
+    let code = reason;
+    if (this.reasons >= REASONS_MAX) {
+      code = -1;
+      const other = this.reasonRows.get(code);
+      if (other !== undefined) return other;
+    }
+    const row = this.reasons++;
+    this.reasonCodes[row] = code;
+    this.reasonRows.set(code, row);
+    const at = row * REASON_COLUMNS;
+    this.reasonNumbers[at + GAP_LAST] = -1;
+    this.reasonNumbers[at + GAP_MIN] = Infinity;
+    this.reasonNumbers[at + GAP_MAX] = -Infinity;
+    const needed = (row + 1) * BUCKETS;
+    if (this.reasonHistogram.length < needed) {
+      const larger = new Uint32Array(Math.max(needed, this.reasonHistogram.length * 2));
+      larger.set(this.reasonHistogram);
+      this.reasonHistogram = larger;
+    }
+    return row;
+  }
+
+  private find(reason: number, handler: number, targetKind: number, targetLo: number, targetHi: number, ripLo: number, ripHi: number, coarse: number, mayInsert: boolean): number {
+    const mask = this.slots.length - 1;
+    const phase = this.phase;
+    for (let slot = hashOf(reason, handler, targetKind, targetLo, ripLo, phase, coarse) & mask; ; slot = (slot + 1) & mask) {
+      const cell = this.slots[slot];
+      if (cell < 0) {
+        if (!mayInsert) return -1;
+        if (this.cells === this.capacity) this.grow();
+        const made = this.cells++;
+        this.reason[made] = reason;
+        this.handler[made] = handler;
+        this.targetKind[made] = targetKind;
+        this.targetLo[made] = targetLo;
+        this.targetHi[made] = targetHi;
+        this.ripLo[made] = ripLo;
+        this.ripHi[made] = ripHi;
+        this.phaseOf[made] = phase;
+        this.coarse[made] = coarse;
+        const at = made * CELL_COLUMNS;
+        this.sums[at + CELL_MIN] = Infinity;
+        this.sums[at + CELL_MAX] = -Infinity;
+        this.sums[at + CELL_IDLE] = this.isIdle(reason, handler) ? 1 : 0;
+        this.sums[at + CELL_GAP_ROW] = this.reasonRow(reason === REASON_OTHER ? -1 : reason);
+        this.sums[at + CELL_REASON] = reason;
+        this.sums[at + CELL_HANDLER] = handler;
+        this.slots[slot] = made;
+        if (this.cells * 2 > this.slots.length) this.index();
+        return made;
+      }
+      if (
+        this.reason[cell] === reason && this.targetLo[cell] === targetLo >>> 0 && this.ripLo[cell] === ripLo >>> 0 && this.phaseOf[cell] === phase && this.coarse[cell] === coarse &&
+        this.targetKind[cell] === targetKind && this.handler[cell] === handler && this.targetHi[cell] === targetHi >>> 0 && this.ripHi[cell] === ripHi >>> 0
+      ) return cell;
+    }
+  }
+
+  private index(): void {
+    let size = 256;
+    while (size < this.cells * 4) size *= 2;
+    this.slots = new Int32Array(size).fill(-1);
+    for (let cell = 0; cell < this.cells; cell++) {
+      let slot = hashOf(this.reason[cell], this.handler[cell], this.targetKind[cell], this.targetLo[cell], this.ripLo[cell], this.phaseOf[cell], this.coarse[cell]) & (size - 1);
+      while (this.slots[slot] >= 0) slot = (slot + 1) & (size - 1);
+      this.slots[slot] = cell;
+    }
+  }
+
+  private grow(): void {
+    const integer = (column: Uint32Array): Uint32Array<ArrayBuffer> => {
+      const larger = new Uint32Array(column.length * 2);
+      larger.set(column);
+      return larger;
+    };
+    this.reason = integer(this.reason);
+    this.handler = integer(this.handler);
+    this.targetKind = integer(this.targetKind);
+    this.targetLo = integer(this.targetLo);
+    this.targetHi = integer(this.targetHi);
+    this.ripLo = integer(this.ripLo);
+    this.ripHi = integer(this.ripHi);
+    this.phaseOf = integer(this.phaseOf);
+    this.coarse = integer(this.coarse);
+    const sums = new Float64Array(this.sums.length * 2);
+    sums.set(this.sums);
+    this.sums = sums;
+    if (this.histogram.length > 0) this.withCosts();
+  }
+
+  /** The slice of a time. Afterwards sliceFromNs and sliceToNs are its bounds. */
+  private sliceOf(ns: number): number {
+    if (ns >= this.sliceFromNs && ns < this.sliceToNs) return this.sliceAt;
+    if (this.sliceBaseNs === undefined) this.sliceBaseNs = ns;
+    let at = Math.max(0, Math.floor((ns - this.sliceBaseNs) / this.sliceWidthNs));
+    while (at >= SLICES) {
+      this.halveSlices();
+      at = Math.floor((ns - this.sliceBaseNs) / this.sliceWidthNs);
+    }
+    this.sliceAt = at;
+    this.sliceFromNs = at === 0 ? -Infinity : this.sliceBaseNs + at * this.sliceWidthNs;
+    this.sliceToNs = this.sliceBaseNs + (at + 1) * this.sliceWidthNs;
+    return at;
+  }
+
+  private halveSlices(): void {
+    const { slices } = this;
+    for (let i = 0; i < SLICES / 2; i++) {
+      for (let j = 0; j < SLICE_COLUMNS; j++) slices[i * SLICE_COLUMNS + j] = slices[2 * i * SLICE_COLUMNS + j] + slices[(2 * i + 1) * SLICE_COLUMNS + j];
+    }
+    slices.fill(0, (SLICES / 2) * SLICE_COLUMNS);
+    this.sliceWidthNs *= 2;
+  }
+
+  /** Room for the costs of all cells there are. Called before addCost is used for the first time. */
+  withCosts(): this {
+    if (this.histogram.length < this.capacity * BUCKETS) {
+      const larger = new Uint32Array(this.capacity * BUCKETS);
+      larger.set(this.histogram);
+      this.histogram = larger;
+    }
+    return this;
+  }
+
+  /** One column of a slice: SLICE_*. */
+  sliceValue(slice: number, column: number): number {
+    return this.slices[slice * SLICE_COLUMNS + column];
+  }
+}
+
+function hashOf(reason: number, handler: number, targetKind: number, targetLo: number, ripLo: number, phase: number, coarse: number): number {
+  let hash = Math.imul(reason + (targetKind << 12) + (coarse << 16) + (phase << 20) + (handler << 4), 0x9e37_79b1);
+  hash = Math.imul(hash ^ (hash >>> 15) ^ targetLo, 0x85eb_ca6b);
+  hash = Math.imul(hash ^ (hash >>> 13) ^ ripLo, 0xc2b2_ae35);
+  return (hash ^ (hash >>> 16)) >>> 0;
+}

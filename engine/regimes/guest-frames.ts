@@ -1,0 +1,77 @@
+/** Which guest frames a hypervisor has had to back with memory: first touches, taken from the dirty sets of a log. */
+import { RegimeError } from './regime.ts';
+
+/** 4 GiB of 4 KiB frames; what lies above is not memory of this machine. */
+const FRAMES_MAX = 1 << 20;
+/** Frames that are backed at once, as a power of two: one, a group that one shadow fill takes along, a 2 MiB page. */
+export const UNIT_FRAME = 0;
+export const UNIT_GROUP = 3;
+export const UNIT_HUGE = 9;
+
+export class GuestFrames {
+  private readonly seen = new Uint32Array(FRAMES_MAX >>> 5);
+  private readonly shift: number;
+
+  /** unit: UNIT_*. */
+  constructor(unit: number) {
+    this.shift = unit;
+  }
+
+  /** Takes the page runs of a dirty record (FORMAT.md, section 4) and returns how many units are touched for the first time. */
+  touch(bytes: Uint8Array, start: number, length: number): number {
+    const end = start + length;
+    let at = start;
+    let page = 0;
+    let fresh = 0;
+    while (at < end) {
+      let code = 0;
+      let scale = 1;
+      for (;;) {
+        const byte = bytes[at++];
+        code += (byte & 0x7f) * scale;
+        if (byte < 0x80 || at >= end) break;
+        scale *= 128;
+      }
+      let pages = 1;
+      page += Math.floor(code / 2);
+      if (code % 2 === 1) {
+        pages = 2;
+        scale = 1;
+        while (at < end) {
+          const byte = bytes[at++];
+          pages += (byte & 0x7f) * scale;
+          if (byte < 0x80) break;
+          scale *= 128;
+        }
+      }
+      const last = Math.min(page + pages, FRAMES_MAX);
+      for (let frame = page; frame < last; frame++) {
+        const unit = frame >>> this.shift;
+        const bit = 1 << (unit & 31);
+        if ((this.seen[unit >>> 5] & bit) === 0) {
+          this.seen[unit >>> 5] |= bit;
+          fresh++;
+        }
+      }
+      page += pages;
+    }
+    return fresh;
+  }
+
+  /** Pairs of word index and word. */
+  save(): number[] {
+    const pairs: number[] = [];
+    this.seen.forEach((word, i) => {
+      if (word !== 0) pairs.push(i, word);
+    });
+    return pairs;
+  }
+
+  restore(pairs: readonly number[]): void {
+    this.seen.fill(0);
+    for (let i = 0; i + 1 < pairs.length; i += 2) {
+      if (pairs[i] >= this.seen.length) throw new RegimeError(`a saved state names a frame beyond ${FRAMES_MAX}`);
+      this.seen[pairs[i]] = pairs[i + 1];
+    }
+  }
+}

@@ -1,0 +1,602 @@
+/**
+ * `hw` and `hw-shadow`: VT-x or SVM with the controls that KVM sets, with nested paging or with shadow page tables.
+ *
+ * Controls: Linux 6.1 arch/x86/kvm/vmx/vmx.c (vmx_exec_control, vmcs_config), svm/svm.c (init_vmcb). Exit conditions: Intel SDM volume 3, chapter "VMX Non-Root Operation".
+ */
+import { BaseProjection, HOST_TICKS_MAX } from './base.ts';
+import { GuestFrames, UNIT_FRAME, UNIT_GROUP, UNIT_HUGE } from './guest-frames.ts';
+import { GUEST_KPTI, LAPIC_PAGE, isUserException } from './native.ts';
+import { PORT_CLASS, PORT_PIC, PORT_PIT, PORT_PIT_CALIBRATION, PORT_UART } from './ports.ts';
+import { SVM, VMX } from './reasons.ts';
+import {
+  DIRECT_EXCEPTION, DIRECT_HALT_POLL, DIRECT_INTERRUPT, DIRECT_PAGE_TABLE, DIRECT_PAGE_WALK, DIRECT_SYSCALL, DIRECT_WAKE, HANDLER_DEVICE_MODEL,
+  HANDLER_EMULATION, HANDLER_HYPERCALL, HANDLER_INTERRUPT, HANDLER_KERNEL_DEVICE,
+  HANDLER_LIGHT, HANDLER_MMU, HANDLER_REFLECTION, HANDLER_SLEEP, type CostBook, type MissingTotal, type OptionSpec, type Options, type Regime, type RegimeSink, type RunTotals,
+} from './regime.ts';
+import { STORE_FREE, STORE_UNSYNC, ShadowMmu, type SavedShadow } from './shadow-mmu.ts';
+import { ACCESS_WRITE, CONTROLLER_PIC, CR_CLTS, CR_LMSW, CR_MOV_FROM, CR_MOV_TO, EXIT_REASONS, PHASE_INJECTED, PHASE_RAISED } from '../log/events.ts';
+import type { EventBatch } from '../log/event-batch.ts';
+import {
+  SHAPE_DIRTY, SHAPE_EXIT_CPUID, SHAPE_EXIT_CR, SHAPE_EXIT_DR, SHAPE_EXIT_EXCEPTION, SHAPE_EXIT_IO, SHAPE_EXIT_MMIO, SHAPE_EXIT_MSR, SHAPE_EXIT_PAGE_TABLE, SHAPE_EXIT_PLAIN, SHAPE_IDLE,
+  SHAPE_INTERRUPT, SHAPE_TIMER_FIRE,
+} from '../log/shapes.ts';
+
+/** CR0: PE, ET and PG, as after any 64-bit boot protocol. */
+const CR0_AT_START = 0x8000_0011;
+const CR0_TS = 0x8;
+const CR0_WP = 0x1_0000;
+/** PAE, as after any 64-bit boot protocol. */
+const CR4_AT_START = 0x20;
+/** PVI, DE, PCE, OSFXSR, OSXMMEXCPT, TSD, FSGSBASE. */
+const CR4_GUEST_OWNED = 0x2 | 0x8 | 0x100 | 0x200 | 0x400 | 0x4 | 0x1_0000;
+const CR4_PGE = 0x80;
+const VECTOR_DB = 1;
+const VECTOR_UD = 6;
+const VECTOR_PF = 14;
+const VECTOR_AC = 17;
+const VECTOR_MC = 18;
+const MSR_TSC_DEADLINE = 0x6e0;
+const MSR_X2APIC_FIRST = 0x800;
+const MSR_X2APIC_LAST = 0x8ff;
+const MSR_X2APIC_TPR = 0x808;
+const MSR_X2APIC_EOI = 0x80b;
+const MSR_X2APIC_CURRENT_COUNT = 0x839;
+const MSR_X2APIC_SELF_IPI = 0x83f;
+const APIC_TPR = 0x80;
+const APIC_EOI = 0xb0;
+const APIC_ICR_LOW = 0x300;
+const APIC_ICR_HIGH = 0x310;
+const APIC_CURRENT_COUNT = 0x390;
+const IOAPIC_PAGE = 0xfec00;
+const VIRTIO_QUEUE_NOTIFY = 0x50;
+/** Windows of virtio-mmio are 512 bytes, 4 KiB apart or adjacent. */
+const VIRTIO_WINDOW_MASK = 0x1ff;
+/** Pages with devices that are remembered; a machine has a few. */
+const MMIO_PAGES_MAX = 4096;
+/** KVM: PTE_PREFETCH_NUM, KVM_MMU_NUM_PREV_ROOTS + 1, write flooding, 2 % of the frames of 256 MiB. */
+const KVM_SHADOW = { prefetch: 8, rootsCached: 4, flood: 3, pagesMax: 1310 } as const;
+
+const number = (value: unknown): number => (typeof value === 'number' ? value : 0);
+
+class HardwareProjection extends BaseProjection {
+  private readonly isAmd: boolean;
+  private readonly isShadow: boolean;
+  private readonly hasApicv: boolean;
+  private readonly hasMsrBitmap: boolean;
+  private readonly hasKernelIrqchip: boolean;
+  private readonly hasKernelNotify: boolean;
+  private readonly hasVirtioConsole: boolean;
+  private readonly hasPreemptionTimer: boolean;
+  private readonly hasPvClock: boolean;
+  private readonly hasPvEoi: boolean;
+  private readonly hasSyntheticApic: boolean;
+  private readonly hasKpti: boolean;
+  private readonly haltPollNs: number;
+  private readonly hostTickNs: number;
+  private readonly reason: typeof VMX | typeof AMD_REASONS;
+  private readonly ptMmu: ShadowMmu | undefined;
+  private readonly frames: GuestFrames;
+
+  // recipes
+  private readonly light: number;
+  private readonly cpuid: number;
+  private readonly msr: number;
+  private readonly msrTimer: number;
+  private readonly cr: number;
+  private readonly ioKernel: number;
+  private readonly ioUser: number;
+  private readonly mmioKernel: number;
+  private readonly mmioUser: number;
+  private readonly notify: number;
+  private readonly apic: number;
+  private readonly hostInterrupt: number;
+  private readonly window: number;
+  private readonly timer: number;
+  private readonly halt: number;
+  private readonly wake: number;
+  private readonly polledWake: number;
+  private readonly violation: number;
+  private readonly exceptionExit: number;
+  private readonly exception: number;
+  private readonly kernelException: number;
+  private readonly guestInterrupt: number;
+  private readonly syscall: number;
+  private readonly walk: number;
+  private readonly trueFault: number;
+  private readonly fill: number;
+  private readonly unsync: number;
+  private readonly write: number;
+  private readonly cr3: number;
+  private readonly cr3New: number;
+  private readonly sync: number;
+  private readonly invlpg: number;
+
+  // state
+  private cr0 = CR0_AT_START;
+  private cr4 = CR4_AT_START;
+  private hasPassedDr = false;
+  private isHalted = false;
+  private raisedAt = -1;
+  private isTimerDue = false;
+  private idleNs = 0;
+  private nextHostTickNs: number;
+  private mmioPages = new Set<number>();
+
+  constructor(id: string, options: Options, costs: CostBook) {
+    const isShadow = options['ept'] !== true;
+    const hasKpti = options['guestKpti'] === true;
+    const needs: MissingTotal[] = hasKpti ? ['systemCalls', 'pageWalks'] : ['pageWalks'];
+    super(id, costs, needs);
+    this.isAmd = options['vendor'] === 'amd';
+    this.isShadow = isShadow;
+    this.hasApicv = options['apicv'] === true && !(options['hyperv'] === true && options['hypervAvic'] !== true);
+    this.hasMsrBitmap = options['msrBitmap'] === true;
+    this.hasKernelIrqchip = options['irqchip'] === 'kernel';
+    this.hasKernelNotify = options['ioeventfd'] === true;
+    this.hasVirtioConsole = options['virtioConsole'] === true;
+    this.hasPreemptionTimer = options['preemptionTimer'] === true && !this.isAmd;
+    this.hasPvClock = options['kvmPv'] === true || options['hyperv'] === true;
+    this.hasPvEoi = options['kvmPv'] === true;
+    this.hasSyntheticApic = options['hyperv'] === true;
+    this.hasKpti = hasKpti;
+    this.haltPollNs = number(options['haltPollUs']) * 1000;
+    this.hostTickNs = number(options['hostHz']) === 0 ? Infinity : 1e9 / number(options['hostHz']);
+    this.nextHostTickNs = this.hostTickNs;
+    this.reason = this.isAmd ? AMD_REASONS : VMX;
+    this.frames = new GuestFrames(options['hostPages'] === 'huge' ? UNIT_HUGE : isShadow ? UNIT_GROUP : UNIT_FRAME);
+    const assumed = { touchedShare: number(options['touchedShare']), fillsPerNewRoot: number(options['fillsPerNewRoot']) };
+    this.ptMmu = isShadow ? new ShadowMmu({ ...KVM_SHADOW, ...assumed, isUnsync: options['unsync'] === true }) : undefined;
+
+    const { meter } = this;
+    const extra = options['mitigations'] === 'spec-ctrl' ? ['hw.spec-ctrl'] : options['mitigations'] === 'l1d-flush' ? ['hw.spec-ctrl', 'hw.l1d-flush'] : [];
+    const exit = (...parts: string[]): number => meter.recipe(...parts, ...extra);
+    this.light = exit('hw.vmcall');
+    this.cpuid = exit('hw.cpuid');
+    this.msr = exit('hw.msr');
+    this.msrTimer = exit('hw.msr-timer');
+    this.cr = exit('hw.cr');
+    this.ioKernel = exit('hw.io-kernel');
+    this.ioUser = exit('hw.io-user');
+    this.mmioKernel = exit('hw.io-kernel', 'hw.emulate');
+    this.mmioUser = exit('hw.io-user', 'hw.emulate');
+    this.notify = exit('hw.io-kernel');
+    this.apic = exit('hw.apic');
+    this.hostInterrupt = exit('hw.interrupt');
+    this.window = exit('hw.window');
+    this.timer = exit('hw.timer');
+    this.halt = exit('hw.vmcall');
+    this.wake = exit('hw.halt');
+    this.polledWake = exit();
+    this.violation = exit(isShadow ? 'shadow.fill' : 'hw.ept-violation');
+    this.exceptionExit = exit('hw.exception');
+    const kptiRoots: (readonly [string, number])[] = isShadow ? [['shadow.cr3', 2], ['hw.vmcall', 2], ...extra.map((name) => [name, 4] as const)] : [];
+    const kpti: (readonly [string, number])[] = hasKpti ? [['native.kpti', 1], ...kptiRoots] : [];
+    this.exception = meter.recipe('native.exception', ...kpti);
+    this.kernelException = meter.recipe('native.exception');
+    this.guestInterrupt = meter.recipe('native.interrupt', ...kpti);
+    this.syscall = meter.recipe(...kpti);
+    this.walk = isShadow ? meter.recipe('native.walk') : meter.recipe('native.walk', options['hostPages'] === 'huge' ? 'hw.walk-huge' : 'hw.walk');
+    this.trueFault = exit('shadow.true-fault');
+    this.fill = exit('shadow.fill');
+    this.unsync = exit('shadow.unsync');
+    this.write = exit('shadow.write');
+    this.cr3 = exit('shadow.cr3');
+    this.cr3New = exit('shadow.cr3', 'shadow.new-root');
+    this.sync = meter.recipe('shadow.sync');
+    this.invlpg = exit('shadow.invlpg');
+  }
+
+  override fold(batch: EventBatch, start: number, end: number, out: RegimeSink): void {
+    const { sites, site, position, timeOffsetNs, valueLo, valueHi, aux } = batch;
+    const { reason } = this;
+    for (let i = start; i < end; i++) {
+      const at = position[i];
+      const busyNs = at + timeOffsetNs[i] - this.idleNs;
+      if (busyNs >= this.nextHostTickNs) {
+        const ticks = Math.min(Math.floor((busyNs - this.nextHostTickNs) / this.hostTickNs) + 1, HOST_TICKS_MAX);
+        for (let n = 0; n < ticks; n++) this.exit(out, i, at, reason.externalInterrupt, 0, HANDLER_INTERRUPT, this.hostInterrupt);
+        this.nextHostTickNs += this.hostTickNs * ticks;
+      }
+      const s = site[i];
+      switch (sites.shape[s]) {
+        case SHAPE_EXIT_IO:
+          this.isHalted = false;
+          this.io(out, i, at, sites.f0[s], sites.f1[s], valueLo[i]);
+          break;
+        case SHAPE_EXIT_MMIO:
+          this.isHalted = false;
+          this.mmio(out, i, at, sites.addressLo[s], sites.addressHi[s], sites.f1[s]);
+          break;
+        case SHAPE_EXIT_MSR:
+          this.isHalted = false;
+          this.msrAccess(out, i, at, sites.f0[s], sites.f1[s] !== 0);
+          break;
+        case SHAPE_EXIT_CPUID:
+          this.isHalted = false;
+          this.exit(out, i, at, reason.cpuid, valueLo[i], HANDLER_LIGHT, this.cpuid);
+          break;
+        case SHAPE_EXIT_CR:
+          this.isHalted = false;
+          this.controlRegister(out, i, at, sites.f0[s], sites.f1[s], sites.f2[s], valueLo[i], valueHi[i]);
+          break;
+        case SHAPE_EXIT_DR:
+          this.isHalted = false;
+          if (!this.hasPassedDr) {
+            this.hasPassedDr = true;
+            this.exit(out, i, at, this.isAmd ? (sites.f1[s] !== 0 ? SVM.writeDr : SVM.readDr) + (sites.f0[s] & 15) : VMX.dr, sites.f0[s], HANDLER_LIGHT, this.light);
+          }
+          break;
+        case SHAPE_EXIT_EXCEPTION:
+          this.isHalted = false;
+          this.guestException(out, i, at, sites.f0[s], sites.f2[s], sites.addressLo[s], sites.addressHi[s], sites.ripHi[s]);
+          break;
+        case SHAPE_EXIT_PAGE_TABLE:
+          if (this.ptMmu !== undefined) this.tableStore(out, i, at, this.ptMmu, sites.f0[s], aux[i], valueLo[i]);
+          break;
+        case SHAPE_EXIT_PLAIN:
+          this.plain(out, i, at, sites.f0[s], valueLo[i], valueHi[i]);
+          break;
+        case SHAPE_INTERRUPT:
+          if (sites.f0[s] === PHASE_RAISED) this.raised(out, i, at, sites.f3[s]);
+          else if (sites.f0[s] === PHASE_INJECTED) this.injected(out, i, at, sites.f3[s]);
+          break;
+        case SHAPE_TIMER_FIRE:
+          this.isTimerDue = true;
+          break;
+        case SHAPE_IDLE:
+          this.idle(out, i, at, valueLo[i] + valueHi[i] * 2 ** 32);
+          break;
+        case SHAPE_DIRTY: {
+          const fresh = this.frames.touch(batch.bytes, batch.payloadStart[i], batch.payloadLength[i]);
+          for (let n = 0; n < fresh; n++) this.exit(out, i, at, this.isShadow ? this.pageFaultReason() : reason.eptViolation, 0, HANDLER_MMU, this.violation);
+          break;
+        }
+      }
+    }
+  }
+
+  private pageFaultReason(): number {
+    return this.isAmd ? SVM.exception + VECTOR_PF : VMX.exception;
+  }
+
+  private io(out: RegimeSink, i: number, at: number, port: number, access: number, value: number): void {
+    const kind = PORT_CLASS[port & 0xffff];
+    if (kind === PORT_PIT_CALIBRATION && this.hasPvClock) return;
+    if (kind === PORT_UART && this.hasVirtioConsole) {
+      // A line goes into the queue; the device is told once. No register is polled.
+      const isLineEnd = (access & ACCESS_WRITE) !== 0 && (port & 7) === 0 && (value & 0xff) === 0x0a;
+      if (isLineEnd) this.virtioNotify(out, i, at, 0, this.hasKernelNotify ? this.notify : this.mmioUser);
+      return;
+    }
+    const isKernel = this.hasKernelIrqchip && (kind === PORT_PIC || kind === PORT_PIT || kind === PORT_PIT_CALIBRATION);
+    // Exit qualification: SDM table 28-5.
+    const qualification = ((access & 15) - 1 + ((access & ACCESS_WRITE) === 0 ? 8 : 0) + ((access & 0x20) === 0 ? 0 : 16) + ((access & 0x40) === 0 ? 0 : 32)) + port * 65_536;
+    this.exit(out, i, at, this.reason.io, qualification, isKernel ? HANDLER_KERNEL_DEVICE : HANDLER_DEVICE_MODEL, isKernel ? this.ioKernel : this.ioUser);
+  }
+
+  private virtioNotify(out: RegimeSink, i: number, at: number, gpa: number, recipe: number): void {
+    const code = this.isShadow ? this.pageFaultReason() : this.reason.eptMisconfig;
+    this.exit(out, i, at, code, gpa, this.hasKernelNotify ? HANDLER_KERNEL_DEVICE : HANDLER_DEVICE_MODEL, recipe);
+  }
+
+  private mmio(out: RegimeSink, i: number, at: number, addressLo: number, addressHi: number, access: number): void {
+    const page = addressHi * 2 ** 20 + (addressLo >>> 12);
+    const isWrite = (access & ACCESS_WRITE) !== 0;
+    if (page === LAPIC_PAGE) {
+      this.apicPage(out, i, at, addressLo & 0xfff, isWrite);
+      return;
+    }
+    const gpa = addressHi * 2 ** 32 + addressLo;
+    // The first touch finds no entry; it leaves a misconfigured one behind, which is cheaper to recognise.
+    const isFirst = !this.mmioPages.has(page);
+    if (isFirst && this.mmioPages.size < MMIO_PAGES_MAX) this.mmioPages.add(page);
+    const code = this.isShadow ? this.pageFaultReason() : isFirst ? this.reason.eptViolation : this.reason.eptMisconfig;
+    const isNotify = isWrite && (addressLo & VIRTIO_WINDOW_MASK) === VIRTIO_QUEUE_NOTIFY;
+    if (page === IOAPIC_PAGE && this.hasKernelIrqchip) this.exit(out, i, at, code, gpa, HANDLER_KERNEL_DEVICE, this.mmioKernel);
+    else if (isNotify && this.hasKernelNotify) this.exit(out, i, at, code, gpa, HANDLER_KERNEL_DEVICE, isFirst ? this.mmioKernel : this.notify);
+    else this.exit(out, i, at, code, gpa, HANDLER_DEVICE_MODEL, this.mmioUser);
+  }
+
+  private apicPage(out: RegimeSink, i: number, at: number, offset: number, isWrite: boolean): void {
+    if (isWrite && offset === APIC_EOI && (this.hasPvEoi || this.hasSyntheticApic)) return;
+    if (!this.hasKernelIrqchip) {
+      this.exit(out, i, at, this.isShadow ? this.pageFaultReason() : this.reason.eptMisconfig, 0xfee0_0000 + offset, HANDLER_DEVICE_MODEL, this.mmioUser);
+      return;
+    }
+    if (this.hasSyntheticApic && (offset === APIC_TPR || offset === APIC_ICR_LOW || offset === APIC_ICR_HIGH)) {
+      // Synthetic MSRs, one for the two halves of ICR.
+      if (isWrite && offset !== APIC_ICR_HIGH) this.exit(out, i, at, this.reason.wrmsr, offset, HANDLER_KERNEL_DEVICE, this.msr);
+      return;
+    }
+    if (this.hasApicv) {
+      if (isWrite) {
+        if (offset !== APIC_EOI && offset !== APIC_TPR) this.exit(out, i, at, this.reason.apicWrite, offset, HANDLER_KERNEL_DEVICE, this.apic);
+      } else if (offset === APIC_CURRENT_COUNT) {
+        this.exit(out, i, at, this.reason.apicAccess, offset, HANDLER_KERNEL_DEVICE, this.apic);
+      }
+      return;
+    }
+    // Access type: SDM table 28-6.
+    this.exit(out, i, at, this.isShadow && this.isAmd ? this.pageFaultReason() : this.reason.apicAccess, offset + (isWrite ? 0x1000 : 0), HANDLER_KERNEL_DEVICE, this.apic);
+  }
+
+  private msrAccess(out: RegimeSink, i: number, at: number, index: number, isWrite: boolean): void {
+    const code = isWrite ? this.reason.wrmsr : this.reason.rdmsr;
+    if (this.hasMsrBitmap && this.isPassedMsr(index, isWrite)) return;
+    if (index >= MSR_X2APIC_FIRST && index <= MSR_X2APIC_LAST) {
+      if (index === MSR_X2APIC_EOI && (this.hasPvEoi || this.hasSyntheticApic)) return;
+      if (this.hasApicv && this.hasMsrBitmap) {
+        const isFree = isWrite ? index === MSR_X2APIC_TPR || index === MSR_X2APIC_EOI || index === MSR_X2APIC_SELF_IPI : index !== MSR_X2APIC_CURRENT_COUNT;
+        if (isFree) return;
+      }
+      this.exit(out, i, at, code, index, HANDLER_KERNEL_DEVICE, this.msr);
+      return;
+    }
+    if (index === MSR_TSC_DEADLINE && isWrite) this.exit(out, i, at, code, index, HANDLER_KERNEL_DEVICE, this.msrTimer);
+    else this.exit(out, i, at, code, index, HANDLER_LIGHT, this.msr);
+  }
+
+  private isPassedMsr(index: number, isWrite: boolean): boolean {
+    switch (index) {
+      case 0x10: // TSC
+        return !isWrite;
+      case 0x48: // SPEC_CTRL
+      case 0x49: // PRED_CMD
+      case 0x174: // SYSENTER_CS, ESP, EIP
+      case 0x175:
+      case 0x176:
+      case 0xc000_0100: // FS_BASE, GS_BASE, KERNEL_GS_BASE
+      case 0xc000_0101:
+      case 0xc000_0102:
+        return true;
+      case 0xc000_0081: // STAR, LSTAR, CSTAR, FMASK
+      case 0xc000_0082:
+      case 0xc000_0083:
+      case 0xc000_0084:
+        return this.isAmd;
+      default:
+        return false;
+    }
+  }
+
+  private controlRegister(out: RegimeSink, i: number, at: number, cr: number, access: number, gpr: number, lo: number, hi: number): void {
+    // Qualification: SDM table 28-3.
+    const qualification = cr + access * 16 + gpr * 256;
+    const isRead = access === CR_MOV_FROM;
+    const code = this.isAmd ? (isRead ? SVM.readCr : SVM.writeCr) + cr : VMX.cr;
+    if (cr === 3) {
+      if (!this.isShadow || this.ptMmu === undefined) return;
+      if (isRead) this.exit(out, i, at, code, qualification, HANDLER_LIGHT, this.light);
+      else this.loadRoot(out, i, at, code, qualification, this.ptMmu, hi * 2 ** 32 + lo);
+      return;
+    }
+    // Reads of CR0 and CR4 come from the read shadow. (SVM can intercept them; KVM does not with nested paging.)
+    if (isRead) return;
+    if (cr === 0) {
+      let value = lo;
+      if (access === CR_CLTS) value = this.cr0 & ~CR0_TS;
+      else if (access === CR_LMSW) value = (this.cr0 & ~0xe) | (lo & 0xf) | (this.cr0 & 1);
+      const changed = (value ^ this.cr0) & ~(this.isShadow ? CR0_TS : CR0_TS | CR0_WP);
+      this.cr0 = value | 0;
+      if (changed !== 0) this.exit(out, i, at, this.isAmd ? SVM.cr0Selective : code, qualification, HANDLER_MMU, this.cr);
+    } else if (cr === 4) {
+      const changed = (lo ^ this.cr4) & ~(this.isShadow ? CR4_GUEST_OWNED : CR4_GUEST_OWNED | CR4_PGE);
+      const isFlush = ((lo ^ this.cr4) & CR4_PGE) !== 0;
+      this.cr4 = lo | 0;
+      // SVM intercepts every write; VMX those that change a bit of the host's.
+      if (changed !== 0 || this.isAmd) this.exit(out, i, at, code, qualification, HANDLER_MMU, this.cr);
+      if (isFlush) this.synchronise(out, i, at);
+    } else if (cr === 8 && this.isAmd && access === CR_MOV_TO && !this.hasApicv) {
+      this.exit(out, i, at, code, qualification, HANDLER_KERNEL_DEVICE, this.light);
+    }
+  }
+
+  private loadRoot(out: RegimeSink, i: number, at: number, code: number, qualification: number, mmu: ShadowMmu, value: number): void {
+    mmu.loadRoot(Math.floor(value / 4096) % 2 ** 40);
+    this.exit(out, i, at, code, qualification, HANDLER_MMU, mmu.isCachedRoot ? this.cr3 : this.cr3New);
+    if (mmu.synced > 0) this.direct(out, i, at, DIRECT_PAGE_TABLE, this.sync, mmu.synced);
+    this.hiddenFaults(out, i, at, mmu.fills);
+  }
+
+  private synchronise(out: RegimeSink, i: number, at: number): void {
+    if (this.ptMmu === undefined) return;
+    this.ptMmu.sync();
+    this.direct(out, i, at, DIRECT_PAGE_TABLE, this.sync, this.ptMmu.synced);
+  }
+
+  private hiddenFaults(out: RegimeSink, i: number, at: number, count: number): void {
+    const code = this.pageFaultReason();
+    for (let n = 0; n < count; n++) this.exit(out, i, at, code, 0, HANDLER_MMU, this.fill);
+  }
+
+  private tableStore(out: RegimeSink, i: number, at: number, mmu: ShadowMmu, level: number, address: number, value: number): void {
+    const met = mmu.store(level, address, value);
+    if (met !== STORE_FREE) this.exit(out, i, at, this.pageFaultReason(), address, met === STORE_UNSYNC ? HANDLER_MMU : HANDLER_EMULATION, met === STORE_UNSYNC ? this.unsync : this.write);
+    this.hiddenFaults(out, i, at, mmu.fills);
+  }
+
+  private guestException(out: RegimeSink, i: number, at: number, vector: number, error: number, addressLo: number, addressHi: number, ripHi: number): void {
+    const code = this.isAmd ? SVM.exception + vector : VMX.exception;
+    if (vector === VECTOR_PF) {
+      if (this.ptMmu !== undefined) {
+        this.ptMmu.trueFault(addressLo);
+        this.exit(out, i, at, code, addressHi * 2 ** 32 + addressLo, HANDLER_REFLECTION, this.trueFault);
+      }
+    } else if (vector === VECTOR_UD || vector === VECTOR_DB || vector === VECTOR_AC || vector === VECTOR_MC) {
+      this.exit(out, i, at, code, vector, HANDLER_REFLECTION, this.exceptionExit);
+    }
+    this.direct(out, i, at, DIRECT_EXCEPTION, isUserException(vector, error, ripHi) ? this.exception : this.kernelException);
+  }
+
+  private raised(out: RegimeSink, i: number, at: number, controller: number): void {
+    const isTimer = this.isTimerDue;
+    this.isTimerDue = false;
+    this.raisedAt = at;
+    // A guest that sleeps is not interrupted: the wake-up is paid with its HLT.
+    if (this.isHalted) return;
+    if (isTimer && this.hasPreemptionTimer && controller !== CONTROLLER_PIC) this.exit(out, i, at, VMX.preemptionTimer, 0, HANDLER_KERNEL_DEVICE, this.timer);
+    else if (isTimer || !this.hasApicv || controller === CONTROLLER_PIC) this.exit(out, i, at, this.reason.externalInterrupt, 0, HANDLER_INTERRUPT, this.hostInterrupt);
+  }
+
+  private injected(out: RegimeSink, i: number, at: number, controller: number): void {
+    if (!this.isHalted && this.raisedAt >= 0 && at > this.raisedAt && (controller === CONTROLLER_PIC || !this.hasApicv)) {
+      this.exit(out, i, at, this.reason.interruptWindow, 0, HANDLER_INTERRUPT, this.window);
+    }
+    this.raisedAt = -1;
+    this.isHalted = false;
+    this.direct(out, i, at, DIRECT_INTERRUPT, this.guestInterrupt);
+  }
+
+  private idle(out: RegimeSink, i: number, at: number, ns: number): void {
+    this.idleNs += ns;
+    if (!this.isHalted) return;
+    const polled = Math.min(ns, this.haltPollNs);
+    if (polled > 0) out.direct(i, at, DIRECT_HALT_POLL, polled, 0, 0, 0);
+    this.direct(out, i, at, DIRECT_WAKE, ns <= this.haltPollNs ? this.polledWake : this.wake);
+  }
+
+  private plain(out: RegimeSink, i: number, at: number, code: number, lo: number, hi: number): void {
+    const { reason } = this;
+    switch (code) {
+      case EXIT_REASONS.hlt:
+        this.isHalted = true;
+        this.exit(out, i, at, reason.hlt, 0, HANDLER_SLEEP, this.halt);
+        return;
+      case EXIT_REASONS.invlpg:
+        if (this.ptMmu !== undefined) {
+          // KVM synchronises the entry, which stays writable: what was let go stays so.
+          this.exit(out, i, at, reason.invlpg, hi * 2 ** 32 + lo, HANDLER_MMU, this.invlpg);
+        }
+        return;
+      case EXIT_REASONS.vmcall:
+        this.exit(out, i, at, reason.vmcall, lo, HANDLER_HYPERCALL, this.light);
+        return;
+      case EXIT_REASONS.invd:
+        this.exit(out, i, at, reason.invd, 0, HANDLER_LIGHT, this.light);
+        return;
+      case EXIT_REASONS.wbinvd:
+        this.exit(out, i, at, reason.wbinvd, 0, HANDLER_LIGHT, this.light);
+        return;
+      case EXIT_REASONS.xsetbv:
+        this.exit(out, i, at, reason.xsetbv, 0, HANDLER_LIGHT, this.light);
+        return;
+      case EXIT_REASONS.rdpmc:
+        this.exit(out, i, at, reason.rdpmc, 0, HANDLER_LIGHT, this.light);
+        return;
+      case EXIT_REASONS.mwait:
+        this.exit(out, i, at, reason.mwait, 0, HANDLER_LIGHT, this.light);
+        return;
+      case EXIT_REASONS.monitor:
+        this.exit(out, i, at, reason.monitor, 0, HANDLER_LIGHT, this.light);
+        return;
+      case EXIT_REASONS.tripleFault:
+        this.exit(out, i, at, reason.tripleFault, 0, HANDLER_LIGHT, this.light);
+        return;
+      default:
+      // RDTSC, RDTSCP, PAUSE, LGDT, LLDT and the like: not intercepted.
+    }
+  }
+
+  override finish(totals: RunTotals, out: RegimeSink): void {
+    if (this.hasKpti) this.direct(out, -1, totals.instructions, DIRECT_SYSCALL, this.syscall, totals.systemCalls ?? 0);
+    this.direct(out, -1, totals.instructions, DIRECT_PAGE_WALK, this.walk, totals.pageWalks ?? 0);
+  }
+
+  override counters(): Readonly<Record<string, number>> {
+    return this.ptMmu?.counters() ?? {};
+  }
+
+  protected override data(): HardwareState {
+    const { cr0, cr4, hasPassedDr, isHalted, raisedAt, isTimerDue, idleNs, nextHostTickNs } = this;
+    const shadow = this.ptMmu?.save();
+    return {
+      cr0, cr4, hasPassedDr, isHalted, raisedAt, isTimerDue, idleNs, nextHostTickNs: Number.isFinite(nextHostTickNs) ? nextHostTickNs : 0,
+      mmioPages: [...this.mmioPages], frames: this.frames.save(), ...(shadow !== undefined && { shadow }),
+    };
+  }
+
+  protected override setData(data: unknown): void {
+    const state = data as HardwareState;
+    this.cr0 = state.cr0;
+    this.cr4 = state.cr4;
+    this.hasPassedDr = state.hasPassedDr;
+    this.isHalted = state.isHalted;
+    this.raisedAt = state.raisedAt;
+    this.isTimerDue = state.isTimerDue;
+    this.idleNs = state.idleNs;
+    this.nextHostTickNs = Number.isFinite(this.hostTickNs) ? state.nextHostTickNs : Infinity;
+    this.mmioPages = new Set(state.mmioPages);
+    this.frames.restore(state.frames);
+    if (this.ptMmu !== undefined && state.shadow !== undefined) this.ptMmu.restore(state.shadow);
+  }
+}
+
+interface HardwareState {
+  readonly cr0: number;
+  readonly cr4: number;
+  readonly hasPassedDr: boolean;
+  readonly isHalted: boolean;
+  readonly raisedAt: number;
+  readonly isTimerDue: boolean;
+  readonly idleNs: number;
+  readonly nextHostTickNs: number;
+  readonly mmioPages: readonly number[];
+  readonly frames: readonly number[];
+  readonly shadow?: SavedShadow;
+}
+
+/** SVM's codes under Intel's names. MSR accesses share one code, nested page faults another. */
+const AMD_REASONS = {
+  externalInterrupt: SVM.interrupt, tripleFault: SVM.shutdown, interruptWindow: SVM.virtualInterrupt, cpuid: SVM.cpuid, hlt: SVM.hlt, invd: SVM.invd,
+  invlpg: SVM.invlpg, rdpmc: SVM.rdpmc, vmcall: SVM.vmmcall, io: SVM.io,
+  rdmsr: SVM.msr, wrmsr: SVM.msr, mwait: SVM.mwait, monitor: SVM.monitor, apicAccess: SVM.npf, eptViolation: SVM.npf, eptMisconfig: SVM.npf,
+  wbinvd: SVM.wbinvd, xsetbv: SVM.xsetbv, apicWrite: SVM.avicUnaccelerated,
+} as const;
+
+const FEATURE = { kind: 'switch', isFeature: true } as const;
+const options = (ept: boolean): readonly OptionSpec[] => [
+  { name: 'vendor', title: 'whose hardware', kind: 'choice', values: ['intel', 'amd'], default: 'intel' },
+  { ...FEATURE, name: 'ept', title: 'nested paging (EPT, NPT)', default: ept },
+  { ...FEATURE, name: 'apicv', title: 'APIC virtualisation and posted interrupts (APICv, AVIC)', default: ept },
+  { ...FEATURE, name: 'msrBitmap', title: 'MSR bitmap: harmless MSRs are passed through', default: ept },
+  { ...FEATURE, name: 'preemptionTimer', title: 'VMX preemption timer for the guest\'s APIC timer', default: ept },
+  { name: 'irqchip', title: 'where interrupt controllers and the PIT are emulated', kind: 'choice', values: ['kernel', 'user'], default: 'kernel', isFeature: true },
+  { ...FEATURE, name: 'ioeventfd', title: 'virtio notifications end in the kernel (ioeventfd, vhost)', default: ept },
+  { ...FEATURE, name: 'virtioConsole', title: 'a virtio console instead of the serial port: one notification a line', default: false },
+  { name: 'hostPages', title: 'pages that back guest memory', kind: 'choice', values: ['small', 'huge'], default: 'huge', isFeature: true },
+  { ...FEATURE, name: 'kvmPv', title: 'KVM\'s paravirtual clock and end of interrupt', default: false },
+  { ...FEATURE, name: 'hyperv', title: 'Hyper-V enlightenments: frequency MSRs, reference TSC, virtual APIC', default: false },
+  { name: 'hypervAvic', title: 'APICv stays on beside the synthetic interrupt controller', kind: 'switch', default: true },
+  { name: 'haltPollUs', title: 'halt polling of the host, us', kind: 'number', min: 0, max: 1_000_000, default: 200 },
+  { name: 'hostHz', title: 'timer interrupts of the host\'s own, per second (0: none)', kind: 'number', min: 0, max: 10_000, default: 250 },
+  GUEST_KPTI,
+  { name: 'mitigations', title: 'of the host, at each exit', kind: 'choice', values: ['none', 'spec-ctrl', 'l1d-flush'], default: 'none', isFeature: true },
+  { ...FEATURE, name: 'unsync', title: 'shadow paging: last-level tables are writable until the next synchronisation', default: true },
+  { name: 'touchedShare', title: 'shadow paging: share of user entries written in bulk that are touched (assumed)', kind: 'number', min: 0, max: 1, default: 0.5 },
+  { name: 'fillsPerNewRoot', title: 'shadow paging: hidden faults of a new address space before its own (assumed)', kind: 'number', min: 0, max: 10_000, default: 16 },
+];
+
+const LIMITS = [
+  'Reads of memory that was never written need an EPT violation too, which a log does not show: dirty sets hold writes only.',
+  'One virtual CPU; a host that does nothing else. Device models take no time beyond the exit.',
+  'Page walks count only if their number is given; logs do not hold it.',
+  'Removing the TSC calibration (kvmPv, hyperv) leaves out its port accesses, not the instructions of its loop.',
+];
+
+export const HW: Regime = {
+  id: 'hw',
+  title: 'hardware assistance with nested paging (VT-x + EPT, SVM + NPT)',
+  summary: 'The exits that KVM\'s controls ask for: I/O, MMIO, CPUID, MSRs outside the bitmap, HLT, host-owned CR bits, interrupts, EPT violations on first touch.',
+  limits: LIMITS,
+  options: options(true),
+  project: (chosen, costs) => new HardwareProjection('hw', chosen, costs),
+};
+
+export const HW_SHADOW: Regime = {
+  id: 'hw-shadow',
+  title: 'hardware assistance of the first generation (VT-x or SVM, shadow page tables)',
+  summary: 'As hw, and every CR3 load, INVLPG, true page fault, hidden fault and first store to a page table leaves the guest; shadow page tables as KVM keeps them.',
+  limits: [...LIMITS, 'Hidden faults are inferred, because a log does not show accesses that the guest\'s own tables allow (shadow-mmu.ts).'],
+  options: options(false),
+  project: (chosen, costs) => new HardwareProjection('hw-shadow', chosen, costs),
+};

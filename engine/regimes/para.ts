@@ -1,0 +1,373 @@
+/**
+ * `para`: a guest kernel that knows. As Xen PV (direct page tables that the hypervisor validates, event channels, split drivers), or as PVM (the same door with
+ * shadow page tables). The recording is of a kernel that does not know: its events are taken for what the same kernel would ask for with its paravirtual
+ * operations in place. So this is an estimate of another kernel build, where the other regimes are exact pairs.
+ *
+ * Linux 6.1 arch/x86/xen/{enlighten_pv,mmu_pv,multicalls}.c; Xen xen/arch/x86/pv; PVM: Huang et al., SOSP 2023.
+ */
+import { BaseProjection, HOST_TICKS_MAX } from './base.ts';
+import { GuestFrames, UNIT_HUGE } from './guest-frames.ts';
+import { GUEST_KPTI, LAPIC_PAGE } from './native.ts';
+import { PORT_CLASS, PORT_PIC, PORT_PIT, PORT_RTC, PORT_UART } from './ports.ts';
+import { PVM, XEN, XEN_HYPERCALL_BASE, XEN_TRAP } from './reasons.ts';
+import {
+  DIRECT_EXCEPTION, DIRECT_INTERRUPT, DIRECT_PAGE_TABLE, DIRECT_PAGE_WALK, DIRECT_SYSCALL, HANDLER_DEVICE_MODEL, HANDLER_EMULATION, HANDLER_HYPERCALL,
+  HANDLER_INTERRUPT, HANDLER_MMU, HANDLER_REFLECTION, HANDLER_SLEEP,
+  type CostBook, type Options, type Regime, type RegimeSink, type RunTotals,
+} from './regime.ts';
+import { STORE_FREE, STORE_UNSYNC, ShadowMmu, type SavedShadow } from './shadow-mmu.ts';
+import { ACCESS_WRITE, CR_CLTS, CR_MOV_FROM, EXIT_REASONS, PHASE_INJECTED } from '../log/events.ts';
+import type { EventBatch } from '../log/event-batch.ts';
+import {
+  SHAPE_DIRTY, SHAPE_EXIT_CPUID, SHAPE_EXIT_CR, SHAPE_EXIT_DR, SHAPE_EXIT_EXCEPTION, SHAPE_EXIT_IO, SHAPE_EXIT_MMIO, SHAPE_EXIT_MSR, SHAPE_EXIT_PAGE_TABLE,
+  SHAPE_EXIT_PLAIN, SHAPE_IDLE, SHAPE_INTERRUPT,
+} from '../log/shapes.ts';
+
+/** CR0: PE, ET and PG. */
+const CR0_AT_START = 0x8000_0011;
+const CR0_TS = 8;
+const VECTOR_PF = 14;
+const MSR_TSC_DEADLINE = 0x6e0;
+const MSR_X2APIC_ICR = 0x830;
+const APIC_ICR_LOW = 0x300;
+const APIC_INITIAL_COUNT = 0x380;
+const IOAPIC_PAGE = 0xfec00;
+const VIRTIO_QUEUE_NOTIFY = 0x50;
+const VIRTIO_WINDOW_MASK = 0x1ff;
+/** Stores to page tables further apart than this are not of one lazy section. Assumed. */
+const LAZY_INSTRUCTIONS = 1000;
+const PVM_SHADOW = { isUnsync: true, prefetch: 8, rootsCached: 4, flood: 3, pagesMax: 1310 } as const;
+
+class ParavirtualProjection extends BaseProjection {
+  private readonly isShadow: boolean;
+  private readonly batchMax: number;
+  private readonly hasSplitDrivers: boolean;
+  private readonly hasPvTimer: boolean;
+  private readonly hostTickNs: number;
+  private readonly mmu: ShadowMmu;
+  private readonly frames = new GuestFrames(UNIT_HUGE);
+
+  private readonly hypercall: number;
+  private readonly update: number;
+  private readonly pin: number;
+  private readonly bounce: number;
+  private readonly trap: number;
+  private readonly exception: number;
+  private readonly interrupt: number;
+  private readonly privileged: number;
+  private readonly cpuid: number;
+  private readonly ring: number;
+  private readonly ioUser: number;
+  private readonly syscall: number;
+  private readonly walk: number;
+  private readonly fault: number;
+  private readonly fill: number;
+  private readonly write: number;
+  private readonly loadRoot: number;
+  private readonly sync: number;
+
+  private cr0 = CR0_AT_START;
+  private lastStoreAt = -Infinity;
+  private batched = 0;
+  private idleNs = 0;
+  private nextHostTickNs: number;
+
+  constructor(options: Options, costs: CostBook) {
+    super('para', costs, ['systemCalls', 'pageWalks']);
+    const number = (name: string): number => (typeof options[name] === 'number' ? options[name] : 0);
+    this.isShadow = options['mmu'] === 'shadow';
+    this.batchMax = options['batching'] === true ? number('batchMax') : 1;
+    this.hasSplitDrivers = options['splitDrivers'] === true;
+    this.hasPvTimer = options['pvTimer'] === true;
+    this.hostTickNs = number('hostHz') === 0 ? Infinity : 1e9 / number('hostHz');
+    this.nextHostTickNs = this.hostTickNs;
+    this.mmu = new ShadowMmu({ ...PVM_SHADOW, touchedShare: number('touchedShare'), fillsPerNewRoot: number('fillsPerNewRoot') });
+    const { meter } = this;
+    this.hypercall = meter.recipe('pv.hypercall');
+    this.update = meter.recipe('pv.update');
+    this.pin = meter.recipe('pv.hypercall', 'pv.pin');
+    this.bounce = meter.recipe('pv.bounce');
+    this.trap = meter.recipe('pv.exception');
+    this.exception = meter.recipe('native.exception');
+    this.interrupt = meter.recipe('native.interrupt');
+    this.privileged = meter.recipe('pv.privileged');
+    this.cpuid = meter.recipe('pv.cpuid');
+    this.ring = meter.recipe('pv.ring');
+    this.ioUser = meter.recipe('pv.io-user');
+    // User and kernel have roots of their own in any case: KPTI adds nothing.
+    this.syscall = meter.recipe(options['syscall'] === 'direct' ? 'pv.direct-switch' : 'pv.syscall');
+    this.walk = meter.recipe('native.walk');
+    this.fault = meter.recipe('pv.fault');
+    this.fill = meter.recipe('pv.fill');
+    this.write = meter.recipe('pv.write');
+    this.loadRoot = meter.recipe('pv.load-root');
+    this.sync = meter.recipe('shadow.sync');
+  }
+
+  override fold(batch: EventBatch, start: number, end: number, out: RegimeSink): void {
+    const { sites, site, position, timeOffsetNs, valueLo, valueHi, aux } = batch;
+    for (let i = start; i < end; i++) {
+      const at = position[i];
+      const busyNs = at + timeOffsetNs[i] - this.idleNs;
+      if (busyNs >= this.nextHostTickNs) {
+        const ticks = Math.min(Math.floor((busyNs - this.nextHostTickNs) / this.hostTickNs) + 1, HOST_TICKS_MAX);
+        for (let n = 0; n < ticks; n++) this.exit(out, i, at, this.isShadow ? PVM.interrupt : XEN_TRAP.hostInterrupt, 0, HANDLER_INTERRUPT, this.bounce);
+        this.nextHostTickNs += this.hostTickNs * ticks;
+      }
+      const s = site[i];
+      switch (sites.shape[s]) {
+        case SHAPE_EXIT_IO:
+          this.port(out, i, at, sites.f0[s], sites.f1[s], valueLo[i]);
+          break;
+        case SHAPE_EXIT_MMIO:
+          this.mmio(out, i, at, sites.addressHi[s] * 2 ** 20 + (sites.addressLo[s] >>> 12), sites.addressLo[s] & 0xfff, (sites.f1[s] & ACCESS_WRITE) !== 0);
+          break;
+        case SHAPE_EXIT_MSR:
+          this.msr(out, i, at, sites.f0[s], sites.f1[s] !== 0);
+          break;
+        case SHAPE_EXIT_CPUID:
+          if (sites.ripHi[s] >>> 31 !== 0) this.exit(out, i, at, this.isShadow ? PVM.privilegedOp : XEN_TRAP.forcedCpuid, valueLo[i], HANDLER_EMULATION, this.cpuid);
+          break;
+        case SHAPE_EXIT_CR:
+          this.controlRegister(out, i, at, sites.f0[s], sites.f1[s], valueLo[i], valueHi[i]);
+          break;
+        case SHAPE_EXIT_DR:
+          this.call(out, i, at, sites.f1[s] !== 0 ? XEN.setDebugreg : XEN.getDebugreg, PVM.privilegedOp, sites.f0[s]);
+          break;
+        case SHAPE_EXIT_EXCEPTION:
+          this.guestException(out, i, at, sites.f0[s], sites.addressLo[s], sites.addressHi[s]);
+          break;
+        case SHAPE_EXIT_PAGE_TABLE:
+          this.tableStore(out, i, at, sites.f0[s], aux[i], valueLo[i]);
+          break;
+        case SHAPE_EXIT_PLAIN:
+          this.plain(out, i, at, sites.f0[s], valueLo[i], valueHi[i]);
+          break;
+        case SHAPE_INTERRUPT:
+          if (sites.f0[s] !== PHASE_INJECTED) break;
+          this.exit(out, i, at, this.isShadow ? PVM.interrupt : XEN_TRAP.eventUpcall, sites.f1[s], HANDLER_INTERRUPT, this.bounce);
+          this.direct(out, i, at, DIRECT_INTERRUPT, this.interrupt);
+          this.returnToGuest(out, i, at);
+          break;
+        case SHAPE_IDLE:
+          this.idleNs += valueLo[i] + valueHi[i] * 2 ** 32;
+          break;
+        case SHAPE_DIRTY: {
+          // Xen gives a PV guest all its memory before it starts.
+          const fresh = this.frames.touch(batch.bytes, batch.payloadStart[i], batch.payloadLength[i]);
+          if (this.isShadow) this.hiddenFaults(out, i, at, fresh);
+          break;
+        }
+      }
+    }
+  }
+
+  /** A hypercall: Xen's number, and what it is to PVM. */
+  private call(out: RegimeSink, i: number, at: number, xen: number, pvm: number, qualification: number): void {
+    this.exit(out, i, at, this.isShadow ? pvm : XEN_HYPERCALL_BASE + xen, qualification, HANDLER_HYPERCALL, this.isShadow && pvm === PVM.privilegedOp ? this.privileged : this.hypercall);
+  }
+
+  private emulate(out: RegimeSink, i: number, at: number, qualification: number): void {
+    this.exit(out, i, at, this.isShadow ? PVM.privilegedOp : XEN_TRAP.privilegedOp, qualification, HANDLER_EMULATION, this.privileged);
+  }
+
+  private returnToGuest(out: RegimeSink, i: number, at: number): void {
+    // PVM returns through its switcher; Xen by a hypercall.
+    if (!this.isShadow) this.exit(out, i, at, XEN_HYPERCALL_BASE + XEN.iret, 0, HANDLER_HYPERCALL, this.hypercall);
+  }
+
+  private port(out: RegimeSink, i: number, at: number, port: number, access: number, value: number): void {
+    const kind = PORT_CLASS[port & 0xffff];
+    const isWrite = (access & ACCESS_WRITE) !== 0;
+    if (!this.hasSplitDrivers) {
+      this.exit(out, i, at, this.isShadow ? PVM.privilegedOp : XEN_TRAP.privilegedOp, port, HANDLER_DEVICE_MODEL, this.ioUser);
+      return;
+    }
+    switch (kind) {
+      case PORT_PIC: // event channels have no controller to be programmed
+      case PORT_RTC: // wall clock in shared memory
+        return;
+      case PORT_PIT:
+        if (port === 0x43 && isWrite && this.hasPvTimer) this.call(out, i, at, XEN.vcpuOp, PVM.hypercallMsr, port);
+        return;
+      case PORT_UART:
+        // A line of the console goes into the ring; the other side is told once.
+        if (isWrite && (port & 7) === 0 && (value & 0xff) === 0x0a) this.exit(out, i, at, XEN_HYPERCALL_BASE + XEN.eventChannelOp, port, HANDLER_DEVICE_MODEL, this.ring);
+        return;
+      default:
+        this.emulate(out, i, at, port);
+    }
+  }
+
+  private mmio(out: RegimeSink, i: number, at: number, page: number, offset: number, isWrite: boolean): void {
+    if (!this.hasSplitDrivers) {
+      this.exit(out, i, at, this.isShadow ? PVM.pageFault : XEN_TRAP.privilegedOp, page * 4096 + offset, HANDLER_DEVICE_MODEL, this.ioUser);
+      return;
+    }
+    if (!isWrite) return;
+    if (page === LAPIC_PAGE) {
+      if (offset === APIC_ICR_LOW) this.call(out, i, at, XEN.eventChannelOp, PVM.hypercallMsr, offset);
+      else if (offset === APIC_INITIAL_COUNT) this.call(out, i, at, XEN.vcpuOp, PVM.hypercallMsr, offset);
+    } else if (page === IOAPIC_PAGE) {
+      this.call(out, i, at, XEN.physdevOp, PVM.hypercallMsr, offset);
+    } else if ((offset & VIRTIO_WINDOW_MASK) === VIRTIO_QUEUE_NOTIFY) {
+      this.exit(out, i, at, XEN_HYPERCALL_BASE + XEN.eventChannelOp, page * 4096, HANDLER_DEVICE_MODEL, this.ring);
+    }
+  }
+
+  private msr(out: RegimeSink, i: number, at: number, index: number, isWrite: boolean): void {
+    if (index === MSR_TSC_DEADLINE) this.call(out, i, at, XEN.vcpuOp, PVM.hypercallMsr, index);
+    else if (index === MSR_X2APIC_ICR) this.call(out, i, at, XEN.eventChannelOp, PVM.hypercallMsr, index);
+    else if (index >= 0x800 && index <= 0x8ff) return;
+    else if (isWrite && index >= 0xc000_0100 && index <= 0xc000_0102) this.call(out, i, at, XEN.setSegmentBase, PVM.hypercallMsr, index);
+    else this.emulate(out, i, at, index);
+  }
+
+  private controlRegister(out: RegimeSink, i: number, at: number, cr: number, access: number, lo: number, hi: number): void {
+    // Reads are answered from memory that is shared with the hypervisor.
+    if (access === CR_MOV_FROM) return;
+    if (cr === 3) {
+      this.mmu.loadRoot(Math.floor((hi * 2 ** 32 + lo) / 4096) % 2 ** 40);
+      if (this.isShadow) {
+        this.exit(out, i, at, PVM.loadPageTable, hi * 2 ** 32 + lo, HANDLER_MMU, this.loadRoot);
+        this.direct(out, i, at, DIRECT_PAGE_TABLE, this.sync, this.mmu.synced);
+        this.hiddenFaults(out, i, at, this.mmu.fills);
+      } else {
+        if (this.mmu.fills > 0) this.exit(out, i, at, XEN_HYPERCALL_BASE + XEN.mmuextOp, hi * 2 ** 32 + lo, HANDLER_MMU, this.pin);
+        this.exit(out, i, at, XEN_HYPERCALL_BASE + XEN.mmuextOp, hi * 2 ** 32 + lo, HANDLER_HYPERCALL, this.hypercall);
+      }
+    } else if (cr === 0) {
+      const value = access === CR_CLTS ? this.cr0 & ~CR0_TS : lo | 0;
+      const changed = value ^ this.cr0;
+      this.cr0 = value;
+      if (changed === CR0_TS || changed === 0) this.call(out, i, at, XEN.fpuTaskswitch, PVM.privilegedOp, 0);
+      else this.emulate(out, i, at, cr);
+    } else {
+      this.emulate(out, i, at, cr);
+    }
+  }
+
+  private guestException(out: RegimeSink, i: number, at: number, vector: number, addressLo: number, addressHi: number): void {
+    const isFault = vector === VECTOR_PF;
+    if (isFault) this.mmu.trueFault(addressLo);
+    const qualification = isFault ? addressHi * 2 ** 32 + addressLo : vector;
+    if (this.isShadow && isFault) this.exit(out, i, at, PVM.pageFault, qualification, HANDLER_REFLECTION, this.fault);
+    else if (this.isShadow) this.exit(out, i, at, PVM.exception, qualification, HANDLER_REFLECTION, this.trap);
+    else this.exit(out, i, at, XEN_TRAP.exceptionBounce, qualification, HANDLER_REFLECTION, this.bounce);
+    this.direct(out, i, at, DIRECT_EXCEPTION, this.exception);
+    this.returnToGuest(out, i, at);
+  }
+
+  private tableStore(out: RegimeSink, i: number, at: number, level: number, address: number, value: number): void {
+    if (this.isShadow) {
+      const met = this.mmu.store(level, address, value);
+      if (met !== STORE_FREE) this.exit(out, i, at, PVM.writeProtect, address, met === STORE_UNSYNC ? HANDLER_MMU : HANDLER_EMULATION, met === STORE_UNSYNC ? this.fill : this.write);
+      this.hiddenFaults(out, i, at, this.mmu.fills);
+      return;
+    }
+    // Lazy MMU mode is used for user mappings (fork, munmap, mprotect); set_pte of the kernel's own is a hypercall each.
+    const isLazy = level === 1 && ((value & 4) !== 0 || (value & 1) === 0);
+    const isNext = isLazy && at - this.lastStoreAt <= LAZY_INSTRUCTIONS && this.batched < this.batchMax;
+    if (isNext) this.batched++;
+    else {
+      this.batched = 1;
+      this.exit(out, i, at, XEN_HYPERCALL_BASE + (isLazy && this.batchMax > 1 ? XEN.multicall : XEN.mmuUpdate), address, HANDLER_MMU, this.hypercall);
+    }
+    this.lastStoreAt = isLazy ? at : -Infinity;
+    this.direct(out, i, at, DIRECT_PAGE_TABLE, this.update);
+  }
+
+  private hiddenFaults(out: RegimeSink, i: number, at: number, count: number): void {
+    for (let n = 0; n < count; n++) this.exit(out, i, at, PVM.pageFault, 0, HANDLER_MMU, this.fill);
+  }
+
+  private plain(out: RegimeSink, i: number, at: number, reason: number, lo: number, hi: number): void {
+    switch (reason) {
+      case EXIT_REASONS.hlt:
+        this.exit(out, i, at, this.isShadow ? PVM.irqHalt : XEN_HYPERCALL_BASE + XEN.schedOp, 0, HANDLER_SLEEP, this.hypercall);
+        return;
+      case EXIT_REASONS.invlpg:
+        this.call(out, i, at, XEN.mmuextOp, PVM.tlbInvlpg, hi * 2 ** 32 + lo);
+        return;
+      case EXIT_REASONS.gdtrIdtr:
+        this.call(out, i, at, XEN.setTrapTable, PVM.privilegedOp, 0);
+        return;
+      case EXIT_REASONS.ldtrTr:
+        this.call(out, i, at, XEN.mmuextOp, PVM.privilegedOp, 0);
+        return;
+      case EXIT_REASONS.pause:
+      case EXIT_REASONS.rdtsc:
+      case EXIT_REASONS.rdtscp:
+        return;
+      default:
+        this.emulate(out, i, at, reason);
+    }
+  }
+
+  override finish(totals: RunTotals, out: RegimeSink): void {
+    this.direct(out, -1, totals.instructions, DIRECT_SYSCALL, this.syscall, totals.systemCalls ?? 0);
+    this.direct(out, -1, totals.instructions, DIRECT_PAGE_WALK, this.walk, totals.pageWalks ?? 0);
+  }
+
+  override counters(): Readonly<Record<string, number>> {
+    if (this.isShadow) return this.mmu.counters();
+    const { newRoots } = this.mmu;
+    return { 'page tables pinned': newRoots };
+  }
+
+  protected override data(): ParavirtualState {
+    const { cr0, batched, idleNs, lastStoreAt, nextHostTickNs } = this;
+    return {
+      cr0, batched, idleNs, lastStoreAt: Number.isFinite(lastStoreAt) ? lastStoreAt : null,
+      nextHostTickNs: Number.isFinite(nextHostTickNs) ? nextHostTickNs : 0, frames: this.frames.save(), shadow: this.mmu.save(),
+    };
+  }
+
+  protected override setData(data: unknown): void {
+    const state = data as ParavirtualState;
+    this.cr0 = state.cr0;
+    this.batched = state.batched;
+    this.idleNs = state.idleNs;
+    this.lastStoreAt = state.lastStoreAt ?? -Infinity;
+    this.nextHostTickNs = Number.isFinite(this.hostTickNs) ? state.nextHostTickNs : Infinity;
+    this.frames.restore(state.frames);
+    this.mmu.restore(state.shadow);
+  }
+}
+
+interface ParavirtualState {
+  readonly cr0: number;
+  readonly batched: number;
+  readonly idleNs: number;
+  /** null: -Infinity, which JSON does not have. */
+  readonly lastStoreAt: number | null;
+  readonly nextHostTickNs: number;
+  readonly frames: readonly number[];
+  readonly shadow: SavedShadow;
+}
+
+export const PARA: Regime = {
+  id: 'para',
+  title: 'paravirtualisation (Xen PV; PVM with shadow page tables)',
+  summary: 'Privileged operations become hypercalls; page-table stores are batched and validated, or shadowed; interrupts are event channels; devices are rings to a driver domain.',
+  limits: [
+    'An estimate of another kernel build from the events of one that does not know: not an exact pair.',
+    'Which page-table stores share a hypercall is inferred: stores to user entries at most 1,000 instructions apart.',
+    'System calls count only if their number is given; logs do not hold it.',
+    'Xen\'s own costs are those of PVM on the same machine (SOSP 2023), where no figure for Xen is known.',
+    'Hypercalls that only a PV kernel makes (vcpu_op at start, xen_version as forced upcall, stack_switch, grant tables) are not modelled.',
+  ],
+  options: [
+    { name: 'mmu', title: 'page tables', kind: 'choice', values: ['direct', 'shadow'], default: 'direct', isFeature: true },
+    { name: 'batching', title: 'page-table updates in batches (multicall, lazy MMU mode)', kind: 'switch', default: true, isFeature: true },
+    { name: 'batchMax', title: 'updates in one batch (MC_BATCH of Linux)', kind: 'number', min: 1, max: 2048, default: 32 },
+    { name: 'syscall', title: 'system calls', kind: 'choice', values: ['bounce', 'direct'], default: 'bounce', isFeature: true },
+    { name: 'splitDrivers', title: 'devices are rings, not registers', kind: 'switch', default: true, isFeature: true },
+    { name: 'pvTimer', title: 'timers are set by hypercall', kind: 'switch', default: true },
+    { name: 'hostHz', title: 'timer interrupts of the hypervisor\'s own, per second (0: none)', kind: 'number', min: 0, max: 10_000, default: 100 },
+    GUEST_KPTI,
+    { name: 'touchedShare', title: 'shadow: share of user entries written in bulk that are touched (assumed)', kind: 'number', min: 0, max: 1, default: 0.5 },
+    { name: 'fillsPerNewRoot', title: 'shadow: hidden faults of a new address space before its own (assumed)', kind: 'number', min: 0, max: 10_000, default: 16 },
+  ],
+  project: (options, costs) => new ParavirtualProjection(options, costs),
+};

@@ -1,0 +1,175 @@
+/** `export`: a recording in the formats of other tools; profiles also of imported traces. */
+import { existsSync, renameSync } from 'node:fs';
+import type { LogReader } from '../../engine/log/reader.ts';
+import type { ByteSink } from '../../engine/log/storage.ts';
+import { ChromeWriter } from '../export/chrome.ts';
+import { ChunkedSink } from '../export/chunks.ts';
+import { ParquetTableWriter } from '../export/parquet.ts';
+import { PerfettoWriter } from '../export/perfetto.ts';
+import { pprofBytes } from '../export/pprof.ts';
+import { tableRow } from '../export/rows.ts';
+import { speedscopeText } from '../export/speedscope.ts';
+import { entriesOf, tellTimeline } from '../export/timeline.ts';
+import { FileSink, FileSource } from '../store/files.ts';
+import { StoreError, fileError } from '../store/errors.ts';
+import { openLog } from '../store/logs.ts';
+import { ownPackage } from '../store/package-root.ts';
+import type { Arguments, VerbSpec } from './arguments.ts';
+import { JSON_OPTION, QUIET_OPTION } from './common-options.ts';
+import type { Context, Verb } from './context.ts';
+import { CSV_COLUMNS, csvOf } from './event-text.ts';
+import { exitCode } from './exit-codes.ts';
+import { megabytes } from './format.ts';
+import { turn } from './host.ts';
+import { toJson } from './output.ts';
+import { PROFILE_OPTIONS, isLog, loadProfile } from './profile-source.ts';
+import { type Signals, signalStatus } from './signals.ts';
+import { UsageError } from './usage-error.ts';
+
+/** What each is for. The first four are timelines and tables of events, the last two profiles of exits. */
+const FORMATS = {
+  perfetto: 'a timeline, as protobuf: ui.perfetto.dev, trace_processor',
+  chrome: 'a timeline, as JSON: chrome://tracing, ui.perfetto.dev, speedscope',
+  csv: 'a row an event, RFC 4180',
+  parquet: 'a row an event: DuckDB, pandas, Spark, ClickHouse',
+  speedscope: 'exits by guest function: speedscope.app',
+  pprof: 'exits by guest function: go tool pprof',
+} as const;
+type Format = keyof typeof FORMATS;
+const PROFILE_FORMATS: readonly Format[] = ['speedscope', 'pprof'];
+
+const SPEC: VerbSpec = {
+  name: 'export',
+  synopsis: 'FILE --format FORMAT -o OUT [options]',
+  summary: 'Writes a recording, or the profile of an imported trace, for other tools.',
+  operands: { min: 1, max: 1 },
+  options: [
+    { name: 'format', value: 'FORMAT', help: Object.keys(FORMATS).join(', ') },
+    { name: 'output', short: 'o', value: 'OUT', help: 'the file to write' },
+    { name: 'force', help: 'replace OUT if it exists; only once the new file is complete' },
+    { name: 'with-sleep', help: 'speedscope and pprof: HLT too' },
+    ...PROFILE_OPTIONS, QUIET_OPTION, JSON_OPTION,
+  ],
+  notes: Object.entries(FORMATS).map(([name, what]) => `${name.padEnd(10)} ${what}`),
+};
+
+export const exportVerb: Verb = { spec: SPEC, run: start };
+
+async function start(parsed: Arguments, { out, err, signals }: Context): Promise<number> {
+  const path = parsed.operands[0];
+  const [format, second] = parsed.words('format', Object.keys(FORMATS) as Format[]) ?? [];
+  if (format === undefined || second !== undefined) throw new UsageError(`export needs one --format: ${Object.keys(FORMATS).join(', ')}`, 'export');
+  const output = parsed.text('output');
+  if (output === undefined) throw new UsageError('export needs a file to write: -o OUT', 'export');
+  const isProfile = PROFILE_FORMATS.includes(format);
+  for (const { name } of [...PROFILE_OPTIONS, { name: 'with-sleep' }]) {
+    if (!isProfile && parsed.has(name)) throw new UsageError(`--${name} is for ${PROFILE_FORMATS.join(' and ')}: ${format} holds the events as they were recorded`, 'export');
+  }
+  if (existsSync(output) && !parsed.has('force')) throw new StoreError('output-exists', { file: output, option: '-o (or replace it with --force)' });
+  const isReplaced = parsed.has('force') && existsSync(output);
+  const target = isReplaced ? `${output}.part-${process.pid}` : output;
+  const sink = new FileSink(target, '-o');
+  let isDone = false;
+  try {
+    const counted = new CountingSink(sink);
+    const isComplete = isProfile ? await writeProfile(parsed, format, counted, signals) : await writeEvents(path, format, counted, signals, err);
+    if (!isComplete) return signals.received === undefined ? exitCode('ok') : signalStatus(signals.received);
+    sink.sync();
+    sink.close();
+    if (isReplaced) {
+      try {
+        renameSync(target, output);
+      } catch (error) {
+        throw fileError(error, 'write', output, '-o');
+      }
+    }
+    isDone = true;
+    if (parsed.has('json')) out.write(`${toJson({ verb: 'export', file: path, format, output, bytes: counted.bytes }, 2)}\n`);
+    else if (!parsed.has('quiet')) out.write(`${output}: ${megabytes(counted.bytes)}, ${format}: ${FORMATS[format]}\n`);
+    return exitCode('ok');
+  } finally {
+    if (!isDone) sink.discard();
+  }
+}
+
+class CountingSink implements ByteSink {
+  bytes = 0;
+  private readonly sink: ByteSink;
+
+  constructor(sink: ByteSink) {
+    this.sink = sink;
+  }
+
+  append(bytes: Uint8Array): void {
+    this.sink.append(bytes);
+    this.bytes += bytes.length;
+  }
+
+  sync(): void {
+    this.sink.sync();
+  }
+}
+
+/** Returns false if a signal came. */
+async function writeProfile(parsed: Arguments, format: Format, sink: ByteSink, signals: Signals): Promise<boolean> {
+  const loaded = await loadProfile(parsed, signals);
+  if (loaded.kind === 'stopped') return false;
+  const withSleep = parsed.has('with-sleep');
+  sink.append(format === 'pprof' ? pprofBytes(loaded.profile, withSleep) : new TextEncoder().encode(speedscopeText(loaded.profile, `chronovisor ${ownPackage().version}`, withSleep)));
+  return true;
+}
+
+async function writeEvents(path: string, format: Format, sink: ByteSink, signals: Signals, err: Context['err']): Promise<boolean> {
+  const source = new FileSource(path, 'FILE');
+  try {
+    if (!isLog(source)) throw new UsageError(`${path} is no recording: --format ${format} needs one. An imported trace can be exported as ${PROFILE_FORMATS.join(' or ')}`, 'export');
+    const { reader, torn } = openLog(source);
+    if (torn !== undefined) err.write(`chronovisor: ${torn.message}\n`);
+    const writer = await eventWriter(format, reader, sink);
+    for (const _ of writer.steps()) {
+      await turn();
+      if (signals.received !== undefined) return false;
+    }
+    writer.end();
+    return true;
+  } finally {
+    source.close();
+  }
+}
+
+interface EventWriter {
+  /** One block of events a step. */
+  readonly steps: () => Iterable<unknown>;
+  readonly end: () => void;
+}
+
+async function eventWriter(format: Format, reader: LogReader, sink: ByteSink): Promise<EventWriter> {
+  const name = `${reader.header.config.guest} (${reader.header.id})`;
+  if (format === 'perfetto' || format === 'chrome') {
+    const writer = format === 'perfetto' ? new PerfettoWriter(sink, name) : new ChromeWriter(sink, name);
+    return { steps: () => tellTimeline(reader, writer), end: () => writer.end() };
+  }
+  if (format === 'csv') {
+    const chunks = new ChunkedSink(sink);
+    chunks.write(`${CSV_COLUMNS.join(',')}\n`);
+    return {
+      *steps() {
+        for (let i = 0; i < reader.eventBlocks.length; i++) {
+          for (const { index, timeOffsetNs, event } of entriesOf(reader, i)) chunks.write(`${csvOf(index, event.position + timeOffsetNs, event)}\n`);
+          yield;
+        }
+      },
+      end: () => chunks.flush(),
+    };
+  }
+  const writer = await ParquetTableWriter.open(sink, `chronovisor ${ownPackage().version}`);
+  return {
+    *steps() {
+      for (let i = 0; i < reader.eventBlocks.length; i++) {
+        for (const { index, timeOffsetNs, event } of entriesOf(reader, i)) writer.row(tableRow(index, timeOffsetNs, event));
+        yield;
+      }
+    },
+    end: () => writer.end(),
+  };
+}

@@ -1,0 +1,86 @@
+/** Exit profiles as tables: what `stat` and `profile` print. */
+import type { ExitProfile, ProfileDimension, ProfileRow } from '../../engine/analysis/exit-profile/profile.ts';
+import { grouped, virtualTime } from './format.ts';
+
+const LABEL_MAX = 48;
+
+export const DIMENSION_TITLES: Readonly<Record<ProfileDimension, string>> = {
+  reason: 'VM-EXIT', handler: 'HANDLED BY', device: 'DEVICE', port: 'PORT', msr: 'MSR', gpa: 'ADDRESS', rip: 'RIP', function: 'FUNCTION', phase: 'PHASE', vcpu: 'VCPU', time: 'TIME',
+};
+
+/** Columns with the first at the left, numbers at the right. */
+export function rightTable(rows: readonly (readonly string[])[]): string[] {
+  const widths: number[] = [];
+  for (const row of rows) row.forEach((cell, i) => (widths[i] = Math.max(widths[i] ?? 0, cell.length)));
+  return rows.map((row) => `  ${row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join('  ')}`.trimEnd());
+}
+
+/** A view in the columns of `perf kvm stat`: count and share, share of cost, minimum, 99th percentile, maximum, mean; then rate and time between. */
+export function viewLines(profile: ExitProfile, dimension: ProfileDimension, limit: number): string[] {
+  const rows = profile.by[dimension] ?? [];
+  const work = rows.filter(({ isIdle }) => !isIdle);
+  const idle = rows.filter(({ isIdle }) => isIdle);
+  const { unit } = profile;
+  const hasRates = rows.some(({ perSecond }) => perSecond !== undefined);
+  const hasGaps = dimension !== 'time' && rows.some(({ betweenNs }) => betweenNs !== undefined);
+  const cost = (value: number | undefined): string => (value === undefined ? '-' : unit === 'ns' ? `${(value / 1e3).toFixed(2)}us` : grouped(value));
+  const heading = [
+    DIMENSION_TITLES[dimension], 'Samples', 'Samples%', ...(unit === undefined ? [] : [unit === 'ns' ? 'Time%' : 'Cycles%', 'Min', 'P99', 'Max', 'Mean', unit === 'ns' ? 'Total' : 'Total (low to high)']),
+    ...(hasRates ? ['per second'] : []), ...(hasGaps ? ['between'] : []),
+  ];
+  const line = (row: ProfileRow, exits: number): string[] => [
+    labelOf(row), grouped(row.count), `${((row.count / Math.max(1, exits)) * 100).toFixed(2)}%`,
+    ...(unit === undefined
+      ? []
+      : [
+          row.cost === undefined ? '-' : `${(row.cost.share * 100).toFixed(2)}%`, cost(row.cost?.min), cost(row.cost?.p99), cost(row.cost?.max), cost(row.cost?.mean),
+          row.cost === undefined ? '-' : unit === 'ns' || row.cost.totalLow === undefined || row.cost.totalHigh === undefined ? cost(row.cost.total) : `${grouped(row.cost.total)} (${grouped(row.cost.totalLow)} to ${grouped(row.cost.totalHigh)})`,
+        ]),
+    ...(hasRates ? [row.perSecond === undefined ? '-' : grouped(row.perSecond)] : []), ...(hasGaps ? [row.betweenNs === undefined ? '-' : virtualTime(Math.round(row.betweenNs.mean))] : []),
+  ];
+  const workExits = profile.exits - profile.idleExits;
+  const shown = work.slice(0, limit);
+  const lines = rightTable([heading, ...shown.map((row) => line(row, workExits))]);
+  const idleLines = idle.slice(0, limit).map((row) => line(row, profile.idleExits));
+  const left = work.slice(limit);
+  if (left.length > 0) lines.push(`  ... ${left.length} more with ${grouped(left.reduce((sum, { count }) => sum + count, 0))} exits (--top N, --json)`);
+  if (idleLines.length > 0) lines.push('', '  sleep, kept apart from work:', ...rightTable([heading, ...idleLines]).slice(1));
+  return lines;
+}
+
+function labelOf({ label, detail }: ProfileRow): string {
+  const whole = detail === undefined ? label : `${label} ${detail}`;
+  const printable = whole.replace(/[^\x20-\x7e]/g, '?');
+  return printable.length > LABEL_MAX ? `${printable.slice(0, LABEL_MAX - 3)}...` : printable;
+}
+
+/** What is profiled, above a table. */
+export function headLines(profile: ExitProfile): string[] {
+  const { source, durationNs, instructions, idleNs } = profile;
+  const lines = [`Analyze events of ${source.name} (${source.kind})${source.under === undefined ? '' : `: ${source.under}`}`];
+  const parts = [
+    ...(durationNs === undefined ? [] : [`${virtualTime(Math.round(durationNs))}${source.kind === 'recording' ? ' of virtual time' : ''}`]),
+    ...(idleNs === undefined || durationNs === undefined || durationNs === 0 ? [] : [`of it idle ${((idleNs / durationNs) * 100).toFixed(2)}%`]),
+    ...(instructions === undefined ? [] : [`${grouped(instructions)} instructions`]),
+  ];
+  if (parts.length > 0) lines.push(parts.join(', '));
+  return lines;
+}
+
+/** Sums and what has to be known, below a table. */
+export function footLines(profile: ExitProfile): string[] {
+  const { unit, work, exits, idleExits, instructions, direct } = profile;
+  const amount = (value: number): string => (unit === 'ns' ? `${(value / 1e3).toFixed(2)}us` : `${grouped(value)} cycles`);
+  const lines = [''];
+  let total = `Total Samples:${exits}`;
+  if (idleExits > 0) total += ` (${exits - idleExits} work, ${idleExits} sleep)`;
+  if (work !== undefined) total += `, work:${amount(work.typical)}${work.low === work.high ? '' : ` (${amount(work.low)} to ${amount(work.high)})`}`;
+  lines.push(`${total}.`);
+  if (instructions !== undefined && instructions > 0) lines.push(`${(((exits - idleExits) / instructions) * 1e6).toFixed(2)} exits of work per million instructions${work === undefined ? '' : `, ${(work.typical / instructions).toFixed(4)} cycles an instruction`}.`);
+  if (direct !== undefined && direct.length > 0) {
+    lines.push('', 'Costs without an exit:', ...rightTable([['', 'Count', 'Cycles (low to high)'], ...direct.map((each) => [each.label, grouped(each.count), `${grouped(each.typical)} (${grouped(each.low)} to ${grouped(each.high)})`])]));
+  }
+  if (profile.costIs !== undefined && unit !== undefined) lines.push('', `A cost is: ${profile.costIs}.`);
+  for (const note of profile.notes) lines.push(`Note: ${note}.`);
+  return lines;
+}

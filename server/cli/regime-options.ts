@@ -1,0 +1,33 @@
+/** Options and lines that `regimes` and `compare` share. */
+import { RegimeError } from '../../engine/regimes/regime.ts';
+import type { ChosenCost } from '../../engine/regimes/costs/cost-table.ts';
+import { parsePlatform, type Platform } from '../../engine/regimes/platforms/platform.ts';
+import { FileSource } from '../store/files.ts';
+import type { Arguments, OptionSpec } from './arguments.ts';
+import { table } from './format.ts';
+
+export const REGIME_FILE_OPTION: OptionSpec = { name: 'regime-file', value: 'FILE', help: 'a platform of your own as JSON: id, title, regime, options, notes, cpu, costs; may be repeated', multiple: true };
+
+/** Throws RegimeError for a file that is no platform, StoreError for one that cannot be read. */
+export function userPlatforms(parsed: Arguments): Platform[] {
+  return parsed.all('regime-file').map((path) => {
+    const source = new FileSource(path, '--regime-file');
+    const text = new TextDecoder().decode(source.read(0, source.length));
+    let value: unknown;
+    try {
+      value = JSON.parse(text);
+    } catch (error) {
+      throw new RegimeError(`${path}: not JSON: ${error instanceof Error ? error.message : String(error)}`);
+    }
+    return parsePlatform(value, path);
+  });
+}
+
+/** A line for each cost: cycles, trust, source. */
+export function sourceLines(rows: readonly ChosenCost[]): string[] {
+  return table(rows.map((row) => [row.parameter, cyclesText(row), row.trust, `${row.source}${row.note === undefined ? '' : ` (${row.note})`}`]));
+}
+
+function cyclesText({ low, typical, high }: ChosenCost): string {
+  return low === typical && typical === high ? String(typical) : `${typical} (${low} to ${high})`;
+}
