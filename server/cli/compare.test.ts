@@ -4,11 +4,15 @@
  * Needs dist/; CHRONOVISOR_CLI names another built main.js.
  */
 import { execFile } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { LogEvent } from '../../engine/log/events.ts';
+import { LogReader } from '../../engine/log/reader.ts';
+import { MemorySink, MemorySource } from '../../engine/log/storage.ts';
+import { createLog } from '../../engine/log/writer.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const program = process.env['CHRONOVISOR_CLI'] ?? join(root, 'dist', 'server', 'cli', 'main.js');
@@ -24,7 +28,7 @@ interface Result {
 
 function cli(...argv: string[]): Promise<Result> {
   return new Promise((resolve) => {
-    const child = execFile(process.execPath, [program, ...argv], { cwd: folder, encoding: 'utf8', maxBuffer: 1 << 28 }, (_error, out, err) => resolve({ status: child.exitCode, out, err }));
+    const child = execFile(process.execPath, [program, ...argv], { cwd: folder, env: { ...process.env, CHRONOVISOR_HOME: join(folder, 'home') }, encoding: 'utf8', maxBuffer: 1 << 28 }, (_error, out, err) => resolve({ status: child.exitCode, out, err }));
     child.stdin?.end();
   });
 }
@@ -117,5 +121,113 @@ describe('compare', () => {
     expect(await cli('compare', trace, '--kernel-share', '2')).toMatchObject({ status: 2, err: expect.stringContaining('a number from 0 to 1') as string });
     expect(await cli('compare', 'missing.cvlog')).toMatchObject({ status: 13 });
     expect(await cli('compare', file('text.cvlog', 'this is not a log'))).toMatchObject({ status: 40 });
+  });
+});
+
+describe('compare --svg', () => {
+  it('draws the table, and replaces nothing unasked', async () => {
+    const picture = join(folder, 'lab.svg');
+    const { status, out } = await cli('compare', trace, '--svg', picture, '--phases');
+    expect(status).toBe(0);
+    expect(out).toContain(`${picture}: the same as a picture`);
+    const svg = readFileSync(picture, 'utf8');
+    // The number of the table is in the picture.
+    const slowdown = /^  hw-shadow +(\d+\.\d+x)/m.exec(out)?.[1] ?? 'missing';
+    for (const text of ['work fork, @', 'run=&quot;work mixed; poweroff&quot;', 'lab-kernel.cvlog', 'cascade-lake', `>${slowdown}<`]) expect(svg).toContain(text);
+
+    expect(await cli('compare', trace, '--svg', picture, '--regimes', 'hw')).toMatchObject({ status: 12, err: expect.stringContaining('--force') as string });
+    expect(readFileSync(picture, 'utf8')).toBe(svg);
+    expect((await cli('compare', trace, '--svg', picture, '--regimes', 'hw', '--force')).status).toBe(0);
+    expect(readFileSync(picture, 'utf8')).not.toContain('hw-shadow');
+    const own = join(folder, 'own.cvlog');
+    writeFileSync(own, readFileSync(trace));
+    expect(await cli('compare', own, '--svg', own, '--force')).toMatchObject({ status: 2, err: expect.stringContaining('is a recording that is compared') as string });
+    expect(readFileSync(own).equals(readFileSync(trace))).toBe(true);
+    expect(await cli('compare', trace, '--svg', join(folder, 'missing', 'a.svg'))).toMatchObject({ status: 13 });
+  });
+});
+
+describe('compare --suite and --replay', () => {
+  const recordings = join(folder, 'suite');
+
+  interface SuiteJson {
+    readonly suite: { readonly folder: string; readonly workloads: { name: string; file: string; isReused: boolean; from: number; to: number; instructions: number; regimes: { id: string; exits: number; slowdown: { typical: number } }[] }[] };
+  }
+
+  it('records each workload once, compares it without its boot, and draws it', async () => {
+    const picture = join(folder, 'suite.svg');
+    const { status, out } = await cli('compare', '--suite', '-o', recordings, '--svg', picture);
+    expect(status).toBe(0);
+    for (const name of ['cpu', 'mem', 'io', 'syscall', 'fork', 'mixed']) expect(out).toMatch(new RegExp(`^  ${name} +native +1\\.000x`, 'm'));
+    expect(out).not.toContain('used again');
+    expect(readFileSync(picture, 'utf8')).toContain('work fork: ');
+    const files = readdirSync(recordings).sort();
+    expect(files).toEqual(['cpu', 'fork', 'io', 'mem', 'mixed', 'syscall'].map((name) => `lab-${name}.cvlog`));
+    const before = files.map((name) => readFileSync(join(recordings, name)));
+
+    const again = await cli('compare', '--suite', '-o', recordings, '--json', '--regimes', 'native,hw,hw-shadow');
+    expect(again.status).toBe(0);
+    const { suite } = JSON.parse(again.out) as SuiteJson;
+    expect(suite.workloads.map(({ name }) => name)).toEqual(['cpu', 'mem', 'io', 'syscall', 'fork', 'mixed']);
+    for (const { isReused, from, to, instructions } of suite.workloads) {
+      expect(isReused).toBe(true);
+      expect(to - from).toBe(instructions);
+    }
+    expect(files.map((name, i) => readFileSync(join(recordings, name)).equals(before[i]))).not.toContain(false);
+    const typical = (workload: string, regime: string): number => suite.workloads.find(({ name }) => name === workload)?.regimes.find(({ id }) => id === regime)?.slowdown.typical ?? NaN;
+    // What each technique is known for: emulated devices are dear, shadow page tables make forks dear, computing costs next to nothing.
+    expect(typical('cpu', 'hw')).toBeLessThan(1.1);
+    expect(typical('io', 'hw')).toBeGreaterThan(typical('cpu', 'hw') + 1);
+    expect(typical('fork', 'hw-shadow')).toBeGreaterThan(typical('fork', 'hw') + 0.3);
+  });
+
+  it('says the same from a replay as from the log', async () => {
+    const log = join(recordings, 'lab-fork.cvlog');
+    const [fromLog, fromReplay] = await Promise.all([cli('compare', log, '--json'), cli('compare', log, '--replay', '--json')]);
+    expect(fromReplay.status).toBe(0);
+    expect(JSON.parse(fromReplay.out)).toEqual(JSON.parse(fromLog.out));
+  });
+
+  it('compares nothing when the replay is not the recording', async () => {
+    const reader = LogReader.open(new MemorySource(readFileSync(join(recordings, 'lab-cpu.cvlog'))));
+    const sink = new MemorySink();
+    const writer = createLog(sink, reader.header);
+    for (const { sha256 } of reader.header.images) writer.image(reader.image(sha256) as Uint8Array);
+    let isChanged = false;
+    for (const event of reader.events()) {
+      const isTarget: boolean = !isChanged && event.kind === 'exit' && event.detail.kind === 'io' && event.detail.write && event.detail.port === 0x3f8;
+      isChanged ||= isTarget;
+      writer.append(isTarget && event.kind === 'exit' && event.detail.kind === 'io' ? ({ ...event, detail: { ...event.detail, value: event.detail.value ^ 1 } } satisfies LogEvent) : event);
+    }
+    expect(isChanged).toBe(true);
+    writer.close();
+    const changed = join(folder, 'changed.cvlog');
+    writeFileSync(changed, sink.toBytes());
+    expect((await cli('compare', changed)).status).toBe(0);
+    const { status, out, err } = await cli('compare', changed, '--replay');
+    expect(status).toBe(3);
+    expect(out).toBe('');
+    expect(err).toMatch(/the replay is not the recording[^]*divergence at @/);
+  });
+
+  it('leaves alone what is not its own', async () => {
+    const own = mkdtempSync(join(folder, 'own-'));
+    const occupied = join(own, 'lab-cpu.cvlog');
+    writeFileSync(occupied, readFileSync(trace));
+    expect(await cli('compare', '--suite', '-o', own)).toMatchObject({ status: 12, err: expect.stringContaining('a recording of another recipe') as string });
+    expect(readFileSync(occupied).equals(readFileSync(trace))).toBe(true);
+    expect(readdirSync(own)).toEqual(['lab-cpu.cvlog']);
+    writeFileSync(occupied, 'mine');
+    expect(await cli('compare', '--suite', '-o', own)).toMatchObject({ status: 12, err: expect.stringContaining('not an intact recording') as string });
+    expect(readFileSync(occupied, 'utf8')).toBe('mine');
+  });
+
+  it('says what is missing', async () => {
+    const result = await cli('compare', '--suite', '--guest', 'linux', '-o', join(folder, 'linux'));
+    expect(result).toMatchObject({ status: 11, err: expect.stringContaining('chronovisor guest fetch linux') as string });
+    expect(existsSync(join(folder, 'linux'))).toBe(false);
+    const wrong: readonly (readonly string[])[] = [['--suite', trace], [], [trace, '-o', 'x'], ['--suite', '--phases'], [trace, '--force'], [trace, '--images', 'x']];
+    const results = await Promise.all(wrong.map((argv) => cli('compare', ...argv)));
+    expect(results.map(({ status }) => status)).toEqual(wrong.map(() => 2));
   });
 });

@@ -1,22 +1,29 @@
 /** `compare`: what recordings would cost under each virtualisation technique, why, and which feature would remove it. */
-import { Comparison } from '../../engine/analysis/comparison/comparison.ts';
+import { basename } from 'node:path';
+import { Comparison, type ComparisonSetup } from '../../engine/analysis/comparison/comparison.ts';
 import type { ComparisonReport, RegimeReport, SegmentReport } from '../../engine/analysis/comparison/report.ts';
+import { describeDivergence } from '../../engine/log/verify.ts';
 import { REGIMES, candidate, type Candidate } from '../../engine/regimes/catalogue.ts';
 import { CPUS } from '../../engine/regimes/costs/cpus.ts';
 import type { ChosenCost } from '../../engine/regimes/costs/cost-table.ts';
 import { PLATFORMS } from '../../engine/regimes/platforms/platforms.ts';
 import type { MissingTotal } from '../../engine/regimes/regime.ts';
+import { loadCore } from '../store/core-module.ts';
 import { FileSource } from '../store/files.ts';
+import { openImages, openNamedGuest } from '../store/guest-images.ts';
 import { openLog } from '../store/logs.ts';
 import { nearest } from '../store/suggest.ts';
 import type { Arguments, VerbSpec } from './arguments.ts';
-import { JSON_OPTION } from './common-options.ts';
+import { IMAGE_OPTIONS, JSON_OPTION, imagePlaces } from './common-options.ts';
+import { foldLog, foldReplay } from './compare-fold.ts';
+import { pictureFile } from './compare-picture.ts';
+import { SUITE_GUESTS, SuiteError, type SuiteRecording, WORKLOADS, type WorkloadPart, suiteFolder, suiteRecording, workloadPart } from './compare-suite.ts';
+import { PICTURE_ROWS_MAX, type Picture, comparisonSvg, rangeText, ratio } from './comparison-svg.ts';
 import type { Context, Verb } from './context.ts';
 import { exitCode } from './exit-codes.ts';
-import { grouped, virtualTime } from './format.ts';
+import { grouped, megabytes, virtualTime } from './format.ts';
 import { toJson } from './output.ts';
 import { REGIME_FILE_OPTION, sourceLines, userPlatforms } from './regime-options.ts';
-import { turn } from './host.ts';
 import { signalStatus } from './signals.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -25,11 +32,17 @@ const ROWS_SHOWN = 6;
 
 const SPEC: VerbSpec = {
   name: 'compare',
-  synopsis: 'FILE... [options]',
-  summary: 'Shows what recordings would cost under each virtualisation technique, what dominates, and which feature would remove it. Nothing is run: it reads the log.',
-  operands: { min: 1, max: 64 },
+  synopsis: 'FILE... | --suite [options]',
+  summary: 'Shows what recordings would cost under each virtualisation technique, what dominates, and which feature would remove it. Files are only read; --suite records workloads first.',
+  operands: { min: 0, max: 64 },
   options: [
     { name: 'regimes', value: 'LIST', help: 'techniques and platforms, or all (default: the six techniques); `chronovisor regimes list` has them' },
+    { name: 'suite', help: `records the workloads ${WORKLOADS.join(', ')}, and compares each without its boot` },
+    { name: 'guest', value: 'NAME', help: `--suite: ${SUITE_GUESTS.join(' or ')} (default: ${SUITE_GUESTS[0]})` },
+    { name: 'output', short: 'o', value: 'FOLDER', help: '--suite: for its recordings; those that are there are used again (default: a new folder among the temporary files, which is kept)' },
+    { name: 'svg', value: 'OUT', help: 'the table as a picture too: a file that needs nothing else' },
+    { name: 'force', help: 'replace OUT if it exists' },
+    { name: 'replay', help: 'from a replay of the recordings, event by event, instead of their logs' },
     { name: 'phases', help: 'each phase as well: from mark to mark' },
     { name: 'details', help: 'for each technique: exits by reason, sensitivity to each cost, what would remove it' },
     { name: 'sources', help: 'where each cost comes from' },
@@ -40,6 +53,7 @@ const SPEC: VerbSpec = {
     { name: 'page-walks', value: 'N', help: 'TLB misses per million instructions, which logs do not hold (default: not charged)' },
     { name: 'kernel-share', value: 'N', help: 'share of the instructions that is the kernel\'s, 0 to 1 (default: not charged)' },
     REGIME_FILE_OPTION,
+    ...IMAGE_OPTIONS.map((option) => ({ ...option, help: `--replay: ${option.help}` })),
     JSON_OPTION,
   ],
   notes: ['assumed: the share of the cycles that rests on costs of another CPU, or that nobody measured; --sources shows which.', 'Slowdown is time against the bare machine, (instructions x CPI + cycles of events) of each; time asleep is left out. Ranges are those of the costs.'],
@@ -47,43 +61,133 @@ const SPEC: VerbSpec = {
 
 export const compare: Verb = { spec: SPEC, run: start };
 
-async function start(parsed: Arguments, { out, err, signals }: Context): Promise<number> {
-  const isJson = parsed.has('json');
-  const hasDetails = parsed.has('details');
-  const candidates = candidatesOf(parsed);
-  const rates = { systemCallsPerMillion: decimal(parsed, 'system-calls'), pageWalksPerMillion: decimal(parsed, 'page-walks'), kernelShare: decimal(parsed, 'kernel-share', 1) };
-  const cyclesPerInstruction = decimal(parsed, 'cpi') ?? 1;
-  if (cyclesPerInstruction === 0) throw parsed.wrong('cpi', '0', 'a number above 0');
+interface FileReport {
+  readonly file: string;
+  readonly report: ComparisonReport;
+  readonly guest: string;
+  readonly commandLine: string;
+}
+/** A row of the suite. */
+interface WorkloadReport extends FileReport, SuiteRecording {
+  readonly part: WorkloadPart;
+}
 
-  const reports: { readonly file: string; readonly report: ComparisonReport }[] = [];
-  for (const file of parsed.operands) {
-    const { reader, torn } = openLog(new FileSource(file, 'FILE'));
-    if (torn !== undefined) err.write(`chronovisor: ${file}: ${torn.message}; comparing what comes before\n`);
-    else if (!reader.hasEnd) err.write(`chronovisor: ${file}: the log has no end; comparing what there is\n`);
-    const comparison = new Comparison({ candidates, cyclesPerInstruction, rates, hasAdvice: hasDetails || isJson });
-    for (let i = 0; i < reader.eventBlocks.length; i++) {
-      comparison.add(reader.batch(i));
-      await turn();
-      if (signals.received !== undefined) return signalStatus(signals.received);
+async function start(parsed: Arguments, context: Context): Promise<number> {
+  const { out, err, signals } = context;
+  checkOptions(parsed);
+  const isJson = parsed.has('json');
+  const setup = setupOf(parsed);
+  const picture = pictureFile(parsed);
+
+  let files: readonly FileReport[];
+  let suite: readonly WorkloadReport[] | undefined;
+  let folder = '';
+  try {
+    if (parsed.has('suite')) {
+      const guest = await openNamedGuest((parsed.words('guest', SUITE_GUESTS) ?? SUITE_GUESTS)[0]);
+      folder = suiteFolder(parsed.text('output'));
+      if (!isJson) err.write(`chronovisor: recordings of the guest ${guest.name} in ${folder}\n`);
+      const reports: WorkloadReport[] = [];
+      for (const workload of WORKLOADS) {
+        const recording = await suiteRecording(guest, workload, folder, loadCore, context);
+        const report = recording === undefined ? undefined : await reportOf(recording.file, setup, parsed, context);
+        if (typeof report === 'number') return report;
+        if (recording === undefined || report === undefined) return signalStatus(signals.received ?? 'SIGINT');
+        reports.push({ ...recording, ...report, part: workloadPart(report.report, workload) });
+      }
+      suite = files = reports;
+    } else {
+      const reports: FileReport[] = [];
+      for (const file of parsed.operands) {
+        const report = await reportOf(file, setup, parsed, context);
+        if (typeof report === 'number') return report;
+        if (report === undefined) return signalStatus(signals.received ?? 'SIGINT');
+        reports.push(report);
+      }
+      files = reports;
     }
-    reports.push({ file, report: comparison.report() });
+  } catch (error) {
+    if (!(error instanceof SuiteError)) throw error;
+    if (isJson) out.write(`${toJson({ error: { code: 'suite', message: error.message }, exitCode: exitCode('guest-failed') })}\n`);
+    else err.write(`chronovisor: ${error.message}\n`);
+    return exitCode('guest-failed');
   }
 
+  const svg = picture?.write(comparisonSvg(pictureOf(files, suite, parsed.has('phases'))), files.map(({ file }) => file));
   if (isJson) {
-    out.write(`${toJson({ verb: 'compare', files: reports.map(({ file, report }) => ({ file, ...report })) }, 2)}\n`);
+    const suiteJson = suite && {
+      guest: suite[0].guest, folder,
+      workloads: suite.map(({ workload, file, isReused, part: { segments, ...span }, report }) => ({
+        name: workload, file, isReused, ...span, regimes: report.regimes.map(({ id, title, cpu }, i) => ({ id, title, cpu, ...segments[i] })),
+      })),
+    };
+    out.write(`${toJson({ verb: 'compare', ...(suiteJson && { suite: suiteJson }), files: files.map(({ file, report }) => ({ file, ...report })), ...(svg && { svg }) }, 2)}\n`);
     return exitCode('ok');
   }
   const lines: string[] = [];
-  for (const { file, report } of reports) lines.push(...textOf(file, report, parsed.has('phases'), hasDetails));
+  if (suite !== undefined) lines.push(...suiteText(suite));
+  else for (const { file, report } of files) lines.push(...textOf(file, report, parsed.has('phases'), parsed.has('details')));
   if (parsed.has('sources')) {
     const rows = new Map<string, ChosenCost>();
-    for (const { report } of reports) for (const { cpu, sources } of report.regimes) for (const row of sources) rows.set(`${cpu} ${row.parameter}`, row);
+    for (const { report } of files) for (const { cpu, sources } of report.regimes) for (const row of sources) rows.set(`${cpu} ${row.parameter}`, row);
     for (const cpu of new Set([...rows.keys()].map((key) => key.split(' ')[0]))) {
       lines.push(`costs on ${cpu}, cycles`, ...sourceLines([...rows].filter(([key]) => key.startsWith(`${cpu} `)).map(([, row]) => row)));
     }
   }
+  if (svg !== undefined) lines.push(`${svg.file}: the same as a picture, ${megabytes(svg.bytes)}`);
   out.write(`${lines.join('\n')}\n`);
   return exitCode('ok');
+}
+
+function checkOptions(parsed: Arguments): void {
+  const isSuite = parsed.has('suite');
+  const refuse = (message: string): never => {
+    throw new UsageError(message, 'compare');
+  };
+  if (isSuite && parsed.operands.length > 0) refuse(`--suite records what it compares: leave out ${parsed.operands[0]}, or --suite`);
+  if (!isSuite && parsed.operands.length === 0) refuse('compare needs recordings, or --suite, which makes them: chronovisor compare FILE...');
+  for (const name of ['guest', 'output']) if (!isSuite && parsed.has(name)) refuse(`--${name} is for --suite`);
+  for (const name of ['phases', 'details']) if (isSuite && parsed.has(name)) refuse(`--${name} is for FILE...: compare the recordings of the suite again, with --${name}`);
+  for (const { name } of IMAGE_OPTIONS) if (parsed.has(name) && !parsed.has('replay')) refuse(`--${name} is for --replay: a log is compared without its images`);
+  if ((parsed.words('guest', SUITE_GUESTS) ?? []).length > 1) refuse('--guest takes one guest');
+  if (parsed.has('force') && !parsed.has('svg')) refuse('--force is for --svg');
+}
+
+function setupOf(parsed: Arguments): ComparisonSetup {
+  const rates = { systemCallsPerMillion: decimal(parsed, 'system-calls'), pageWalksPerMillion: decimal(parsed, 'page-walks'), kernelShare: decimal(parsed, 'kernel-share', 1) };
+  const cyclesPerInstruction = decimal(parsed, 'cpi') ?? 1;
+  if (cyclesPerInstruction === 0) throw parsed.wrong('cpi', '0', 'a number above 0');
+  return { candidates: candidatesOf(parsed), cyclesPerInstruction, rates, hasAdvice: parsed.has('details') || (parsed.has('json') && !parsed.has('suite')) };
+}
+
+/** Undefined if a signal came; an exit code if the replay is not the recording. */
+async function reportOf(file: string, setup: ComparisonSetup, parsed: Arguments, context: Context): Promise<FileReport | number | undefined> {
+  const { out, err } = context;
+  const source = new FileSource(file, 'FILE');
+  try {
+    const { reader, torn } = openLog(source);
+    if (torn !== undefined) err.write(`chronovisor: ${file}: ${torn.message}; comparing what comes before\n`);
+    else if (!reader.hasEnd) err.write(`chronovisor: ${file}: the log has no end; comparing what there is\n`);
+    const comparison = new Comparison(setup);
+    const end = parsed.has('replay') ? await foldReplay(comparison, reader, openImages(reader, imagePlaces(parsed)), loadCore(), context) : await foldLog(comparison, reader, context);
+    switch (end.kind) {
+      case 'stopped':
+        return undefined;
+      case 'diverged': {
+        const status = exitCode('different');
+        const lines = describeDivergence(end.divergence);
+        if (parsed.has('json')) out.write(`${toJson({ verb: 'compare', file, divergence: end.divergence, exitCode: status })}\n`);
+        else err.write(`chronovisor: ${file}: the replay is not the recording, so there is nothing to compare\n${lines.map((line) => `  ${line}\n`).join('')}`);
+        return status;
+      }
+      case 'done': {
+        const { guest, commandLine } = reader.header.config;
+        return { file, report: comparison.report(), guest, commandLine };
+      }
+    }
+  } finally {
+    source.close();
+  }
 }
 
 function candidatesOf(parsed: Arguments): Candidate[] {
@@ -122,14 +226,7 @@ function textOf(file: string, report: ComparisonReport, hasPhases: boolean, hasD
     `${file}: ${size}, ${virtualTime(report.idleNs)} asleep (left out)`,
     ...numbers(RUN_COLUMNS, report.regimes.map((regime) => [regime.id, ...segmentCells(regime.run).toSpliced(-1, 0, assumedShare(regime))])),
   ];
-  if (report.regimes.some(({ run }) => run.slowdown.typical < 1)) {
-    lines.push('  below 1: a device register costs more on the bus of a bare machine than an exit that ends in the hypervisor');
-  }
-  const missing = [...new Set(report.regimes.flatMap((regime) => regime.missing))];
-  if (missing.length > 0) {
-    const who = (need: MissingTotal): string => report.regimes.filter((regime) => regime.missing.includes(need)).map(({ id }) => id).join(', ');
-    lines.push(...missing.map((need) => `  not charged, because logs do not hold it: ${MISSING_TEXT[need]}: ${who(need)}`));
-  }
+  lines.push(...caveatsOf(report.regimes, report.regimes.map(({ run }) => run)).map((line) => `  ${line}`));
   if (hasPhases) {
     report.phases.forEach((phase, i) => {
       lines.push(
@@ -142,16 +239,75 @@ function textOf(file: string, report: ComparisonReport, hasPhases: boolean, hasD
   return lines;
 }
 
+/** What a reader of the numbers has to know. */
+function caveatsOf(regimes: readonly RegimeReport[], segments: readonly SegmentReport[]): string[] {
+  const lines: string[] = [];
+  if (segments.some(({ slowdown }) => slowdown.typical < 1)) lines.push('below 1: a device register costs more on the bus of a bare machine than an exit that ends in the hypervisor');
+  const who = (need: MissingTotal): string => regimes.filter(({ missing }) => missing.includes(need)).map(({ id }) => id).join(', ');
+  for (const need of new Set(regimes.flatMap(({ missing }) => missing))) lines.push(`not charged, because logs do not hold it: ${MISSING_TEXT[need]}: ${who(need)}`);
+  return lines;
+}
+
+function suiteText(suite: readonly WorkloadReport[]): string[] {
+  const { cyclesPerInstruction, regimes } = suite[0].report;
+  const rows = suite.flatMap(({ workload, part, report }) =>
+    report.regimes.map((regime, i) => [i === 0 ? workload : '', regime.id, ...segmentCells(part.segments[i]).toSpliced(-1, 0, assumedShare(regime))]));
+  const reused = suite.filter(({ isReused }) => isReused).map(({ file }) => file);
+  return [
+    `workloads of the guest ${suite[0].guest} on ${[...new Set(regimes.map(({ cpu }) => cpu))].join(', ')}, each without boot and shutdown, at ${cyclesPerInstruction} native cycles for an instruction (assumed)`,
+    ...numbers(['workload', 'regime', ...RUN_COLUMNS.slice(1)], rows, 2),
+    ...suite.map(({ workload, part, file }) => `  ${workload}: ${grouped(part.instructions)} instructions, ${virtualTime(part.idleNs)} asleep (left out): ${file}`),
+    ...(reused.length === 0 ? [] : [`  used again, because the same recipe had been recorded: ${reused.join(', ')}`]),
+    ...caveatsOf(regimes, suite.flatMap(({ part }) => part.segments)).map((line) => `  ${line}`),
+  ];
+}
+
+function pictureOf(files: readonly FileReport[], suite: readonly WorkloadReport[] | undefined, hasPhases: boolean): Picture {
+  const [{ report: first, guest }] = files;
+  const cpi = first.cyclesPerInstruction;
+  const group = (name: string, report: ComparisonReport, instructions: number, segments: readonly SegmentReport[]): Picture['groups'][number] => ({
+    name: `${name}: ${grouped(instructions)} instructions`, baseCycles: instructions * cpi, rows: report.regimes.map((regime, i) => ({ regime: regime.id, segment: segments[i], assumed: assumedShare(regime) })),
+  });
+  const groups = suite !== undefined
+    ? suite.map(({ workload, part, report }) => group(`work ${workload}`, report, part.instructions, part.segments))
+    : files.flatMap(({ file, report }) => [
+        group(files.length > 1 || hasPhases ? `${basename(file)}, all of it` : 'all of it', report, report.instructions, report.regimes.map(({ run }) => run)),
+        ...(hasPhases ? report.phases.map((phase, i) => group(`${phase.name}, @${grouped(phase.from)} to @${grouped(phase.to)}`, report, phase.instructions, report.regimes.map(({ phases }) => phases[i]))) : []),
+      ]);
+  const shown = groups.slice(0, Math.max(1, Math.floor(PICTURE_ROWS_MAX / first.regimes.length)));
+  const all = files.flatMap(({ report }) => report.regimes);
+  const what = suite !== undefined ? `the workloads of the guest ${guest}, without boot and shutdown` : files.map(({ file, guest: each }) => `${basename(file)} (guest ${each})`).join(', ');
+  return {
+    title: `Slowdown against the bare machine: ${what}`,
+    subtitles: [
+      ...(suite === undefined && files.length === 1 && files[0].commandLine !== '' ? [`command line: ${files[0].commandLine}`] : []),
+      `costs of ${[...new Set(all.map(({ cpu }) => cpu))].join(', ')}; ${cpi} native cycles for an instruction (assumed); ${assumedOf(all)} of all cycles of events rest on costs of another CPU, or that nobody measured`,
+    ],
+    groups: shown,
+    notes: [
+      'Bar: (instructions x CPI + cycles of events) under the regime / the same on the bare machine. Line: all costs at their low to high values. Time asleep is left out.',
+      `assumed: the same share for the row's regime${suite === undefined && !hasPhases ? '' : ', over the whole recording'}.`,
+      ...(shown.length < groups.length ? [`${groups.length - shown.length} more phases are not shown.`] : []),
+      ...caveatsOf(first.regimes, groups.flatMap(({ rows }) => rows.map(({ segment }) => segment))).map((line) => `${line[0].toUpperCase()}${line.slice(1)}.`),
+    ],
+  };
+}
+
 /** How much of the cycles rests on costs that were measured elsewhere or nowhere. */
-function assumedShare({ sensitivity }: RegimeReport): string {
-  const sum = (rows: RegimeReport['sensitivity']): number => rows.reduce((cycles, { uses, typical }) => cycles + uses * typical, 0);
-  const all = sum(sensitivity);
-  return all === 0 ? '-' : `${((sum(sensitivity.filter(({ trust }) => trust === 'assumed')) / all) * 100).toFixed(0)} %`;
+function assumedShare(regime: RegimeReport): string {
+  return assumedOf([regime]);
+}
+
+function assumedOf(regimes: readonly RegimeReport[]): string {
+  const rows = regimes.flatMap(({ sensitivity }) => sensitivity);
+  const sum = (each: RegimeReport['sensitivity']): number => each.reduce((cycles, { uses, typical }) => cycles + uses * typical, 0);
+  const all = sum(rows);
+  return all === 0 ? '-' : `${((sum(rows.filter(({ trust }) => trust === 'assumed')) / all) * 100).toFixed(0)} %`;
 }
 
 function segmentCells({ slowdown, exits, exitsPerMillion, cycles, dominant }: SegmentReport): string[] {
   return [
-    ratio(slowdown.typical), `${ratio(slowdown.low)} to ${ratio(slowdown.high)}`, grouped(exits), exitsPerMillion.toFixed(1), grouped(cycles.typical),
+    ratio(slowdown.typical), rangeText(slowdown), grouped(exits), exitsPerMillion.toFixed(1), grouped(cycles.typical),
     dominant === undefined ? '-' : `${dominant.name}, ${(dominant.share * 100).toFixed(0)} %`,
   ];
 }
@@ -182,13 +338,9 @@ function detailsOf({ id, title, cpu, run, counters, sensitivity, removals }: Reg
   return lines;
 }
 
-function ratio(value: number): string {
-  return value < 10 ? `${value.toFixed(3)}x` : `${value.toFixed(1)}x`;
-}
-
-/** First and last column to the left, those between to the right. */
-function numbers(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
+/** The first `left` columns and the last to the left, those between to the right. */
+function numbers(head: readonly string[], rows: readonly (readonly string[])[], left = 1): string[] {
   const all = [head, ...rows];
   const widths = head.map((_, column) => Math.max(...all.map((row) => row[column].length)));
-  return all.map((row) => `  ${row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : i === row.length - 1 ? cell : cell.padStart(widths[i]))).join('  ')}`.trimEnd());
+  return all.map((row) => `  ${row.map((cell, i) => (i < left ? cell.padEnd(widths[i]) : i === row.length - 1 ? cell : cell.padStart(widths[i]))).join('  ')}`.trimEnd());
 }

@@ -9,6 +9,7 @@ import { RegimeError, type MissingTotal, type OptionValue, type Projection, type
 import { SHAPE_IDLE, SHAPE_MARK } from '../../log/shapes.ts';
 import type { EventBatch } from '../../log/event-batch.ts';
 import { Ledger, type CycleRange, type SavedLedger } from './ledger.ts';
+import { segmentReport } from './segments.ts';
 import type { ComparisonReport, PhaseSpan, RegimeReport, RemovalRow, SegmentReport, SensitivityRow } from './report.ts';
 
 /** Phases that are told apart; later marks fall into the last. */
@@ -226,26 +227,9 @@ export class Comparison {
   }
 
   private segment(own: Ledger, native: Ledger, instructions: number): SegmentReport {
-    const cycles = own.cycles();
-    const nativeCycles = native.cycles();
-    const base = instructions * this.cyclesPerInstruction;
-    const ratio = (name: keyof CycleRange): number => (base + nativeCycles[name] === 0 ? 1 : (base + cycles[name]) / (base + nativeCycles[name]));
-    const [a, typical, c] = [ratio('low'), ratio('typical'), ratio('high')];
-    const reasons = own.reasons();
-    const direct = own.directs();
-    const parts = [...reasons.map(({ name, handler, typical: each }) => ({ name: `${name} (${handler})`, each })), ...direct.map(({ kind, typical: each }) => ({ name: kind, each }))];
-    const first = parts.sort((x, y) => y.each - x.each).at(0);
-    return {
-      exits: own.exits,
-      exitsPerMillion: instructions === 0 ? 0 : (own.exits / instructions) * 1e6,
-      cycles,
-      nativeCycles,
-      slowdown: { low: Math.min(a, typical, c), typical, high: Math.max(a, typical, c) },
-      reasons,
-      direct,
-      dominant: first === undefined || cycles.typical === 0 ? undefined : { name: first.name, share: first.each / cycles.typical },
-      haltPollNs: own.haltPollNs,
-    };
+    const { exits, haltPollNs } = own;
+    const sums = { exits, cycles: own.cycles(), nativeCycles: native.cycles(), reasons: own.reasons(), direct: own.directs(), haltPollNs };
+    return segmentReport(sums, instructions, instructions * this.cyclesPerInstruction);
   }
 
   private sensitivity(column: Column, own: Settled, baseline: Column, native: Settled, instructions: number): SensitivityRow[] {
