@@ -184,17 +184,34 @@ export class TimeTravel {
 
   /** On to the next place where a stop point is met, or to the end of history. */
   continue(stops: readonly StopPoint[]): Stop {
-    const from = this.position;
-    const inLog = nextLogStop(this.reader, stops, from);
-    const hit = this.scanForward(stops, from, inLog?.position ?? Infinity) ?? inLog;
-    return this.arrive(stops, hit, this.reader.lastPosition + 1);
+    return finish(this.continuing(stops));
   }
 
   /** Back to the last place before here where a stop point is met, or to power-on. */
   reverseContinue(stops: readonly StopPoint[]): Stop {
+    return finish(this.reverseContinuing(stops));
+  }
+
+  /**
+   * continue() in slices: yields, every few ms of work, a position up to which nothing was met. Whoever gives it up (`return()`) then seeks where it wants
+   * to be, such as that position; nothing else may be done with the cursor meanwhile.
+   */
+  *continuing(stops: readonly StopPoint[]): Generator<Position, Stop, void> {
+    const from = this.position;
+    const inLog = nextLogStop(this.reader, stops, from);
+    const hit = (yield* this.scanForward(stops, from, inLog?.position ?? Infinity)) ?? inLog;
+    const target = hit?.position ?? this.reader.lastPosition + 1;
+    for (let at = Math.max(this.position, this.checkpointBefore(target)); !this.isOver && at + STRETCH_INSTRUCTIONS < target - NEAR_DISTANCES[0]; at = this.position) {
+      this.goTo(at + STRETCH_INSTRUCTIONS, false);
+      yield this.position;
+    }
+    return this.arrive(stops, hit, target);
+  }
+  /** reverseContinue() in slices, as continuing(). */
+  *reverseContinuing(stops: readonly StopPoint[]): Generator<Position, Stop, void> {
     const to = this.position;
     const inLog = previousLogStop(this.reader, stops, to);
-    const hit = this.scanBackward(stops, (inLog?.position ?? -1) + 1, to) ?? inLog;
+    const hit = (yield* this.scanBackward(stops, (inLog?.position ?? -1) + 1, to)) ?? inLog;
     return this.arrive(stops, hit, 0);
   }
 
@@ -362,8 +379,8 @@ export class TimeTravel {
   // ---- looking for stop points ----
 
   /** The first hit after `from` and before `to`. */
-  private scanForward(stops: readonly StopPoint[], from: number, to: number): Hit | undefined {
-    if (stops.some(({ kind }) => kind === 'condition')) return this.stepForward(stops, from, to);
+  private *scanForward(stops: readonly StopPoint[], from: number, to: number): Generator<Position, Hit | undefined, void> {
+    if (stops.some(({ kind }) => kind === 'condition')) return yield* this.stepForward(stops, from, to);
     const collector = new HitCollector(this.machine, stops, false);
     if (collector.isIdle) return undefined;
     collector.attach();
@@ -384,6 +401,7 @@ export class TimeTravel {
         const hit = this.firstHit(stops, hits);
         if (hit !== undefined) return hit;
         at = collector.isFull ? hits[hits.length - 1].position : until;
+        yield at as Position;
       }
       return undefined;
     } finally {
@@ -392,7 +410,7 @@ export class TimeTravel {
   }
 
   /** The last hit at `from` or later and before `to`. */
-  private scanBackward(stops: readonly StopPoint[], from: number, to: number): Hit | undefined {
+  private *scanBackward(stops: readonly StopPoint[], from: number, to: number): Generator<Position, Hit | undefined, void> {
     const isSlow = stops.some(({ kind }) => kind === 'condition');
     const collector = new HitCollector(this.machine, stops, true);
     if (collector.isIdle && !isSlow) return undefined;
@@ -416,6 +434,7 @@ export class TimeTravel {
           if (hit !== undefined) return hit;
         }
         end = low;
+        yield low as Position;
       }
       return undefined;
     } finally {
@@ -482,7 +501,7 @@ export class TimeTravel {
 
   // ---- one instruction at a time, for conditions on any instruction ----
 
-  private stepForward(stops: readonly StopPoint[], from: number, to: number): Hit | undefined {
+  private *stepForward(stops: readonly StopPoint[], from: number, to: number): Generator<Position, Hit | undefined, void> {
     for (let begin = from; begin < Math.min(to, this.last); ) {
       const end = Math.min(begin + 65_536, to, this.last + 1);
       const hits = this.stepThrough(stops, Math.max(0, begin - 1), Math.max(begin, from + 1), end);
@@ -490,6 +509,7 @@ export class TimeTravel {
       if (hit !== undefined) return hit;
       if (this.isOver) return undefined;
       begin = end;
+      yield begin as Position;
     }
     return undefined;
   }
@@ -517,6 +537,13 @@ export class TimeTravel {
       collector.detach();
     }
     return found.sort((a, b) => a.position - b.position || a.stop - b.stop);
+  }
+}
+
+function finish<T>(steps: Generator<unknown, T, void>): T {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done === true) return value as T;
   }
 }
 

@@ -6,6 +6,7 @@ import { describeVerb, parseArguments } from './arguments.ts';
 import { check } from './check.ts';
 import { compare } from './compare.ts';
 import type { Verb } from './context.ts';
+import { debug } from './debug.ts';
 import { diff } from './diff.ts';
 import { events } from './events.ts';
 import { exitCode, failureOf } from './exit-codes.ts';
@@ -24,7 +25,7 @@ import { state } from './state-verb.ts';
 import { stat } from './stat.ts';
 import { UsageError } from './usage-error.ts';
 
-const VERBS: readonly Verb[] = [record, run, replay, info, events, check, index, state, diff, compare, regimes, stat, profile, importVerb, exportVerb, guest];
+const VERBS: readonly Verb[] = [record, run, replay, info, events, check, index, state, debug, diff, compare, regimes, stat, profile, importVerb, exportVerb, guest];
 
 function usage(): string {
   const width = Math.max(...VERBS.map(({ spec }) => `${spec.name} ${spec.synopsis}`.length));
