@@ -39,6 +39,7 @@ const OWN_CODES = {
   regime: { status: 17, meaning: 'there is no such regime, platform or CPU, or a `--regime-file` is wrong' },
   lossy: { status: 16, meaning: '`check --repair` made a new log, and something was lost' },
   import: { status: 18, meaning: 'the text to import holds nothing that is known, or a file is not one that `import` wrote' },
+  'not-found': { status: 19, meaning: '`bisect`, `last-write`: what was looked for does not happen in the recording' },
   hangup: { status: 129, meaning: 'stopped by SIGHUP; a recording was closed properly' },
   interrupted: { status: 130, meaning: 'stopped by SIGINT (Ctrl-C); a recording was closed properly' },
   terminated: { status: 143, meaning: 'stopped by SIGTERM; a recording was closed properly' },

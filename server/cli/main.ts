@@ -3,6 +3,7 @@
 import { ownPackage } from '../store/package-root.ts';
 import { nearest } from '../store/suggest.ts';
 import { describeVerb, parseArguments } from './arguments.ts';
+import { bisectVerb } from './bisect.ts';
 import { check } from './check.ts';
 import { compare } from './compare.ts';
 import type { Verb } from './context.ts';
@@ -15,6 +16,7 @@ import { guest } from './guest.ts';
 import { importVerb } from './import.ts';
 import { index } from './index-verb.ts';
 import { info } from './info.ts';
+import { lastWrite } from './last-write.ts';
 import { Output, OutputClosed, toJson } from './output.ts';
 import { profile } from './profile.ts';
 import { record, run } from './record.ts';
@@ -25,7 +27,7 @@ import { state } from './state-verb.ts';
 import { stat } from './stat.ts';
 import { UsageError } from './usage-error.ts';
 
-const VERBS: readonly Verb[] = [record, run, replay, info, events, check, index, state, debug, diff, compare, regimes, stat, profile, importVerb, exportVerb, guest];
+const VERBS: readonly Verb[] = [record, run, replay, info, events, check, index, state, debug, bisectVerb, lastWrite, diff, compare, regimes, stat, profile, importVerb, exportVerb, guest];
 
 function usage(): string {
   const width = Math.max(...VERBS.map(({ spec }) => `${spec.name} ${spec.synopsis}`.length));

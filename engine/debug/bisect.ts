@@ -1,0 +1,102 @@
+/**
+ * Where something begins: the first position of a recording at which an expression is true, or from which on it stays so.
+ *
+ * How it is looked for depends on what the expression is about, and none of the ways guesses:
+ *
+ *     memory alone        its bytes are watched and it is computed anew at each store to one of them (MemoryScan): the speed of a replay
+ *     rip == ADDRESS &&   a breakpoint; the rest is looked at where it is met
+ *     numbers alone       not at all
+ *     else                every single instruction is looked at: about a million a second
+ */
+import { MemoryScan } from './bisect-scan.ts';
+import type { Expression } from './expression.ts';
+import { ExpressionView } from './expression-view.ts';
+import type { StopPoint } from './stop-points.ts';
+import type { SymbolTable } from './symbols.ts';
+import type { TimeTravel } from './time-travel.ts';
+
+export type BisectMethod = 'constant' | 'memory' | 'breakpoint' | 'every instruction';
+
+export type Bisection =
+  | { readonly kind: 'found'; readonly position: number; readonly method: BisectMethod }
+  /** It is true where the search starts, so it does not begin there. */
+  | { readonly kind: 'from-start'; readonly position: number; readonly method: BisectMethod }
+  /** It is never true; with `stays`: it is not true at the end. */
+  | { readonly kind: 'none'; readonly method: BisectMethod };
+
+export interface BisectOptions {
+  readonly from: number;
+  /** The last position that is looked at. */
+  readonly to: number;
+  /** Looks for the position from which on it is true at every position up to `to`. */
+  readonly stays: boolean;
+}
+
+export function methodOf(expression: Expression, stays: boolean): BisectMethod {
+  if (expression.registers.size === 0) return expression.readsMemory ? 'memory' : 'constant';
+  return expression.rip !== undefined && !stays ? 'breakpoint' : 'every instruction';
+}
+
+/** Moves the cursor. Throws DivergedError. */
+export function bisect(travel: TimeTravel, expression: Expression, { from, to, stays }: BisectOptions): Bisection {
+  const method = methodOf(expression, stays);
+  if (method === 'constant') return expression.isTrue(new ExpressionView(travel.machine)) ? { kind: 'from-start', position: from, method } : { kind: 'none', method };
+  if (stays) {
+    const last = method === 'memory' ? new MemoryScan(travel, expression).lastFalse(from, to) : lastFalse(travel, expression, from, to);
+    if (last === undefined) return { kind: 'from-start', position: from, method };
+    return last >= to ? { kind: 'none', method } : { kind: 'found', position: last + 1, method };
+  }
+  const position = method === 'memory' ? new MemoryScan(travel, expression).firstTrue(from, to) : firstTrue(travel, expression, from, to);
+  if (position === undefined) return { kind: 'none', method };
+  return { kind: position === from ? 'from-start' : 'found', position, method };
+}
+
+function firstTrue(travel: TimeTravel, expression: Expression, from: number, to: number): number | undefined {
+  const view = new ExpressionView(travel.machine);
+  const holds = (): boolean => {
+    view.forget();
+    return expression.isTrue(view);
+  };
+  travel.seek(from);
+  if (holds()) return from;
+  const stop: StopPoint = expression.rip === undefined ? { kind: 'condition', condition: holds } : { kind: 'breakpoint', address: expression.rip, condition: holds };
+  const found = travel.continue([stop]);
+  return found.kind === 'stop-point' && found.position <= to ? found.position : undefined;
+}
+
+function lastFalse(travel: TimeTravel, expression: Expression, from: number, to: number): number | undefined {
+  const view = new ExpressionView(travel.machine);
+  const holds = (): boolean => {
+    view.forget();
+    return expression.isTrue(view);
+  };
+  travel.seek(to);
+  if (!holds()) return travel.position;
+  const found = travel.reverseContinue([{ kind: 'condition', condition: () => !holds() }]);
+  return found.kind === 'stop-point' && found.position >= from ? found.position : undefined;
+}
+
+/** What kernels print when they give up. */
+const PANIC_TEXTS = ['Kernel panic', 'PANIC: '];
+/** Functions that they come to first. */
+const PANIC_FUNCTIONS = ['panic', 'vpanic'];
+
+/** Where the guest's kernel begins to panic: the cursor is there. Undefined: it does not. */
+export function findPanic(travel: TimeTravel, symbols: SymbolTable): { readonly position: number; readonly how: string } | undefined {
+  travel.seek(0);
+  let printed: { position: number; how: string } | undefined;
+  for (const text of PANIC_TEXTS) {
+    travel.seek(0);
+    const stop = travel.continue([{ kind: 'console', text }]);
+    if (stop.kind === 'stop-point' && (printed === undefined || stop.position < printed.position)) printed = { position: stop.position, how: `the console printed "${text}"` };
+  }
+  const functions = PANIC_FUNCTIONS.filter((name) => symbols.has(name)).map((name) => symbols.find(name));
+  if (functions.length > 0) {
+    // The message comes from the panic that came before it; without one, the panic may have been silent.
+    travel.seek(printed?.position ?? Number.MAX_SAFE_INTEGER);
+    const stop = travel.reverseContinue(functions.map(({ address }) => ({ kind: 'breakpoint', address })));
+    if (stop.kind === 'stop-point') return { position: stop.position, how: `${functions[stop.index].name}() was called` };
+  }
+  if (printed !== undefined) travel.seek(printed.position);
+  return printed;
+}

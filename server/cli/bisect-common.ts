@@ -1,0 +1,195 @@
+/** What `bisect` and `last-write` share: a recording opened for walking, with symbols; places, ranges and stores as text. */
+import { ExpressionError, parseExpression } from '../../engine/debug/expression.ts';
+import { ExpressionView } from '../../engine/debug/expression-view.ts';
+import { type PhysicalRange, physicalRanges, readRegister } from '../../engine/debug/inspect.ts';
+import { type Write, callChain, consoleLineBefore, eventBefore } from '../../engine/debug/queries.ts';
+import { SymbolError, SymbolTable, parseElfSymbols } from '../../engine/debug/symbols.ts';
+import { DivergedError, SeekError, TimeTravel } from '../../engine/debug/time-travel.ts';
+import { describeDivergence } from '../../engine/log/verify.ts';
+import { findIndex, indexPath } from '../store/checkpoints.ts';
+import { loadCore } from '../store/core-module.ts';
+import { FileSource, readImage } from '../store/files.ts';
+import { openImages } from '../store/guest-images.ts';
+import { openLog } from '../store/logs.ts';
+import type { Arguments, OptionSpec } from './arguments.ts';
+import { IMAGE_OPTIONS, JSON_OPTION, QUIET_OPTION, imagePlaces } from './common-options.ts';
+import type { Context } from './context.ts';
+import { lineOf } from './event-text.ts';
+import { exitCode } from './exit-codes.ts';
+import { grouped } from './format.ts';
+import { toJson } from './output.ts';
+import { UsageError } from './usage-error.ts';
+
+export const COMMON_FIND_OPTIONS: readonly OptionSpec[] = [
+  { name: 'symbols', value: 'FILE', help: 'an ELF file with the symbols of the guest, such as a vmlinux (default: the kernel of the recording)' },
+  ...IMAGE_OPTIONS,
+  QUIET_OPTION,
+  JSON_OPTION,
+];
+
+export const EXPRESSION_NOTES: readonly string[] = [
+  'Expressions: u8 u16 u32 u64 s8 .. s64(ADDRESS) and [ADDRESS]:1|2|4|8 read memory, p8 .. p64(ADDRESS) guest-physical memory; length(POINTER[, OFFSET])',
+  'counts a linked list; registers as `state --all` names them; position; symbols are their addresses (FILE:NAME if there are several);',
+  '|| && == != < <= > >= & | ^ << >> + - * ! ( ).',
+];
+
+export interface Opened {
+  readonly travel: TimeTravel;
+  readonly symbols: SymbolTable;
+}
+
+/** Runs a question about a recording; what is wrong with the question or the replay becomes a message and an exit code. */
+export function withRecording(verb: string, parsed: Arguments, context: Context, ask: (opened: Opened) => number): number {
+  const { out, err } = context;
+  const isQuiet = parsed.has('quiet');
+  const source = new FileSource(parsed.operands[0], 'FILE');
+  const { reader, torn } = openLog(source);
+  if (torn !== undefined && !isQuiet) err.write(`chronovisor: ${torn.message}\n`);
+  const found = findIndex(source.path, reader);
+  const images = openImages(reader, imagePlaces(parsed));
+  const symbols = symbolsOf(verb, parsed, images.kernel, (text) => isQuiet || err.write(`chronovisor: ${text}\n`));
+  const travel = new TimeTravel({ reader, images, module: loadCore(), index: found.index });
+  try {
+    const status = ask({ travel, symbols });
+    const problem = found.problem ?? travel.problem;
+    if (problem !== undefined && !isQuiet) err.write(`chronovisor: ${indexPath(source.path)}: ${problem.message}. It was not used; \`chronovisor index\` makes it anew\n`);
+    return status;
+  } catch (error) {
+    if (error instanceof SeekError || error instanceof ExpressionError) throw new UsageError(error.message, verb);
+    if (!(error instanceof DivergedError)) throw error;
+    const lines = describeDivergence(error.divergence);
+    if (parsed.has('json')) out.write(`${toJson({ verb, file: source.path, result: 'diverged', divergence: lines, exitCode: exitCode('different') })}\n`);
+    else err.write(`chronovisor: the recording does not replay up to there; \`chronovisor replay\` says more\n${lines.map((line) => `  ${line}\n`).join('')}`);
+    return exitCode('different');
+  }
+}
+
+function symbolsOf(verb: string, parsed: Arguments, kernel: Uint8Array, warn: (text: string) => void): SymbolTable {
+  const file = parsed.text('symbols');
+  try {
+    return parseElfSymbols(file === undefined ? kernel : readImage(file, '--symbols'));
+  } catch (error) {
+    if (!(error instanceof SymbolError)) throw error;
+    if (file !== undefined) throw new UsageError(`--symbols ${file}: ${error.message}`, verb);
+    warn(`addresses have no names: the kernel: ${error.message} (--symbols FILE)`);
+    return SymbolTable.EMPTY;
+  }
+}
+
+/** Goes there. Throws SeekError, UsageError. */
+export function goTo(travel: TimeTravel, parsed: Arguments, name: string, otherwise: string): number {
+  const text = parsed.text(name) ?? otherwise;
+  if (text === 'end') return travel.seek(Number.MAX_SAFE_INTEGER);
+  if (text.startsWith('mark:')) return travel.seekMark(text.slice(5));
+  const percent = /^(\d+(?:\.\d+)?)%$/.exec(text);
+  if (percent !== null) return travel.seekPercent(Number(percent[1]));
+  if (!/^@?[\d_]+$/.test(text)) throw parsed.wrong(name, text, '@1234567, 50%, mark:NAME or end');
+  const position = parsed.position(name) ?? Number(text.replace('@', '').replaceAll('_', ''));
+  if (position > travel.last) throw new SeekError(`--${name}: @${position} is after the end: the recording ends at @${travel.last}`);
+  return travel.seek(position);
+}
+
+export const RANGE_BYTES_MAX = 65_536;
+
+export interface AskedRange {
+  readonly address: bigint;
+  readonly length: number;
+  readonly ranges: readonly PhysicalRange[];
+}
+
+/** `ADDRESS[,BYTES]` or a symbol, worked out at the cursor. Throws UsageError, ExpressionError. */
+export function rangeOf({ travel, symbols }: Opened, text: string, isPhysical: boolean, verb: string): AskedRange {
+  const comma = lastComma(text);
+  const place = (comma < 0 ? text : text.slice(0, comma)).trim();
+  const address = parseExpression(place, symbols).value(new ExpressionView(travel.machine));
+  if (address === undefined) throw new UsageError(`"${place}" reads memory that is not mapped at @${travel.position}`, verb);
+  let length = 8;
+  if (comma >= 0) {
+    const bytes = text.slice(comma + 1).trim();
+    length = /^(0x[0-9a-f]{1,8}|\d{1,9})$/i.test(bytes) ? Number(bytes) : NaN;
+    if (!(length >= 1 && length <= RANGE_BYTES_MAX)) throw new UsageError(`"${text}": after the comma comes a number of bytes from 1 to ${RANGE_BYTES_MAX}`, verb);
+  } else if (/^[A-Za-z_.$][\w.$]*(:[A-Za-z_.$][\w.$]*)?$/.test(place) && (symbols.has(place) || place.includes(':'))) {
+    const { size } = symbols.find(place);
+    if (size > 0) length = Math.min(size, RANGE_BYTES_MAX);
+  }
+  if (address < 0n || address >= 1n << 64n) throw new UsageError(`"${place}" is ${address}, which is no address`, verb);
+  const { ramBytes } = travel.machine.core;
+  if (isPhysical && address + BigInt(length) > BigInt(ramBytes)) throw new UsageError(`--physical 0x${address.toString(16)}: memory ends at 0x${ramBytes.toString(16)}`, verb);
+  const ranges = isPhysical ? [{ paddr: Number(address), length }] : physicalRanges(travel.machine, address, length);
+  if (ranges.length === 0) throw new UsageError(`0x${address.toString(16)} is not mapped to memory at @${travel.position}: say when it is (--before, --from), or give --physical`, verb);
+  return { address, length, ranges };
+}
+
+/** Not one inside of brackets. */
+function lastComma(text: string): number {
+  let depth = 0;
+  let last = -1;
+  for (let i = 0; i < text.length; i++) {
+    if ('(['.includes(text[i])) depth++;
+    if (')]'.includes(text[i])) depth--;
+    if (text[i] === ',' && depth === 0) last = i;
+  }
+  return last;
+}
+
+/** `tty_write+0x33 (0xffffffff80104b03)`. */
+export function codeAt(symbols: SymbolTable, address: bigint): string {
+  const name = symbols.tell(address);
+  return name.startsWith('0x') ? name : `${name} (0x${address.toString(16)})`;
+}
+
+/** A number where it can be one, else bytes. */
+export function valueText(bytes: Uint8Array): string {
+  if (bytes.length > 8) return Array.from(bytes.subarray(0, 32), (byte) => byte.toString(16).padStart(2, '0')).join(' ') + (bytes.length > 32 ? ' ...' : '');
+  return `0x${[...bytes].reverse().map((byte) => byte.toString(16).padStart(2, '0')).join('').replace(/^0+(?=.)/, '')}`; // prettier-ignore
+}
+
+export function writeText(symbols: SymbolTable, write: Write): string {
+  const by = write.by === 'instruction' ? codeAt(symbols, write.rip) : `a ${write.by}, before ${codeAt(symbols, write.rip)}`;
+  return `@${grouped(write.position)}  ${by}, ring ${write.cpl}, ${write.size} byte${write.size === 1 ? '' : 's'} at physical 0x${write.paddr.toString(16)}: ${valueText(write.before)} -> ${valueText(write.after)}`;
+}
+
+export function writeJson(symbols: SymbolTable, write: Write): object {
+  return { ...write, symbol: symbols.tell(write.rip) };
+}
+
+export interface Surroundings {
+  readonly mark: string | undefined;
+  readonly interrupt: string | undefined;
+  readonly event: string | undefined;
+  readonly console: string | undefined;
+}
+
+/** What the log tells of the time before a position. */
+export function surroundings({ travel: { reader } }: Opened, before: number): Surroundings {
+  const text = (event: Parameters<typeof lineOf>[0] | undefined): string | undefined => (event === undefined ? undefined : lineOf(event).replace(/\s+/g, ' '));
+  const line = consoleLineBefore(reader, before);
+  return {
+    mark: text(eventBefore(reader, ['mark'], before)),
+    interrupt: text(eventBefore(reader, ['interrupt'], before, (event) => event.kind === 'interrupt' && (event.phase === 'injected' || event.phase === 'acknowledged'))),
+    event: text(eventBefore(reader, ['exit', 'input', 'interrupt', 'device', 'idle'], before)),
+    console: line === undefined ? undefined : `@${line.position} ${JSON.stringify(line.text)}`,
+  };
+}
+
+export function surroundingLines(around: Surroundings): string[] {
+  return [
+    ...(around.event === undefined ? [] : [`event before      ${around.event}`]),
+    ...(around.interrupt === undefined ? [] : [`interrupt before  ${around.interrupt}`]),
+    ...(around.console === undefined ? [] : [`console before    ${around.console}`]),
+    ...(around.mark === undefined ? [] : [`mark before       ${around.mark}`]),
+  ];
+}
+
+/** The functions at the cursor, innermost first. */
+export function chainText({ travel, symbols }: Opened): readonly string[] {
+  // What a call returns to may be the next function already, when nothing comes after the call.
+  return callChain(travel, symbols).map((address, i) => {
+    const symbol = i === 0 ? undefined : symbols.at(address - 1n);
+    return symbol === undefined ? symbols.tell(address) : `${symbol.name}+0x${(address - symbol.address).toString(16)}`;
+  });
+}
+
+export function ringOf(travel: TimeTravel): number {
+  return Number(readRegister(travel.machine, 'cpl') ?? 0n);
+}
