@@ -147,7 +147,6 @@ export class Walker {
     let haltedAt = -1;
     for (;;) {
       const at = this.machine.position();
-      if (at !== haltedAt) idles = 0;
       const input = this.inputs[this.nextInput];
       if (input !== undefined && at >= input.position) {
         this.nextInput++;
@@ -159,6 +158,7 @@ export class Walker {
       const stop = this.machine.run(Math.min(position, input?.position ?? Infinity));
       if (stop.kind === 'end') this.ended = true;
       if (stop.kind !== 'idle' || this.machine.position() >= position) continue;
+      if (this.machine.position() !== haltedAt) idles = 0;
       haltedAt = this.machine.position();
       if (stop.ns !== Infinity && ++idles < IDLES_MAX) this.machine.skipIdle(stop.ns);
       else if (input === undefined) this.stuck = true;
