@@ -126,6 +126,8 @@ export function eventText(event: LogEvent): string {
       return `idle for ${formatNs(event.ns)}`;
     case 'dirty':
       return `epoch ${event.epoch}: ${event.pages.length} pages written${event.more ? ', and more' : ''}`;
+    case 'counts':
+      return `${event.kernelInstructions} instructions of the kernel, ${event.systemCalls} system calls since reset`;
     case 'digest':
       return `state ${event.digest}`;
     case 'mark':

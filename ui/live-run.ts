@@ -35,7 +35,7 @@ export class LiveRun {
         guest: settings.guest,
         commandLine: settings.commandLine,
         protocol: 'auto',
-        machine: { memoryBytes: settings.memoryBytes, seed: settings.seed, wallClockNs: settings.wallClockNs, acpi: false, virtio: [], accessCostNs: DEFAULT_ACCESS_COST_NS },
+        machine: { memoryBytes: settings.memoryBytes, seed: settings.seed, wallClockNs: settings.wallClockNs, acpi: false, virtio: [], accessCostNs: DEFAULT_ACCESS_COST_NS, counts: true },
         epochInstructions: DEFAULT_EPOCH_INSTRUCTIONS,
         digestInstructions: DEFAULT_DIGEST_INSTRUCTIONS,
       },

@@ -29,6 +29,12 @@ export interface CoreHandlers {
   observeAccess?(kind: number, paddr: number, size: number): void;
 }
 
+export interface CoreCounts {
+  /** Retired at privilege 0 to 2. */
+  readonly kernelInstructions: number;
+  readonly systemCalls: number;
+}
+
 interface CoreExports {
   run(): number;
   fault(): number;
@@ -156,6 +162,18 @@ export class Core {
     const block = this.u32[L.BLOCK >>> 2];
     if (block === 0) return total;
     return total - this.u16[(block + 10) >>> 1] + this.u8[this.u32[L.CURSOR >>> 2] + 19];
+  }
+  /** What the CPU counts beside instructions: see layout.ts. */
+  counts(): CoreCounts {
+    const kernel = this.number(L.KERNEL_INSTRUCTIONS);
+    const isUser = this.u32[L.CPL >>> 2] === 3;
+    return { kernelInstructions: isUser ? kernel : kernel + this.position() - this.number(L.KERNEL_SINCE), systemCalls: this.number(L.SYSTEM_CALLS) };
+  }
+  /** The inverse, for a state that is restored. Between runs only. */
+  setCounts({ kernelInstructions, systemCalls }: CoreCounts): void {
+    this.setNumber(L.KERNEL_INSTRUCTIONS, kernelInstructions);
+    this.setNumber(L.KERNEL_SINCE, this.position());
+    this.setNumber(L.SYSTEM_CALLS, systemCalls);
   }
   /** Address of the instruction that is running, low and high word. */
   ripLow(): number {

@@ -65,6 +65,14 @@ export const DEBUG_PENDING = 0x117c;
 /** u64: blocks stop when ICOUNT would pass this; 0 forces the full check at the next block boundary. */
 export const STOP_AT = 0x1180;
 
+// ---- u64 counts for reports: saved with the state, no part of a digest (see README.md, decision 10) ----
+/** Instructions retired at privilege 0 to 2, up to KERNEL_SINCE. */
+export const KERNEL_INSTRUCTIONS = 0x11a0;
+/** The position at which privilege 3 was left last. */
+export const KERNEL_SINCE = 0x11a8;
+/** SYSCALL, SYSENTER and INT n (n from 32 on) from privilege 3. */
+export const SYSTEM_CALLS = 0x11b0;
+
 // ---- segment registers: es cs ss ds fs gs ldtr tr; 32 bytes each ----
 export const SEGS = 0x1200;
 export const SEG_SIZE = 32;

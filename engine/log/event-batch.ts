@@ -13,7 +13,7 @@ import type { DigestComponents, ExitDetail, InputDetail, LogEvent } from './even
 import type { DeviceReport } from '../devices/device.ts';
 import type { Position } from './position.ts';
 import {
-  ACCESS_SIZE_MASK, SHAPE_DIGEST, SHAPE_DIRTY, SHAPE_END, SHAPE_EXIT_CPUID, SHAPE_EXIT_CR, SHAPE_EXIT_DR, SHAPE_EXIT_EXCEPTION, SHAPE_EXIT_IO, SHAPE_EXIT_MMIO,
+  ACCESS_SIZE_MASK, SHAPE_COUNTS, SHAPE_DIGEST, SHAPE_DIRTY, SHAPE_END, SHAPE_EXIT_CPUID, SHAPE_EXIT_CR, SHAPE_EXIT_DR, SHAPE_EXIT_EXCEPTION, SHAPE_EXIT_IO, SHAPE_EXIT_MMIO,
   SHAPE_EXIT_MSR, SHAPE_EXIT_PAGE_TABLE, SHAPE_EXIT_PLAIN, SHAPE_IDLE, SHAPE_INPUT_CONSOLE, SHAPE_INPUT_CONTROL, SHAPE_INPUT_ENTROPY, SHAPE_INPUT_NET, SHAPE_INPUT_WALL_CLOCK,
   SHAPE_INTERRUPT, SHAPE_MARK, SHAPE_NET_RX, SHAPE_NET_TX, SHAPE_TIMER_ARM, SHAPE_TIMER_FIRE, SHAPE_UART_RX, SHAPE_UART_TX, SHAPE_VIRTIO_COMPLETE,
   SHAPE_VIRTIO_REQUEST,
@@ -142,6 +142,8 @@ export function eventAt(batch: EventBatch, i: number): LogEvent {
       return { kind: 'idle', position, ns: numberOf(lo, hi) };
     case SHAPE_DIRTY:
       return { kind: 'dirty', position, epoch: numberOf(lo, hi), pages: pagesOf(payload(), batch.fileOffset), more: f1 !== 0 };
+    case SHAPE_COUNTS:
+      return { kind: 'counts', position, kernelInstructions: numberOf(lo, hi), systemCalls: batch.aux[i] };
     case SHAPE_DIGEST: {
       const bytes = payload();
       let at = 16;

@@ -11,7 +11,7 @@ import {
 import type { ControlAction, DigestComponents, EndReason, ExitEvent, InputEvent, LogEvent, MarkSource } from './events.ts';
 import type { Position } from './position.ts';
 import {
-  SHAPE_DIGEST, SHAPE_DIRTY, SHAPE_END, SHAPE_EXIT_CPUID, SHAPE_EXIT_CR, SHAPE_EXIT_DR, SHAPE_EXIT_EXCEPTION, SHAPE_EXIT_IO, SHAPE_EXIT_MMIO,
+  SHAPE_COUNTS, SHAPE_DIGEST, SHAPE_DIRTY, SHAPE_END, SHAPE_EXIT_CPUID, SHAPE_EXIT_CR, SHAPE_EXIT_DR, SHAPE_EXIT_EXCEPTION, SHAPE_EXIT_IO, SHAPE_EXIT_MMIO,
   SHAPE_EXIT_MSR, SHAPE_EXIT_PAGE_TABLE, SHAPE_EXIT_PLAIN, SHAPE_IDLE, SHAPE_INPUT_CONSOLE, SHAPE_INPUT_CONTROL, SHAPE_INPUT_ENTROPY, SHAPE_INPUT_NET, SHAPE_INPUT_WALL_CLOCK,
   SHAPE_INTERRUPT, SHAPE_MARK, SHAPE_NET_RX, SHAPE_NET_TX, SHAPE_TIMER_ARM, SHAPE_TIMER_FIRE, SHAPE_UART_RX, SHAPE_UART_TX, SHAPE_VIRTIO_COMPLETE,
   SHAPE_VIRTIO_REQUEST,
@@ -214,6 +214,12 @@ export abstract class EventRows implements EventSink {
     } while (i < pages.length);
   }
 
+  counts(position: Position, kernelInstructions: number, systemCalls: number): void {
+    assert(Number.isSafeInteger(kernelInstructions) && kernelInstructions >= 0, 'not a number of instructions');
+    this.row(position, SHAPE_COUNTS, 0, 0, 0, 0, 0, 0, 0, 0, lowOf(kernelInstructions), highOf(kernelInstructions), systemCalls >>> 0, EMPTY);
+    this.records++;
+  }
+
   digest(position: Position, digest: string, components: DigestComponents = {}): void {
     const chunk = this.chunk;
     chunk.length = 0;
@@ -261,6 +267,8 @@ export abstract class EventRows implements EventSink {
         return this.idle(at, event.ns);
       case 'dirty':
         return this.dirtyRows(at, event.epoch, event.pages, event.more ? 1 : 0);
+      case 'counts':
+        return this.counts(at, event.kernelInstructions, event.systemCalls);
       case 'digest':
         return this.digest(at, event.digest, event.components);
       case 'mark':

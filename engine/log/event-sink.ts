@@ -44,6 +44,8 @@ export interface EventSink {
   idle(position: Position, ns: number): void;
   /** pages: ascending page frame numbers. */
   dirty(position: Position, epoch: number, pages: Uint32Array): void;
+  /** Since reset; systemCalls modulo 2^32. */
+  counts(position: Position, kernelInstructions: number, systemCalls: number): void;
   /** 32 lower-case hex digits each. */
   digest(position: Position, digest: string, components?: DigestComponents): void;
   mark(position: Position, name: string, source: MarkSource): void;

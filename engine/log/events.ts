@@ -8,7 +8,7 @@ import type { DeviceReport } from '../devices/device.ts';
 import type { Position } from './position.ts';
 
 /** Number of each kind in the file; FORMAT.md, section 4. */
-export const KIND_NAMES = [undefined, 'input', 'exit', 'interrupt', 'device', 'idle', 'dirty', 'digest', 'mark', 'end'] as const;
+export const KIND_NAMES = [undefined, 'input', 'exit', 'interrupt', 'device', 'idle', 'dirty', 'digest', 'mark', 'end', 'counts'] as const;
 export type LogKind = Exclude<(typeof KIND_NAMES)[number], undefined>;
 export const LOG_KINDS = KIND_NAMES.filter((name): name is LogKind => name !== undefined);
 
@@ -21,6 +21,7 @@ export const KIND_DIRTY = 6;
 export const KIND_DIGEST = 7;
 export const KIND_MARK = 8;
 export const KIND_END = 9;
+export const KIND_COUNTS = 10;
 
 /** The number of a kind. */
 export function kindCode(kind: LogKind): number {
@@ -165,6 +166,16 @@ export interface DirtyEvent {
   readonly more: boolean;
 }
 
+/** What the CPU has counted since reset. */
+export interface CountsEvent {
+  readonly kind: 'counts';
+  readonly position: Position;
+  /** Instructions retired at privilege 0 to 2. */
+  readonly kernelInstructions: number;
+  /** SYSCALL, SYSENTER, INT n from privilege 3; modulo 2^32. */
+  readonly systemCalls: number;
+}
+
 export interface DigestComponents {
   readonly cpu?: string;
   readonly ram?: string;
@@ -202,7 +213,7 @@ export interface EndEvent {
   readonly totals?: EndTotals;
 }
 
-export type LogEvent = InputEvent | ExitEvent | InterruptEvent | DeviceEvent | IdleEvent | DirtyEvent | DigestEvent | MarkEvent | EndEvent;
+export type LogEvent = InputEvent | ExitEvent | InterruptEvent | DeviceEvent | IdleEvent | DirtyEvent | CountsEvent | DigestEvent | MarkEvent | EndEvent;
 
 /** One line for people: `@123 exit io {...}`. Not a format; may change. */
 export function describeEvent(event: LogEvent): string {

@@ -160,3 +160,4 @@ enums:
     7: digest
     8: mark
     9: end
+    10: counts

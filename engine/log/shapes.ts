@@ -4,7 +4,7 @@
  *     position | site: shape f0 f1 f2 f3 rip address | value | aux | payload
  */
 import {
-  KIND_DEVICE, KIND_DIGEST, KIND_DIRTY, KIND_END, KIND_EXIT, KIND_IDLE, KIND_INPUT, KIND_INTERRUPT, KIND_MARK,
+  KIND_COUNTS, KIND_DEVICE, KIND_DIGEST, KIND_DIRTY, KIND_END, KIND_EXIT, KIND_IDLE, KIND_INPUT, KIND_INTERRUPT, KIND_MARK,
 } from './events.ts';
 
 export const SHAPE_INPUT_CONSOLE = 0x01;
@@ -32,6 +32,7 @@ export const SHAPE_NET_TX = 0x36;
 export const SHAPE_NET_RX = 0x37;
 export const SHAPE_IDLE = 0x40;
 export const SHAPE_DIRTY = 0x50;
+export const SHAPE_COUNTS = 0x51;
 export const SHAPE_DIGEST = 0x60;
 export const SHAPE_MARK = 0x70;
 export const SHAPE_END = 0x80;
@@ -73,6 +74,7 @@ const ROWS: readonly (readonly [shape: number, kind: number, traits: number])[] 
   [SHAPE_NET_RX,           KIND_DEVICE,    HAS_NAME | HAS_VALUE],
   [SHAPE_IDLE,             KIND_IDLE,      HAS_VALUE],
   [SHAPE_DIRTY,            KIND_DIRTY,     HAS_VALUE | HAS_PAYLOAD],
+  [SHAPE_COUNTS,           KIND_COUNTS,    HAS_VALUE | HAS_AUX],
   [SHAPE_DIGEST,           KIND_DIGEST,    HAS_PAYLOAD],
   [SHAPE_MARK,             KIND_MARK,      HAS_NAME],
   [SHAPE_END,              KIND_END,       HAS_VALUE | HAS_PAYLOAD],

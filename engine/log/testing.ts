@@ -118,6 +118,7 @@ export const EVENT_GENERATORS: Readonly<Record<string, fc.Arbitrary<EventBody>>>
   'device net-rx': fc.record({ kind: fc.constant('device' as const), report: fc.record({ kind: fc.constant('net-rx' as const), device: name, bytes: u16 }) }),
   idle: fc.record({ kind: fc.constant('idle' as const), ns: safe }),
   dirty: fc.record({ kind: fc.constant('dirty' as const), epoch: safe, pages, more: fc.boolean() }),
+  counts: fc.record({ kind: fc.constant('counts' as const), kernelInstructions: safe, systemCalls: u32 }),
   digest: fc.record({ kind: fc.constant('digest' as const), digest, components: fc.record({ cpu: digest, ram: digest, devices: digest }, { requiredKeys: [] }) }),
   mark: fc.record({ kind: fc.constant('mark' as const), name, source: fc.constantFrom(...MARK_SOURCES) }),
 };

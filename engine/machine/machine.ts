@@ -33,7 +33,7 @@ import type { BootPlan, InitialCpuState } from './boot/plan.ts';
 import { CoreMemory } from './guest-memory.ts';
 import { Random } from './random.ts';
 import { Scheduler } from './scheduler.ts';
-import { type MachineState, type RamPages, restoreCpu, restoreRam, saveCpu, saveDirty, saveTables } from './snapshot.ts';
+import { CPU_DIGEST_BYTES, type MachineState, type RamPages, restoreCpu, restoreRam, saveCpu, saveDirty, saveTables } from './snapshot.ts';
 import { encodeState } from './state-bytes.ts';
 
 /** All that decides a run beside the images and the inputs. */
@@ -50,6 +50,8 @@ export interface MachineConfig {
   readonly virtio: readonly VirtioKind[];
   /** Virtual ns that one device register access takes. */
   readonly accessCostNs: number;
+  /** The log gets what the CPU has counted (events of kind `counts`). */
+  readonly counts?: boolean;
 }
 export type VirtioKind = 'console' | 'block' | 'net' | 'rng';
 
@@ -210,7 +212,10 @@ export class Machine {
     this.uart = new Uart({ timers, irq: this.irq(4), transmit: (byte) => options.console?.(byte), report });
     const i8042 = new I8042({ onReset: () => this.end('reset', 'the guest pulled the reset line through the keyboard controller') });
     const debugExit = new DebugExit({ onExit: (value) => this.end('debug-exit', String((value << 1) | 1)) });
-    const mark = new MarkPort({ onMark: (name) => this.sink?.mark(this.position(), name, 'guest') });
+    const mark = new MarkPort({ onMark: (name) => {
+      this.sink?.mark(this.position(), name, 'guest');
+      this.reportCounts();
+    } });
     const acpiPm = config.acpi
       ? new AcpiPm({
           onPowerOff: () => this.end('shutdown', 'the guest powered the machine off (ACPI S5)'),
@@ -592,7 +597,7 @@ export class Machine {
 
   /** CPU state in its canonical form: lazy flags are resolved, caches left out. */
   cpuBytes(): Uint8Array {
-    return saveCpu(this.core);
+    return saveCpu(this.core).subarray(0, CPU_DIGEST_BYTES);
   }
 
   saveDevices(): SavedState {
@@ -672,6 +677,13 @@ export class Machine {
       h = BigInt.asUintN(64, this.core.exports.hashBytes(at, padded, h + BigInt(part.length)));
     }
     return h;
+  }
+
+  /** Tells the log what the CPU has counted, if the configuration wants it. */
+  reportCounts(): void {
+    if (this.config.counts !== true || this.sink === undefined) return;
+    const { kernelInstructions, systemCalls } = this.core.counts();
+    this.sink.counts(this.position(), kernelInstructions, systemCalls);
   }
 
   /** Frames dirtied in this epoch, ascending; the epoch ends. */

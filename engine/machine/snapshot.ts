@@ -39,7 +39,10 @@ export const CPU_PARTS = [
   [L.REGS, 128], [L.RIP, 8], [L.ICOUNT, 8], [L.TIME_OFFSET, 8], [L.INTR, 8], [L.CPL, 8], [L.DEBUG_PENDING, 4], [L.SEGS, 8 * L.SEG_SIZE],
   [L.GDTR_BASE, 32], [L.CR0, 0x30], [L.DR0, 0x30], [L.MSR_STAR, 0x88], [L.FCW, 0x24], [L.FPR, 128], [L.XMM, 256],
 ] as const; // prettier-ignore
-export const CPU_BYTES = CPU_PARTS.reduce((sum, [, length]) => sum + length, 8);
+/** Of these the digest is made. */
+export const CPU_DIGEST_BYTES = CPU_PARTS.reduce((sum, [, length]) => sum + length, 8);
+/** With the counts of Core.counts(): u64 instructions of the kernel, u64 system calls. */
+export const CPU_BYTES = CPU_DIGEST_BYTES + 16;
 
 export function saveCpu(core: Core): Uint8Array {
   const out = new Uint8Array(CPU_BYTES);
@@ -48,7 +51,11 @@ export function saveCpu(core: Core): Uint8Array {
     out.set(core.u8.subarray(from, from + length), at);
     at += length;
   }
-  new DataView(out.buffer).setBigUint64(at, core.exports.getFlags(), true);
+  const view = new DataView(out.buffer);
+  view.setBigUint64(at, core.exports.getFlags(), true);
+  const { kernelInstructions, systemCalls } = core.counts();
+  view.setBigUint64(at + 8, BigInt(kernelInstructions), true);
+  view.setBigUint64(at + 16, BigInt(systemCalls), true);
   return out;
 }
 
@@ -72,8 +79,10 @@ export function restoreCpu(core: Core, cpu: Uint8Array): void {
     at += length;
   }
   for (const transient of [L.BLOCK, L.CURSOR, L.EXIT, L.ISOLATE]) core.u32[transient >>> 2] = 0;
-  core.exports.setFlags(new DataView(cpu.buffer, cpu.byteOffset).getBigUint64(at, true));
+  const view = new DataView(cpu.buffer, cpu.byteOffset);
+  core.exports.setFlags(view.getBigUint64(at, true));
   core.exports.updateMode();
+  core.setCounts({ kernelInstructions: Number(view.getBigUint64(at + 8, true)), systemCalls: Number(view.getBigUint64(at + 16, true)) });
   core.requestCheck();
 }
 

@@ -111,7 +111,7 @@ export function encodeRecipe(recipe: Recipe): LogConfiguration {
     cpuModel: 'chronovisor-v1',
     epochInstructions: recipe.epochInstructions,
     digestInstructions: recipe.digestInstructions,
-    options: { protocol: recipe.protocol, acpi: machine.acpi, accessCostNs: machine.accessCostNs },
+    options: { protocol: recipe.protocol, acpi: machine.acpi, accessCostNs: machine.accessCostNs, ...(machine.counts === true && { counts: true }) },
   };
 }
 
@@ -127,7 +127,7 @@ export function decodeRecipe(header: LogHeader): Recipe {
   if (config.cpuModel !== 'chronovisor-v1') throw new RecipeError(`the log was recorded on the CPU model "${config.cpuModel}", which this version does not have`);
   if (config.regime !== 'native') throw new RecipeError(`the log was recorded under the regime "${config.regime}", which this version does not have`);
   if (config.tscHz !== 1_000_000_000) throw new RecipeError(`the log was recorded with a TSC of ${config.tscHz} Hz; this version has 1000000000 only`);
-  const { protocol, acpi, accessCostNs } = config.options;
+  const { protocol, acpi, accessCostNs, counts } = config.options;
   const virtio = config.devices.map((device): VirtioKind => {
     const kind = device.replace(/^virtio-/, '');
     if (kind === 'console' || kind === 'block' || kind === 'net' || kind === 'rng') return kind;
@@ -144,6 +144,7 @@ export function decodeRecipe(header: LogHeader): Recipe {
       acpi: acpi === true,
       virtio,
       accessCostNs: typeof accessCostNs === 'number' ? accessCostNs : DEFAULT_ACCESS_COST_NS,
+      ...(counts === true && { counts }),
     },
     epochInstructions: config.epochInstructions,
     digestInstructions: config.digestInstructions,

@@ -4,7 +4,7 @@
  * Inputs come from the log: each is given to the machine when all events before it have been made again. Position and virtual time
  * alone would not do: a timer that fires at a halt may come before or after an input at the same position and time.
  */
-import type { EndEvent, InputEvent, LogEvent, MarkEvent } from '../log/events.ts';
+import type { EndEvent, InputEvent, LogEvent, LogKind, MarkEvent } from '../log/events.ts';
 import type { Position } from '../log/position.ts';
 import type { LogReader } from '../log/reader.ts';
 import { type Divergence, VerifyingSink } from '../log/verify.ts';
@@ -174,6 +174,7 @@ export class Replayer {
       fed = true;
       if (input.event.kind === 'mark') {
         this.sink.mark(this.machine.position(), input.event.name, input.event.source);
+        this.machine.reportCounts();
         continue;
       }
       const detail = input.event.input;
@@ -243,14 +244,16 @@ function firstAt(inputs: readonly PlacedInput[], index: number): number {
   return low;
 }
 
-/** The end event and the number of the first record that Session.finish() wrote: a dirty set if there are epochs, a digest, the end. */
+const CLOSING_ORDER: readonly LogKind[] = ['counts', 'dirty', 'digest', 'end'];
+
+/** The end event and the number of the first record that Session.finish() wrote: counts, a dirty set if there are epochs, a digest, the end. */
 function closingOf(reader: LogReader): { readonly end: EndEvent | undefined; readonly index: number } {
   let index = reader.records;
   let end: EndEvent | undefined;
   let before: LogEvent | undefined;
-  for (const { event, index: record } of reader.entries({ kinds: ['dirty', 'digest', 'end'], from: reader.lastPosition })) {
+  for (const { event, index: record } of reader.entries({ kinds: CLOSING_ORDER, from: reader.lastPosition })) {
     // One dirty set may take several records.
-    const goesOn = before !== undefined && (event.kind === 'end' || (event.kind === 'digest' && before.kind === 'dirty') || (event.kind === 'dirty' && before.kind === 'dirty' && before.more));
+    const goesOn = before !== undefined && (CLOSING_ORDER.indexOf(event.kind) > CLOSING_ORDER.indexOf(before.kind) || (event.kind === 'dirty' && before.kind === 'dirty' && before.more));
     if (!goesOn) index = record;
     if (event.kind === 'end') end = event;
     before = event;

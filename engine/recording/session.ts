@@ -69,6 +69,7 @@ export class Session {
   }
 
   private takeEpoch(): void {
+    this.machine.reportCounts();
     const pages = this.machine.takeDirty();
     this.sink?.dirty(this.machine.position(), this.epoch++, pages);
   }
@@ -81,6 +82,7 @@ export class Session {
   /** The last events of a log. Returns the final digest. */
   finish(reason: EndReason, detail: string): string {
     if (this.epochInstructions > 0) this.takeEpoch();
+    else this.machine.reportCounts();
     const { digest, cpu, ram, devices } = this.machine.digest();
     const at = this.machine.position();
     this.sink?.digest(at, digest, { cpu, ram, devices });

@@ -79,7 +79,7 @@ function recipeOf(guest: NamedGuest, workload: Workload): Recipe {
     guest: guest.name,
     commandLine: guest.isLab ? `run="work ${workload}; poweroff"` : guest.commandLine,
     protocol: 'auto',
-    machine: { memoryBytes: guest.memoryBytes, seed: SEED, wallClockNs: WALL_CLOCK_NS, acpi: false, virtio: [], accessCostNs: DEFAULT_ACCESS_COST_NS },
+    machine: { memoryBytes: guest.memoryBytes, seed: SEED, wallClockNs: WALL_CLOCK_NS, acpi: false, virtio: [], accessCostNs: DEFAULT_ACCESS_COST_NS, counts: true },
     epochInstructions: DEFAULT_EPOCH_INSTRUCTIONS,
     digestInstructions: DEFAULT_DIGEST_INSTRUCTIONS,
   };

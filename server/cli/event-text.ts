@@ -67,6 +67,8 @@ export function rowOf(event: LogEvent): EventRow {
       return { ...EMPTY, name: 'idle', value: String(event.ns) };
     case 'dirty':
       return { ...EMPTY, name: 'dirty', size: String(event.pages.length), value: String(event.epoch), detail: pageRanges(event.pages) };
+    case 'counts':
+      return { ...EMPTY, name: 'counts', detail: `kernel ${event.kernelInstructions} instructions, ${event.systemCalls} system calls` };
     case 'digest':
       return { ...EMPTY, name: 'digest', value: event.digest, detail: Object.entries(event.components).map(([name, digest]) => `${name} ${digest}`).join(' ') };
     case 'mark':

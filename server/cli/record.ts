@@ -288,6 +288,7 @@ async function runOf(parsed: Arguments): Promise<Run> {
         acpi,
         virtio,
         accessCostNs: DEFAULT_ACCESS_COST_NS,
+        counts: true,
       },
       epochInstructions: parsed.count('epoch') ?? DEFAULT_EPOCH_INSTRUCTIONS,
       digestInstructions: parsed.count('digest-every') ?? DEFAULT_DIGEST_INSTRUCTIONS,

@@ -66,6 +66,7 @@ interface MachineDraw {
   readonly acpi: boolean;
   readonly virtio: readonly VirtioKind[];
   readonly accessCostNs: number;
+  readonly counts: boolean;
   readonly blockBytes: number;
   readonly epoch: number;
   readonly digest: number;
@@ -80,6 +81,7 @@ const machineDraw: fc.Arbitrary<MachineDraw> = fc.record({
   acpi: fc.boolean(),
   virtio: virtioSets,
   accessCostNs: fc.constantFrom(1000, 1000, 0, 1, 37, 12_345),
+  counts: fc.boolean(),
   blockBytes: fc.oneof(fc.constantFrom(2048, 4096, 65_536), fc.integer({ min: 2048, max: 65_536 })),
   epoch: fc.oneof(fc.constantFrom(0, 1_000_000), fc.integer({ min: 500, max: 200_000 })),
   digest: fc.oneof(fc.constantFrom(0, 1_000_000), fc.integer({ min: 5000, max: 200_000 })),
@@ -102,6 +104,7 @@ function assemble(machine: MachineDraw, guest: { name: string; kernel: Uint8Arra
         acpi: machine.acpi,
         virtio: machine.virtio,
         accessCostNs: machine.accessCostNs,
+        counts: machine.counts,
       },
       epochInstructions: machine.epoch,
       digestInstructions: machine.digest,

@@ -103,6 +103,7 @@ export function recipeOf(run: LinuxRun): Recipe {
       acpi: run.acpi ?? false,
       virtio: run.virtio ?? [],
       accessCostNs: DEFAULT_ACCESS_COST_NS,
+      counts: true,
     },
     epochInstructions: run.epochInstructions ?? (recorded ? DEFAULT_EPOCH_INSTRUCTIONS : 0),
     digestInstructions: run.digestInstructions ?? (recorded ? DEFAULT_DIGEST_INSTRUCTIONS : 0),

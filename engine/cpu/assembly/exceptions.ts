@@ -15,7 +15,7 @@ import { hostUnwind, hostExitEvent } from "./host";
 import { systemLoad, stackStore } from "./memory";
 import { setAlone } from "./blocks";
 import { getFlags, IF, TF, NT, RF, VM, AC } from "./flags";
-import { readDescriptor, descriptorLow, descriptorHigh, setSegment, setNullSegment, setCodeSegment, descriptorAttr, updateMode, is64, longMode, markAccessed } from "./segments";
+import { readDescriptor, descriptorLow, descriptorHigh, setSegment, setNullSegment, setCodeSegment, descriptorAttr, updateMode, countSystemCall, is64, longMode, markAccessed } from "./segments";
 
 /** Not a vector: the instruction is to run again, alone. */
 const RETRY: u32 = 0x100;
@@ -214,6 +214,7 @@ function deliverLong(vector: u32, hasError: bool, error: u32, software: bool, re
   markAccessed(selector, dHigh);
   store<u64>(REGS + 32, rsp - (words << 3));
   if (newCpl != cpl) setNullSegment(SS, newCpl);
+  if (software && vector >= 32) countSystemCall();
   store<u32>(CPL, newCpl);
   setCodeSegment((selector & 0xfffc) | newCpl, dLow, dHigh);
   let flags = load<u64>(FLAGS) & ~(TF | NT | RF | VM);
@@ -295,6 +296,7 @@ function deliverProtected(vector: u32, hasError: bool, error: u32, software: boo
   }
   const full = load<u64>(REGS + 32);
   store<u64>(REGS + 32, big ? <u64>at : (full & ~<u64>0xffff) | <u64>at);
+  if (software && vector >= 32) countSystemCall();
   store<u32>(CPL, newCpl);
   setCodeSegment((selector & 0xfffc) | newCpl, dLow, dHigh);
   let flags = load<u64>(FLAGS) & ~(TF | NT | RF | VM);

@@ -2,7 +2,7 @@
  * Segment registers, descriptors and far transfers (SDM vol. 3A chapters 3, 5 and 7; vol. 2 for the instructions).
  */
 import {
-  REGS, RIP, FLAGS, CPL, CR0, EFER, MODE, SEGS, SEG_SIZE, SEG_SELECTOR, SEG_ATTR, SEG_LIMIT, SEG_BASE, SEG_EFFECTIVE, ES, CS, SS, DS, FS, GS,
+  REGS, RIP, FLAGS, ICOUNT, CURSOR, BLOCK, CPL, CR0, EFER, MODE, KERNEL_INSTRUCTIONS, KERNEL_SINCE, SYSTEM_CALLS, SEGS, SEG_SIZE, SEG_SELECTOR, SEG_ATTR, SEG_LIMIT, SEG_BASE, SEG_EFFECTIVE, ES, CS, SS, DS, FS, GS,
   LDTR, TR, DEBUG_PENDING, GDTR_BASE, GDTR_LIMIT, MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_FMASK, MSR_SYSENTER_CS, MSR_SYSENTER_EIP, MSR_SYSENTER_ESP
 } from "../layout";
 import { systemLoad, systemStore, stackStore, tlbSelect, ld16, ld32, ld64, st16, st32, st64, probeWrite } from "./memory";
@@ -107,6 +107,19 @@ export function updateBases(): void {
   for (let s: u32 = ES; s <= <u32>GS; s++) store<u64>(SEG_EFFECTIVE + (s << 3), flat && s < <u32>FS ? 0 : load<u64>(seg(s), SEG_BASE));
 }
 
+/** The instruction that changes the privilege counts to the one that it leads to. */
+function countPrivilege(mode: u32): void {
+  let retired = load<u64>(ICOUNT);
+  const block = load<u32>(BLOCK);
+  if (block != 0) retired += <u64>load<u8>(load<u32>(CURSOR), 19) - <u64>load<u16>(block, 10);
+  if (mode & MODE_USER) store<u64>(KERNEL_INSTRUCTIONS, load<u64>(KERNEL_INSTRUCTIONS) + retired - load<u64>(KERNEL_SINCE));
+  else store<u64>(KERNEL_SINCE, retired);
+}
+
+export function countSystemCall(): void {
+  if (load<u32>(CPL) == 3) store<u64>(SYSTEM_CALLS, load<u64>(SYSTEM_CALLS) + 1);
+}
+
 /** Recomputes what follows from CS, SS, CPL and EFER. */
 export function updateMode(): void {
   const attr = load<u32>(seg(CS), SEG_ATTR);
@@ -116,6 +129,7 @@ export function updateMode(): void {
   else if ((attr & 0x4000) != 0 && load<u64>(seg(CS), SEG_BASE) == 0) mode = MODE_32;
   if (load<u32>(CPL) == 3) mode |= MODE_USER;
   if (load<u32>(seg(SS), SEG_ATTR) & 0x4000) mode |= MODE_STACK32;
+  if ((load<u32>(MODE) ^ mode) & MODE_USER) countPrivilege(mode);
   store<u32>(MODE, mode);
   updateBases();
   tlbSelect();
@@ -519,6 +533,7 @@ export function syscall(next: u64): void {
   const selector = <u32>(star >> 32) & 0xfffc;
   fixedSegment(CS, selector, 0xa09b);
   fixedSegment(SS, selector + 8, 0xc093);
+  countSystemCall();
   store<u32>(CPL, 0);
   setFlags(load<u64>(REGS + 88) & ~load<u64>(MSR_FMASK) & ~RF);
   store<u64>(RIP, target);
@@ -552,6 +567,7 @@ export function sysenter(): void {
   store<u64>(REGS + 32, long ? load<u64>(MSR_SYSENTER_ESP) : load<u64>(MSR_SYSENTER_ESP) & 0xffffffff);
   fixedSegment(CS, cs, long ? 0xa09b : 0xc09b);
   fixedSegment(SS, cs + 8, 0xc093);
+  countSystemCall();
   store<u32>(CPL, 0);
   store<u64>(RIP, long ? load<u64>(MSR_SYSENTER_EIP) : load<u64>(MSR_SYSENTER_EIP) & 0xffffffff);
   updateMode();
