@@ -213,8 +213,8 @@ export class Machine {
     const i8042 = new I8042({ onReset: () => this.end('reset', 'the guest pulled the reset line through the keyboard controller') });
     const debugExit = new DebugExit({ onExit: (value) => this.end('debug-exit', String((value << 1) | 1)) });
     const mark = new MarkPort({ onMark: (name) => {
-      this.sink?.mark(this.position(), name, 'guest');
       this.reportCounts();
+      this.sink?.mark(this.position(), name, 'guest');
     } });
     const acpiPm = config.acpi
       ? new AcpiPm({

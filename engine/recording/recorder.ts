@@ -106,8 +106,8 @@ export class Recorder {
 
   /** A mark at the present position. */
   mark(name: string): void {
-    this.writer?.mark(this.machine.position(), name, 'user');
     this.machine.reportCounts();
+    this.writer?.mark(this.machine.position(), name, 'user');
   }
 
   /**

@@ -29,7 +29,7 @@ export type ReplayStatus =
   | { readonly kind: 'diverged'; readonly divergence: Divergence };
 
 interface PlacedInput {
-  /** Number of its record. */
+  /** Number of its record; of a mark that counts come before, of these. */
   readonly index: number;
   readonly event: InputEvent | MarkEvent;
 }
@@ -64,7 +64,7 @@ export class Replayer {
     for (const { event, index } of reader.entries({ kinds: ['input', 'mark'] })) {
       // What a person or a tool marked comes from outside, like an input.
       const isFromOutside = event.kind === 'input' ? event.input.kind !== 'wall-clock' : event.kind === 'mark' && event.source !== 'guest';
-      if ((event.kind === 'input' || event.kind === 'mark') && isFromOutside) inputs.push({ index, event });
+      if ((event.kind === 'input' || event.kind === 'mark') && isFromOutside) inputs.push({ index: event.kind === 'mark' && this.recipe.machine.counts === true ? index - 1 : index, event });
     }
     this.inputs = inputs;
     const closing = closingOf(reader);
@@ -173,8 +173,8 @@ export class Replayer {
       this.nextInput++;
       fed = true;
       if (input.event.kind === 'mark') {
-        this.sink.mark(this.machine.position(), input.event.name, input.event.source);
         this.machine.reportCounts();
+        this.sink.mark(this.machine.position(), input.event.name, input.event.source);
         continue;
       }
       const detail = input.event.input;

@@ -6,24 +6,48 @@ import type { EventBatch } from '../log/event-batch.ts';
 /** Ticks of the host that are made up between two events: more than an hour of them. Only a damaged position asks for more. */
 export const HOST_TICKS_MAX = 1_000_000;
 /** Raised when saved states change their meaning. */
-const STATE_VERSION = 1;
+const STATE_VERSION = 2;
 
 export abstract class BaseProjection implements Projection {
   readonly regime: string;
-  readonly needs: readonly MissingTotal[];
   protected readonly meter: Meter;
+  private readonly wants: readonly MissingTotal[];
+  /** Events of kind `counts` were seen; of these the last. */
+  private hasCounts = false;
+  private kernelInstructions = 0;
+  private systemCalls = 0;
 
   constructor(regime: string, costs: CostBook, needs: readonly MissingTotal[]) {
     this.regime = regime;
-    this.needs = needs;
+    this.wants = needs;
     this.meter = new Meter(costs);
   }
 
   abstract fold(batch: EventBatch, start: number, end: number, out: RegimeSink): void;
-  abstract finish(totals: RunTotals, out: RegimeSink): void;
+  /** What costs by number, wherever it happened. */
+  protected abstract charge(totals: RunTotals, row: number, position: number, out: RegimeSink): void;
   /** The state of the technique, as plain data. */
   protected abstract data(): unknown;
   protected abstract setData(data: unknown): void;
+
+  get needs(): readonly MissingTotal[] {
+    return this.hasCounts ? this.wants.filter((name) => name === 'pageWalks') : this.wants;
+  }
+
+  /** Totals that the log itself has told are not taken twice. */
+  finish(totals: RunTotals, out: RegimeSink): void {
+    this.charge(this.hasCounts ? { ...totals, systemCalls: 0, kernelInstructions: 0 } : totals, -1, totals.instructions, out);
+  }
+
+  /** A row of shape `counts`. */
+  protected counted(batch: EventBatch, row: number, out: RegimeSink): void {
+    const kernelInstructions = batch.valueHi[row] * 2 ** 32 + batch.valueLo[row];
+    const systemCalls = batch.aux[row];
+    this.hasCounts = true;
+    this.charge({ instructions: 0, idleNs: 0, kernelInstructions: Math.max(0, kernelInstructions - this.kernelInstructions), systemCalls: (systemCalls - this.systemCalls) >>> 0 }, row, batch.position[row], out);
+    this.kernelInstructions = kernelInstructions;
+    this.systemCalls = systemCalls;
+  }
 
   counters(): Readonly<Record<string, number>> {
     return {};
@@ -34,7 +58,7 @@ export abstract class BaseProjection implements Projection {
   }
 
   save(): ProjectionState {
-    return { regime: this.regime, version: STATE_VERSION, uses: [...this.meter.uses], data: this.data() };
+    return { regime: this.regime, version: STATE_VERSION, uses: [...this.meter.uses], counts: this.hasCounts ? [this.kernelInstructions, this.systemCalls] : [], data: this.data() };
   }
 
   restore(state: ProjectionState): void {
@@ -42,6 +66,8 @@ export abstract class BaseProjection implements Projection {
       throw new RegimeError(`the saved state is of ${state.regime} (version ${state.version}, ${state.uses.length} recipes), not of ${this.regime} with these options; fold again from the beginning`);
     }
     state.uses.forEach((count, i) => (this.meter.uses[i] = count));
+    this.hasCounts = state.counts.length === 2;
+    [this.kernelInstructions = 0, this.systemCalls = 0] = state.counts;
     this.setData(state.data);
   }
 

@@ -17,7 +17,7 @@ import { STORE_FREE, STORE_UNSYNC, ShadowMmu, type SavedShadow } from './shadow-
 import { ACCESS_WRITE, CONTROLLER_PIC, CR_CLTS, CR_LMSW, CR_MOV_FROM, CR_MOV_TO, EXIT_REASONS, PHASE_INJECTED, PHASE_RAISED } from '../log/events.ts';
 import type { EventBatch } from '../log/event-batch.ts';
 import {
-  SHAPE_DIRTY, SHAPE_EXIT_CPUID, SHAPE_EXIT_CR, SHAPE_EXIT_DR, SHAPE_EXIT_EXCEPTION, SHAPE_EXIT_IO, SHAPE_EXIT_MMIO, SHAPE_EXIT_MSR, SHAPE_EXIT_PAGE_TABLE, SHAPE_EXIT_PLAIN, SHAPE_IDLE,
+  SHAPE_COUNTS, SHAPE_DIRTY, SHAPE_EXIT_CPUID, SHAPE_EXIT_CR, SHAPE_EXIT_DR, SHAPE_EXIT_EXCEPTION, SHAPE_EXIT_IO, SHAPE_EXIT_MMIO, SHAPE_EXIT_MSR, SHAPE_EXIT_PAGE_TABLE, SHAPE_EXIT_PLAIN, SHAPE_IDLE,
   SHAPE_INTERRUPT, SHAPE_TIMER_FIRE,
 } from '../log/shapes.ts';
 
@@ -235,6 +235,9 @@ class HardwareProjection extends BaseProjection {
           break;
         case SHAPE_EXIT_PLAIN:
           this.plain(out, i, at, sites.f0[s], valueLo[i], valueHi[i]);
+          break;
+        case SHAPE_COUNTS:
+          this.counted(batch, i, out);
           break;
         case SHAPE_INTERRUPT:
           if (sites.f0[s] === PHASE_RAISED) this.raised(out, i, at, sites.f3[s]);
@@ -497,9 +500,9 @@ class HardwareProjection extends BaseProjection {
     }
   }
 
-  override finish(totals: RunTotals, out: RegimeSink): void {
-    if (this.hasKpti) this.direct(out, -1, totals.instructions, DIRECT_SYSCALL, this.syscall, totals.systemCalls ?? 0);
-    this.direct(out, -1, totals.instructions, DIRECT_PAGE_WALK, this.walk, totals.pageWalks ?? 0);
+  protected override charge(totals: RunTotals, row: number, position: number, out: RegimeSink): void {
+    if (this.hasKpti) this.direct(out, row, position, DIRECT_SYSCALL, this.syscall, totals.systemCalls ?? 0);
+    this.direct(out, row, position, DIRECT_PAGE_WALK, this.walk, totals.pageWalks ?? 0);
   }
 
   override counters(): Readonly<Record<string, number>> {

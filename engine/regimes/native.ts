@@ -5,7 +5,7 @@ import {
 } from './regime.ts';
 import { PHASE_INJECTED } from '../log/events.ts';
 import type { EventBatch } from '../log/event-batch.ts';
-import { SHAPE_EXIT_EXCEPTION, SHAPE_EXIT_IO, SHAPE_EXIT_MMIO, SHAPE_INTERRUPT } from '../log/shapes.ts';
+import { SHAPE_COUNTS, SHAPE_EXIT_EXCEPTION, SHAPE_EXIT_IO, SHAPE_EXIT_MMIO, SHAPE_INTERRUPT } from '../log/shapes.ts';
 
 export const LAPIC_PAGE = 0xfee00;
 
@@ -63,6 +63,9 @@ class NativeProjection extends BaseProjection {
         case SHAPE_EXIT_EXCEPTION:
           this.direct(out, i, position[i], DIRECT_EXCEPTION, isUserException(sites.f0[s], sites.f2[s], sites.ripHi[s]) ? this.exception : this.kernelException);
           break;
+        case SHAPE_COUNTS:
+          this.counted(batch, i, out);
+          break;
         case SHAPE_INTERRUPT:
           if (sites.f0[s] === PHASE_INJECTED) this.direct(out, i, position[i], DIRECT_INTERRUPT, this.interrupt);
           break;
@@ -70,9 +73,9 @@ class NativeProjection extends BaseProjection {
     }
   }
 
-  override finish(totals: RunTotals, out: RegimeSink): void {
-    if (this.hasSyscallCost) this.direct(out, -1, totals.instructions, DIRECT_SYSCALL, this.syscall, totals.systemCalls ?? 0);
-    this.direct(out, -1, totals.instructions, DIRECT_PAGE_WALK, this.walk, totals.pageWalks ?? 0);
+  protected override charge(totals: RunTotals, row: number, position: number, out: RegimeSink): void {
+    if (this.hasSyscallCost) this.direct(out, row, position, DIRECT_SYSCALL, this.syscall, totals.systemCalls ?? 0);
+    this.direct(out, row, position, DIRECT_PAGE_WALK, this.walk, totals.pageWalks ?? 0);
   }
 
   protected override data(): unknown {

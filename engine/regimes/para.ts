@@ -19,7 +19,7 @@ import { STORE_FREE, STORE_UNSYNC, ShadowMmu, type SavedShadow } from './shadow-
 import { ACCESS_WRITE, CR_CLTS, CR_MOV_FROM, EXIT_REASONS, PHASE_INJECTED } from '../log/events.ts';
 import type { EventBatch } from '../log/event-batch.ts';
 import {
-  SHAPE_DIRTY, SHAPE_EXIT_CPUID, SHAPE_EXIT_CR, SHAPE_EXIT_DR, SHAPE_EXIT_EXCEPTION, SHAPE_EXIT_IO, SHAPE_EXIT_MMIO, SHAPE_EXIT_MSR, SHAPE_EXIT_PAGE_TABLE,
+  SHAPE_COUNTS, SHAPE_DIRTY, SHAPE_EXIT_CPUID, SHAPE_EXIT_CR, SHAPE_EXIT_DR, SHAPE_EXIT_EXCEPTION, SHAPE_EXIT_IO, SHAPE_EXIT_MMIO, SHAPE_EXIT_MSR, SHAPE_EXIT_PAGE_TABLE,
   SHAPE_EXIT_PLAIN, SHAPE_IDLE, SHAPE_INTERRUPT,
 } from '../log/shapes.ts';
 
@@ -142,6 +142,9 @@ class ParavirtualProjection extends BaseProjection {
           break;
         case SHAPE_EXIT_PLAIN:
           this.plain(out, i, at, sites.f0[s], valueLo[i], valueHi[i]);
+          break;
+        case SHAPE_COUNTS:
+          this.counted(batch, i, out);
           break;
         case SHAPE_INTERRUPT:
           if (sites.f0[s] !== PHASE_INJECTED) break;
@@ -304,9 +307,9 @@ class ParavirtualProjection extends BaseProjection {
     }
   }
 
-  override finish(totals: RunTotals, out: RegimeSink): void {
-    this.direct(out, -1, totals.instructions, DIRECT_SYSCALL, this.syscall, totals.systemCalls ?? 0);
-    this.direct(out, -1, totals.instructions, DIRECT_PAGE_WALK, this.walk, totals.pageWalks ?? 0);
+  protected override charge(totals: RunTotals, row: number, position: number, out: RegimeSink): void {
+    this.direct(out, row, position, DIRECT_SYSCALL, this.syscall, totals.systemCalls ?? 0);
+    this.direct(out, row, position, DIRECT_PAGE_WALK, this.walk, totals.pageWalks ?? 0);
   }
 
   override counters(): Readonly<Record<string, number>> {

@@ -85,6 +85,8 @@ export interface ProjectionState {
   readonly version: number;
   /** Uses of each recipe of the meter. */
   readonly uses: readonly number[];
+  /** Kernel instructions and system calls as the log told them last; empty if it did not. */
+  readonly counts: readonly number[];
   readonly data: unknown;
 }
 
@@ -96,7 +98,7 @@ export interface Projection {
   finish(totals: RunTotals, out: RegimeSink): void;
   /** Uses so far of each cost parameter: parameter name -> times it was charged. For sensitivity. */
   parameterUses(): ReadonlyMap<string, number>;
-  /** Totals whose absence leaves costs out. */
+  /** Totals whose absence leaves costs out. Those that the log told are not among them. */
   readonly needs: readonly MissingTotal[];
   /** Counters of the technique's own state, for people: shadow pages, resyncs, translated sites. */
   counters(): Readonly<Record<string, number>>;

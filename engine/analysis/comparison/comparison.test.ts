@@ -163,6 +163,24 @@ describe('Comparison', () => {
     expect(given.run.cycles.typical).toBeGreaterThan(without.run.cycles.typical);
   });
 
+  it('charges what the log counts, in the phase where it was, and no rate on top', () => {
+    const counted = batchesOf((sink) => {
+      sink.counts(position(1000), 600, 4);
+      sink.mark(position(1000), 'work', GUEST);
+      sink.counts(position(1500), 900, 4);
+      sink.counts(position(3000), 1600, 14);
+      sink.end(position(3000), 'shutdown', '');
+    });
+    const phasesOf = (setup: ComparisonSetup): unknown => {
+      const [full] = reportOf(setup, counted).regimes;
+      expect(full.missing).toEqual(['pageWalks']);
+      return full.phases.map(({ direct }) => direct.filter(({ kind }) => kind === 'system call' || kind === 'translated code').map(({ kind, count }) => `${kind} ${count}`).toSorted());
+    };
+    const expected = [['system call 4', 'translated code 600'], ['system call 10', 'translated code 1000']];
+    expect(phasesOf({ candidates: [candidate('full')] })).toEqual(expected);
+    expect(phasesOf({ candidates: [candidate('full')], rates: { systemCallsPerMillion: 100_000, kernelShare: 1 } })).toEqual(expected);
+  });
+
   it('KPTI costs shadow paging most', () => {
     const rates = { systemCallsPerMillion: 1000 };
     const slowdown = (id: string): number => reportOf({ candidates: [candidate(id, { options: { guestKpti: true } })], rates }, BOOT).regimes[0].run.slowdown.typical;

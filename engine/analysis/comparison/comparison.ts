@@ -16,7 +16,7 @@ import type { ComparisonReport, PhaseSpan, RegimeReport, RemovalRow, SegmentRepo
 const PHASES_MAX = 256;
 const STATE_VERSION = 1;
 
-/** What logs do not hold, as rates: applied to each phase by its instructions. Undefined: not known, and not charged. */
+/** What a log does not hold, as rates: applied to each phase by its instructions. Of no effect where it does. Undefined: not known, and not charged. */
 export interface WorkloadRates {
   readonly systemCallsPerMillion?: number | undefined;
   readonly pageWalksPerMillion?: number | undefined;
@@ -37,7 +37,6 @@ export interface ComparisonSetup {
 interface Column {
   readonly projection: Projection;
   readonly costs: Costs;
-  readonly missing: readonly MissingTotal[];
   current: Ledger;
   readonly closed: Ledger[];
 }
@@ -113,12 +112,15 @@ export class Comparison {
   private columnOf(chosen: Candidate): Column {
     const costs = costsOf(chosen);
     const projection = projectionOf(chosen, costs);
-    const isKnown: Readonly<Record<MissingTotal, boolean>> = {
-      systemCalls: this.rates.systemCallsPerMillion !== undefined, pageWalks: this.rates.pageWalksPerMillion !== undefined, kernelInstructions: this.rates.kernelShare !== undefined,
-    };
-    const column: Column = { projection, costs, missing: projection.needs.filter((need) => !isKnown[need]), current: new Ledger(), closed: [] };
+    const column: Column = { projection, costs, current: new Ledger(), closed: [] };
     this.columns.push(column);
     return column;
+  }
+
+  private missing({ projection }: Column): readonly MissingTotal[] {
+    const { systemCallsPerMillion, pageWalksPerMillion, kernelShare } = this.rates;
+    const rates: Readonly<Record<MissingTotal, number | undefined>> = { systemCalls: systemCallsPerMillion, pageWalks: pageWalksPerMillion, kernelInstructions: kernelShare };
+    return projection.needs.filter((need) => rates[need] === undefined);
   }
 
   /** Rows start to end - 1 of a batch, in order, each once. */
@@ -220,7 +222,7 @@ export class Comparison {
       .filter(({ exitsSaved, cyclesSaved }) => exitsSaved !== 0 || cyclesSaved.typical !== 0)
       .sort((a, b) => b.cyclesSaved.typical - a.cyclesSaved.typical);
     return {
-      id: chosen.id, title: chosen.title, regime: chosen.regime.id, options: chosen.options, cpu: chosen.cpu, notes: chosen.notes, missing: column.missing, run,
+      id: chosen.id, title: chosen.title, regime: chosen.regime.id, options: chosen.options, cpu: chosen.cpu, notes: chosen.notes, missing: this.missing(column), run,
       phases: spans.map((span, i) => this.segment(own.phases[i], native.phases[i], span.instructions)),
       counters: column.projection.counters(), sensitivity, removals, sources: sensitivity.map(({ parameter }) => column.costs.row(parameter)),
     };

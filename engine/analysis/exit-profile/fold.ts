@@ -7,7 +7,7 @@
  * A row costs a look at its site, whose cell is known after the first time in a batch, and the sums of that cell. Nothing is allocated for a row.
  */
 import type { EventBatch } from '../../log/event-batch.ts';
-import { EXIT_REASONS, KIND_EXIT, KIND_IDLE, KIND_MARK } from '../../log/events.ts';
+import { EXIT_REASONS, KIND_END, KIND_EXIT, KIND_IDLE, KIND_MARK } from '../../log/events.ts';
 import {
   SHAPE_EXIT_CPUID, SHAPE_EXIT_CR, SHAPE_EXIT_DR, SHAPE_EXIT_EXCEPTION, SHAPE_EXIT_IO, SHAPE_EXIT_MMIO, SHAPE_EXIT_MSR, SHAPE_EXIT_PAGE_TABLE, SHAPE_EXIT_PLAIN, SHAPE_KIND,
 } from '../../log/shapes.ts';
@@ -107,7 +107,7 @@ export class ExitProfileFold {
     for (let i = start; i < end; i++) {
       const what = kind[i];
       // Most rows are none of these: one comparison. Idle time has no bearing on cells, so it does not wait for run().
-      if (what < KIND_IDLE || (what > KIND_IDLE && what < KIND_MARK)) continue;
+      if (what < KIND_IDLE || (what > KIND_IDLE && what < KIND_MARK) || what > KIND_END) continue;
       if (what === KIND_IDLE) this.takeIdle(batch, i);
       else {
         this.run(batch, from, i);

@@ -90,7 +90,7 @@ export class TestProjection implements Projection {
   }
 
   save(): ProjectionState {
-    return { regime: 'test', version: 1, uses: [], data: this.exits };
+    return { regime: 'test', version: 1, uses: [], counts: [], data: this.exits };
   }
 
   restore(state: ProjectionState): void {
