@@ -1,9 +1,9 @@
 /**
- * The command line as people meet it: the built program as a child process, on the lab's kernel.
+ * The command line as people meet it, on the lab's kernel.
  *
- * Needs dist/; CHRONOVISOR_CLI names another built main.js.
+ * What needs a process of its own runs the built program, from dist/; CHRONOVISOR_CLI names another built main.js.
  */
-import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,34 +11,18 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { crc32c } from '../../engine/log/crc32c.ts';
 import { HEADER_FIXED_BYTES } from '../../engine/log/header.ts';
+import { PROGRAM, cli, json } from './testing.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const program = process.env['CHRONOVISOR_CLI'] ?? join(root, 'dist', 'server', 'cli', 'main.js');
 const kernel = join(root, 'engine', 'guests', 'images', 'lab-kernel.elf');
 const folder = mkdtempSync(join(tmpdir(), 'chronovisor-cli-'));
 const at = (name: string): string => join(folder, name);
 // A store of guests that is empty, whatever this host has.
-const env = { ...process.env, CHRONOVISOR_HOME: at('home') };
+process.env['CHRONOVISOR_HOME'] = at('home');
+const { env } = process;
+process.chdir(folder);
 
-interface Result {
-  readonly status: number | null;
-  readonly out: string;
-  readonly err: string;
-}
 
-function cli(...argv: string[]): Promise<Result> {
-  return new Promise((resolve) => {
-    const child = execFile(process.execPath, [program, ...argv], { cwd: folder, env, encoding: 'utf8', maxBuffer: 1 << 28 }, (_error, out, err) => resolve({ status: child.exitCode, out, err }));
-    child.stdin?.end();
-  });
-}
-
-async function json(...argv: string[]): Promise<any> {
-  const { out, status } = await cli(...argv, '--json');
-  const value = JSON.parse(out);
-  if ('exitCode' in value) expect(value.exitCode).toBe(status);
-  return value;
-}
 
 const HELLO = ['--append', 'run="echo hello; poweroff"'];
 const SYSCALL = ['--append', 'run="work syscall; poweroff"'];
@@ -46,7 +30,7 @@ const SYSCALL = ['--append', 'run="work syscall; poweroff"'];
 const LONG = ['--append', 'run="work mixed; work mixed; work mixed; poweroff"'];
 
 beforeAll(async () => {
-  expect(existsSync(program), `${program} is missing: npm run build`).toBe(true);
+  expect(existsSync(PROGRAM), `${PROGRAM} is missing: npm run build`).toBe(true);
   const recorded = await Promise.all([
     cli('record', '-o', 'hello.cvlog', '--wall-clock', '1700000000000000000', ...HELLO),
     cli('record', '-o', 'work.cvlog', '--wall-clock', '1700000000000000000', '--digest-every', '10M', '--epoch', '5M', ...SYSCALL),
@@ -125,7 +109,7 @@ describe('record, then everything else', () => {
   });
 
   it('stops quietly when nobody reads', async () => {
-    const child = spawn(process.execPath, [program, 'events', 'work.cvlog', '--json'], { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [PROGRAM, 'events', 'work.cvlog', '--json'], { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
     child.stdout.destroy();
     let err = '';
     child.stderr.on('data', (chunk) => (err += String(chunk)));
@@ -190,7 +174,7 @@ describe('the end of a run', () => {
     ['SIGTERM', 143],
   ] as const)('by %s closes the log', async (signal, status) => {
     const file = `${signal}.cvlog`;
-    const child = spawn(process.execPath, [program, 'record', '-o', file, ...LONG], { cwd: folder, env, stdio: ['ignore', 'pipe', 'ignore'] });
+    const child = spawn(process.execPath, [PROGRAM, 'record', '-o', file, ...LONG], { cwd: folder, env, stdio: ['ignore', 'pipe', 'ignore'] });
     await shown(child, 'kernel ready');
     child.kill(signal);
     expect(await exitOf(child)).toBe(status);
@@ -199,7 +183,7 @@ describe('the end of a run', () => {
   });
 
   it('by force loses what was not synced, and no more', async () => {
-    const child = spawn(process.execPath, [program, 'record', '-o', 'killed.cvlog', '--flush-every', '0.05', ...LONG], { cwd: folder, env, stdio: ['ignore', 'pipe', 'ignore'] });
+    const child = spawn(process.execPath, [PROGRAM, 'record', '-o', 'killed.cvlog', '--flush-every', '0.05', ...LONG], { cwd: folder, env, stdio: ['ignore', 'pipe', 'ignore'] });
     await shown(child, 'work cpu');
     child.kill('SIGKILL');
     await exitOf(child);
@@ -423,7 +407,7 @@ describe('a full disk', () => {
     isMounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=140k', 'tmpfs', mountPoint], { stdio: 'ignore' }).status === 0;
   });
   afterAll(() => {
-    if (isMounted) spawnSync('umount', [mountPoint]);
+    if (isMounted) spawnSync('umount', ['-l', mountPoint]);
   });
 
   it('is told; what is there is kept, unless nothing is', async (context) => {

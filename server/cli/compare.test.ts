@@ -1,9 +1,6 @@
 /**
- * `compare` and `regimes` as people meet them: the built program on the recordings of this repository.
- *
- * Needs dist/; CHRONOVISOR_CLI names another built main.js.
+ * `compare` and `regimes` as people meet them: on the recordings of this repository.
  */
-import { execFile } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,25 +10,15 @@ import type { LogEvent } from '../../engine/log/events.ts';
 import { LogReader } from '../../engine/log/reader.ts';
 import { MemorySink, MemorySource } from '../../engine/log/storage.ts';
 import { createLog } from '../../engine/log/writer.ts';
+import { cli } from './testing.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const program = process.env['CHRONOVISOR_CLI'] ?? join(root, 'dist', 'server', 'cli', 'main.js');
 const trace = join(root, 'traces', 'lab-kernel.cvlog');
 const linux = join(root, 'traces', 'published', 'debian-boot.cvlog');
 const folder = mkdtempSync(join(tmpdir(), 'chronovisor-compare-'));
+process.chdir(folder);
+process.env['CHRONOVISOR_HOME'] = join(folder, 'home');
 
-interface Result {
-  readonly status: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
-function cli(...argv: string[]): Promise<Result> {
-  return new Promise((resolve) => {
-    const child = execFile(process.execPath, [program, ...argv], { cwd: folder, env: { ...process.env, CHRONOVISOR_HOME: join(folder, 'home') }, encoding: 'utf8', maxBuffer: 1 << 28 }, (_error, out, err) => resolve({ status: child.exitCode, out, err }));
-    child.stdin?.end();
-  });
-}
 
 function file(name: string, content: unknown): string {
   const path = join(folder, name);
@@ -39,7 +26,6 @@ function file(name: string, content: unknown): string {
   return path;
 }
 
-beforeAll(() => expect(existsSync(program), `${program} is missing: npm run build`).toBe(true));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe('regimes', () => {

@@ -1,9 +1,6 @@
 /**
- * `import`, `stat`, `profile` and `export` as people meet them: the built program as a child process, on the recordings that come with the lab.
- *
- * Needs dist/; CHRONOVISOR_CLI names another built main.js.
+ * `import`, `stat`, `profile` and `export` as people meet them: on the recordings that come with the lab.
  */
-import { execFile } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,26 +8,14 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LogReader } from '../../engine/log/reader.ts';
 import { MemorySource } from '../../engine/log/storage.ts';
+import { cli } from './testing.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const program = process.env['CHRONOVISOR_CLI'] ?? join(root, 'dist', 'server', 'cli', 'main.js');
 const trace = join(root, 'traces', 'lab-kernel.cvlog');
 const folder = mkdtempSync(join(tmpdir(), 'chronovisor-profile-'));
+process.chdir(folder);
 const at = (name: string): string => join(folder, name);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-interface Result {
-  readonly status: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
-function cli(...argv: string[]): Promise<Result> {
-  return new Promise((resolve) => {
-    const child = execFile(process.execPath, [program, ...argv], { cwd: folder, encoding: 'utf8', maxBuffer: 1 << 28 }, (_error, out, err) => resolve({ status: child.exitCode, out, err }));
-    child.stdin?.end();
-  });
-}
 
 async function json(...argv: string[]): Promise<any> {
   const { out, status, err } = await cli(...argv, '--json');
@@ -54,7 +39,6 @@ const TRACE = Array.from({ length: 50 }, (_, i) => [
 ]).flat().join('\n');
 
 beforeAll(() => {
-  expect(existsSync(program), `${program} is missing: npm run build`).toBe(true);
   writeFileSync(elf, recording.image(recording.header.images[0].sha256) ?? new Uint8Array());
   writeFileSync(at('table.txt'), TABLE);
   writeFileSync(at('trace.txt'), TRACE);

@@ -1,37 +1,18 @@
-/** `index` and `state` as people meet them. Needs dist/; CHRONOVISOR_CLI names another built main.js. */
-import { execFile } from 'node:child_process';
+/** `index` and `state` as people meet them. */
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { cli, json } from './testing.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const program = process.env['CHRONOVISOR_CLI'] ?? join(root, 'dist', 'server', 'cli', 'main.js');
 const folder = mkdtempSync(join(tmpdir(), 'chronovisor-index-'));
+process.chdir(folder);
 const at = (name: string): string => join(folder, name);
 
-interface Result {
-  readonly status: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
-function cli(...argv: string[]): Promise<Result> {
-  return new Promise((resolve) => {
-    const child = execFile(process.execPath, [program, ...argv], { cwd: folder, encoding: 'utf8', maxBuffer: 1 << 26 }, (_error, out, err) => resolve({ status: child.exitCode, out, err }));
-    child.stdin?.end();
-  });
-}
-async function json(...argv: string[]): Promise<any> {
-  const { out, err, status } = await cli(...argv, '--json');
-  const value = JSON.parse(out);
-  expect(value.exitCode, err).toBe(status);
-  return value;
-}
 
 beforeAll(async () => {
-  expect(existsSync(program), `${program} is missing: npm run build`).toBe(true);
   const { status, err } = await cli('record', '-o', 'run.cvlog', '--wall-clock', '1700000000000000000', '--append', 'run="work syscall; mark here; work io; poweroff"', '-q');
   expect(status, err).toBe(0);
 }, 60_000);

@@ -1,5 +1,7 @@
 #!/usr/bin/env node
 /** The command line: finds the verb, runs it, and turns whatever happens into a message and an exit code. */
+import { realpathSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { ownPackage } from '../store/package-root.ts';
 import { nearest } from '../store/suggest.ts';
 import { describeVerb, parseArguments } from './arguments.ts';
@@ -46,9 +48,10 @@ function usage(): string {
   ].join('\n');
 }
 
-async function main(argv: readonly string[]): Promise<number> {
-  const out = new Output(process.stdout);
-  const err = new Output(process.stderr);
+/** One command line, `verb ...`; returns its exit code. */
+export async function main(argv: readonly string[], { stdout, stderr }: Pick<NodeJS.Process, 'stdout' | 'stderr'> = process): Promise<number> {
+  const out = new Output(stdout);
+  const err = new Output(stderr);
   const signals = new Signals();
   try {
     return await dispatch(argv, out, err, signals);
@@ -107,4 +110,4 @@ function report(error: unknown, argv: readonly string[], out: Output, err: Outpu
   return status;
 }
 
-process.exitCode = await main(process.argv.slice(2));
+if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) process.exitCode = await main(process.argv.slice(2));

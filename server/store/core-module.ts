@@ -13,7 +13,9 @@ export function coreFile(environment: Readonly<Record<string, string | undefined
   return existsSync(beside) ? beside : join(ownPackage().root, 'dist', 'engine', 'cpu', 'core.wasm');
 }
 
-/** Throws StoreError. */
+const compiled = new Map<string, { readonly bytes: Uint8Array; readonly module: WebAssembly.Module }>();
+
+/** Compiles once a process. Throws StoreError. */
 export function loadCore(file: string = coreFile()): WebAssembly.Module {
   let bytes: Uint8Array<ArrayBuffer>;
   try {
@@ -22,8 +24,12 @@ export function loadCore(file: string = coreFile()): WebAssembly.Module {
     if (systemCode(error) === undefined) throw error;
     throw new StoreError('core-missing', { file }, { cause: error });
   }
+  const known = compiled.get(file);
+  if (known !== undefined && Buffer.compare(known.bytes, bytes) === 0) return known.module;
   try {
-    return new WebAssembly.Module(bytes);
+    const module = new WebAssembly.Module(bytes);
+    compiled.set(file, { bytes, module });
+    return module;
   } catch (error) {
     throw new StoreError('core-damaged', { file, detail: error instanceof Error ? error.message : String(error) }, { cause: error });
   }
