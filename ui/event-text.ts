@@ -81,6 +81,14 @@ function inputText(input: InputDetail): string {
       return `wall clock ${new Date(Number(input.ns / 1_000_000n)).toISOString()}`;
     case 'control':
       return `control: ${input.action}`;
+    case 'register':
+      return `${input.register} set to 0x${input.value.toString(16)}`;
+    case 'memory':
+      return `${input.bytes.length} bytes written to physical 0x${input.address.toString(16)}`;
+    case 'timer-shift':
+      return `timer ${input.timer} ${input.ns < 0 ? 'early' : 'late'} by ${Math.abs(input.ns)} ns`;
+    case 'line':
+      return `interrupt line ${input.line} ${input.asserted ? 'raised' : 'lowered'}`;
     default:
       return input satisfies never;
   }

@@ -24,6 +24,7 @@ const EDX_APIC = bits(9);
 //                    sse3 ssse3 cx16 sse4.1 sse4.2 popcnt rdrand
 const LEAF1_ECX = bits(0, 9, 13, 19, 20, 23, 30);
 const ECX_TSC_DEADLINE = bits(24);
+const ECX_HYPERVISOR = bits(31);
 //                          the low half repeats leaf 1   syscall nx rdtscp lm
 const EXTENDED_EDX = (LEAF1_EDX & 0x0183f3ff & ~bits(11) & ~bits(17)) | bits(11, 20, 27, 29);
 //                    lahf_lm cr8
@@ -34,6 +35,8 @@ export interface CpuModelOptions {
   readonly apic: boolean;
   /** TSC frequency, Hz. */
   readonly tscHz: number;
+  /** A hypervisor answers the leaves from 4000_0000h on. False unless given. */
+  readonly hypervisor?: boolean;
 }
 
 /** The CPUID function of the model. Leaves outside the table read as zeros. */
@@ -42,7 +45,7 @@ export class CpuModel {
 
   constructor(options: CpuModelOptions) {
     const edx = options.apic ? LEAF1_EDX | EDX_APIC : LEAF1_EDX;
-    const ecx = options.apic ? LEAF1_ECX | ECX_TSC_DEADLINE : LEAF1_ECX;
+    const ecx = (options.apic ? LEAF1_ECX | ECX_TSC_DEADLINE : LEAF1_ECX) | (options.hypervisor === true ? ECX_HYPERVISOR : 0);
     this.rows = new Map<number, CpuidRow>([
       [0x0, [0xd, text('Auth'), text('cAMD'), text('enti')]],
       // family 0xf, model 0x6b, stepping 1; CLFLUSH 64 bytes, one logical processor

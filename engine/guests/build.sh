@@ -17,6 +17,12 @@ VARIANTS=(
   "bug-stray-write|BUG_STRAY_WRITE|Planted bug: an off-by-one write in the console driver counts in the next object"
   "bug-use-after-free|BUG_USE_AFTER_FREE|Planted bug: an exiting process frees an alarm that still runs"
 )
+# Builds for a hypervisor; they boot under it only, so that they are a list of their own in the manifest.
+PARAVIRTUAL=(
+  "lab-pv|PV|The lab kernel, built for the paravirtual interface of pv-abi.h"
+)
+# What a build for a hypervisor has in kernel/pv instead.
+NATIVE_ONLY=" boot.S disk.c hvc.c labports.c lapic.c pic.c rng.c uart.c virtio.c "
 PROGRAMS=(init work crash true)
 COMMON=(-std=gnu11 -O2 -gdwarf-4 -g1 -ffreestanding -fno-pic -fno-pie -fno-stack-protector -fcf-protection=none
   -fno-asynchronous-unwind-tables -fno-ident -fno-strict-aliasing -fno-delete-null-pointer-checks
@@ -74,13 +80,15 @@ check_flat() {
 }
 
 build_variant() {
-  local name=$1 define=$2 source object objects=()
-  for source in kernel/*.c kernel/*.S lib/*.c; do
-    object=$work/objects/$name-$(basename "$source").o
+  local name=$1 define=$2 source object objects=() sources=(kernel/*.c kernel/*.S lib/*.c) link=()
+  [[ $define == PV ]] && sources+=(kernel/pv/*.c kernel/pv/*.S) && link=(-e pv_start)
+  for source in "${sources[@]}"; do
+    [[ $define == PV && $source != kernel/pv/* && $NATIVE_ONLY == *" $(basename "$source") "* ]] && continue
+    object=$work/objects/$name-$(echo "$source" | tr / -).o
     compile "$object" "$source" "${KERNEL_FLAGS[@]}" ${define:+"-D$define"} "-Wa,-I$work/objects"
     objects+=("$object")
   done
-  ld "${LINK[@]}" -T kernel/kernel.ld -o "$out/$name.elf" "${objects[@]}"
+  ld "${LINK[@]}" "${link[@]}" -T kernel/kernel.ld -o "$out/$name.elf" "${objects[@]}"
   check_flat "$out/$name.elf"
   local bytes
   bytes=$(stat -c %s "$out/$name.elf")
@@ -92,17 +100,25 @@ build_variant() {
 
 sha256() { sha256sum "$1" | cut -d' ' -f1; }
 
+# write_images ENTRY...
+write_images() {
+  local entry name description separator=''
+  for entry in "$@"; do
+    IFS='|' read -r name _ description <<<"$entry"
+    printf '%s\n    {\n      "name": "%s",\n      "file": "%s.elf",\n      "description": "%s",\n' "$separator" "$name" "$name" "$description"
+    printf '      "sha256": "%s",\n      "bytes": %d,\n' "$(sha256 "$out/$name.elf")" "$(stat -c %s "$out/$name.elf")"
+    printf '      "memoryMib": %d,\n      "commandLine": "%s"\n    }' "$MEMORY_MIB" "${COMMAND_LINE//\"/\\\"}"
+    separator=,
+  done
+}
+
 write_manifest() {
-  local entry name description separator='' program
+  local separator='' program
   {
     printf '{\n  "compiler": "%s",\n  "images": [' "$compiler"
-    for entry in "${VARIANTS[@]}"; do
-      IFS='|' read -r name _ description <<<"$entry"
-      printf '%s\n    {\n      "name": "%s",\n      "file": "%s.elf",\n      "description": "%s",\n' "$separator" "$name" "$name" "$description"
-      printf '      "sha256": "%s",\n      "bytes": %d,\n' "$(sha256 "$out/$name.elf")" "$(stat -c %s "$out/$name.elf")"
-      printf '      "memoryMib": %d,\n      "commandLine": "%s"\n    }' "$MEMORY_MIB" "${COMMAND_LINE//\"/\\\"}"
-      separator=,
-    done
+    write_images "${VARIANTS[@]}"
+    printf '\n  ],\n  "paravirtual": ['
+    write_images "${PARAVIRTUAL[@]}"
     printf '\n  ],\n  "programs": ['
     separator=''
     for program in "${PROGRAMS[@]}"; do
@@ -115,7 +131,7 @@ write_manifest() {
 }
 
 build_programs
-for entry in "${VARIANTS[@]}"; do
+for entry in "${VARIANTS[@]}" "${PARAVIRTUAL[@]}"; do
   IFS='|' read -r name define _ <<<"$entry"
   build_variant "$name" "$define"
 done

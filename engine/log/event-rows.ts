@@ -12,7 +12,8 @@ import type { ControlAction, DigestComponents, EndReason, ExitEvent, InputEvent,
 import type { Position } from './position.ts';
 import {
   SHAPE_COUNTS, SHAPE_DIGEST, SHAPE_DIRTY, SHAPE_END, SHAPE_EXIT_CPUID, SHAPE_EXIT_CR, SHAPE_EXIT_DR, SHAPE_EXIT_EXCEPTION, SHAPE_EXIT_IO, SHAPE_EXIT_MMIO,
-  SHAPE_EXIT_MSR, SHAPE_EXIT_PAGE_TABLE, SHAPE_EXIT_PLAIN, SHAPE_IDLE, SHAPE_INPUT_CONSOLE, SHAPE_INPUT_CONTROL, SHAPE_INPUT_ENTROPY, SHAPE_INPUT_NET, SHAPE_INPUT_WALL_CLOCK,
+  SHAPE_EXIT_MSR, SHAPE_EXIT_PAGE_TABLE, SHAPE_EXIT_PLAIN, SHAPE_IDLE, SHAPE_INPUT_CONSOLE, SHAPE_INPUT_CONTROL, SHAPE_INPUT_ENTROPY, SHAPE_INPUT_LINE, SHAPE_INPUT_MEMORY,
+  SHAPE_INPUT_NET, SHAPE_INPUT_REGISTER, SHAPE_INPUT_TIMER_SHIFT, SHAPE_INPUT_WALL_CLOCK,
   SHAPE_INTERRUPT, SHAPE_MARK, SHAPE_NET_RX, SHAPE_NET_TX, SHAPE_TIMER_ARM, SHAPE_TIMER_FIRE, SHAPE_UART_RX, SHAPE_UART_TX, SHAPE_VIRTIO_COMPLETE,
   SHAPE_VIRTIO_REQUEST,
 } from './shapes.ts';
@@ -73,6 +74,36 @@ export abstract class EventRows implements EventSink {
 
   inputControl(position: Position, action: ControlAction): void {
     this.row(position, SHAPE_INPUT_CONTROL, codeOf(CONTROL_ACTIONS, action), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, EMPTY);
+    this.records++;
+  }
+
+  inputRegister(position: Position, register: string, valueLo: number, valueHi: number): void {
+    this.makeRoom(0);
+    this.row(position, SHAPE_INPUT_REGISTER, this.intern(register), 0, 0, 0, 0, 0, 0, 0, valueLo >>> 0, valueHi >>> 0, 0, EMPTY);
+    this.records++;
+  }
+
+  inputMemory(position: Position, address: number, bytes: Uint8Array): void {
+    const chunkMax = this.chunk.bytes.length;
+    let start = 0;
+    do {
+      const part = bytes.subarray(start, start + chunkMax);
+      this.makeRoom(part.length);
+      this.row(position, SHAPE_INPUT_MEMORY, 0, 0, 0, 0, 0, 0, lowOf(address + start), highOf(address + start), 0, 0, 0, part);
+      this.records++;
+      start += part.length;
+    } while (start < bytes.length);
+  }
+
+  inputTimerShift(position: Position, timer: string, ns: number): void {
+    assert(Number.isSafeInteger(ns), 'not a time');
+    this.makeRoom(0);
+    this.row(position, SHAPE_INPUT_TIMER_SHIFT, this.intern(timer), 0, 0, 0, 0, 0, 0, 0, lowOf(ns), highOf(ns), 0, EMPTY);
+    this.records++;
+  }
+
+  inputLine(position: Position, line: number, asserted: boolean): void {
+    this.row(position, SHAPE_INPUT_LINE, line, asserted ? 1 : 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, EMPTY);
     this.records++;
   }
 
@@ -292,6 +323,14 @@ export abstract class EventRows implements EventSink {
         return this.inputWallClock(position, lowOfBigint(input.ns), highOfBigint(input.ns));
       case 'control':
         return this.inputControl(position, input.action);
+      case 'register':
+        return this.inputRegister(position, input.register, lowOfBigint(input.value), highOfBigint(input.value));
+      case 'memory':
+        return this.inputMemory(position, input.address, input.bytes);
+      case 'timer-shift':
+        return this.inputTimerShift(position, input.timer, input.ns);
+      case 'line':
+        return this.inputLine(position, input.line, input.asserted);
       default:
         input satisfies never;
     }

@@ -20,6 +20,12 @@ export interface EventSink {
   /** ns since 1970-01-01 UTC */
   inputWallClock(position: Position, nsLo: number, nsHi: number): void;
   inputControl(position: Position, action: ControlAction): void;
+  inputRegister(position: Position, register: string, valueLo: number, valueHi: number): void;
+  /** address: guest-physical. */
+  inputMemory(position: Position, address: number, bytes: Uint8Array): void;
+  /** ns: later if positive. */
+  inputTimerShift(position: Position, timer: string, ns: number): void;
+  inputLine(position: Position, line: number, asserted: boolean): void;
 
   /** size: 1, 2 or 4 bytes; flags: ACCESS_*; costNs: what the access adds to the time offset. */
   exitIo(position: Position, ripLo: number, ripHi: number, port: number, size: number, flags: number, value: number, costNs: number): void;

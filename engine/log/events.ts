@@ -36,7 +36,7 @@ export const CONTROL_ACTIONS = ['power-button', 'reset', 'pause', 'resume'] as c
 export type ControlAction = (typeof CONTROL_ACTIONS)[number];
 export const INTERRUPT_PHASES = ['raised', 'injected', 'acknowledged', 'eoi'] as const;
 export type InterruptPhase = (typeof INTERRUPT_PHASES)[number];
-export const CONTROLLERS = ['pic', 'ioapic', 'lapic'] as const;
+export const CONTROLLERS = ['pic', 'ioapic', 'lapic', 'event-channel'] as const;
 export type Controller = (typeof CONTROLLERS)[number];
 export const CR_ACCESSES = ['mov-to', 'mov-from', 'clts', 'lmsw'] as const;
 export type CrAccess = (typeof CR_ACCESSES)[number];
@@ -92,7 +92,16 @@ export const EXIT_REASONS = {
   xsetbv: 55,
   /** Not Intel's: the guest stores to one of its page tables. What it is to a hypervisor depends on the technique (nothing, #PF, EPT violation, hypercall). */
   pageTableWrite: 0x100,
+  /** Not Intel's: SYSCALL of a program, which the hypervisor of a paravirtual guest hands to its kernel; the qualification is RAX. */
+  paravirtualSystemCall: 0x101,
 } as const;
+
+/**
+ * Not Intel's: a hypercall of a paravirtual guest (engine/guests/pv-abi.h); its number, 0 to 63, is added. The qualification: operations of mmu_update and multicall; of mmuext_op too, and
+ * from bit 16 on how many of them pin a table; the operation of sched_op and event_channel_op; else 0.
+ */
+export const HYPERCALL_REASON = 0x200;
+export const HYPERCALLS = 64;
 
 export type InputDetail =
   | { readonly kind: 'console'; readonly port: string; readonly bytes: Uint8Array; readonly more: boolean }
@@ -100,7 +109,13 @@ export type InputDetail =
   | { readonly kind: 'entropy'; readonly port: string; readonly bytes: Uint8Array; readonly more: boolean }
   /** ns since 1970-01-01 UTC */
   | { readonly kind: 'wall-clock'; readonly ns: bigint }
-  | { readonly kind: 'control'; readonly action: ControlAction };
+  | { readonly kind: 'control'; readonly action: ControlAction }
+  /** What a branch changes; FORMAT.md, section 4. */
+  | { readonly kind: 'register'; readonly register: string; readonly value: bigint }
+  /** address is guest-physical */
+  | { readonly kind: 'memory'; readonly address: number; readonly bytes: Uint8Array }
+  | { readonly kind: 'timer-shift'; readonly timer: string; readonly ns: number }
+  | { readonly kind: 'line'; readonly line: number; readonly asserted: boolean };
 
 export type ExitDetail =
   /** size in bytes; costNs is what the access adds to the time offset */

@@ -47,6 +47,8 @@ export interface ImageReference {
 export interface LogParent {
   readonly logId: string;
   readonly position: Position;
+  /** Records of that log, its own from 0, that come before the branch. */
+  readonly records?: number;
 }
 
 export interface LogHeader {
@@ -143,7 +145,7 @@ function wrongField(json: unknown): string | undefined {
   for (const image of images as readonly unknown[]) {
     if (!isRecord(image) || !isText(image.name) || !isText(image.sha256) || !/^[0-9a-f]{64}$/.test(image.sha256) || !isCount(image.bytes)) return 'images';
   }
-  if (parent !== undefined && !(isRecord(parent) && isText(parent.logId) && isCount(parent.position))) return 'parent';
+  if (parent !== undefined && !(isRecord(parent) && isText(parent.logId) && isCount(parent.position) && (parent.records === undefined || isCount(parent.records)))) return 'parent';
   return undefined;
 }
 

@@ -70,7 +70,7 @@ export class LogReader {
   /** Most recent last. */
   private readonly kept: { entry: BlockEntry; batch: EventBatch }[] = [];
 
-  private constructor(source: ByteSource, parsed: ParsedHeader, isClosed: boolean, blocks: readonly BlockEntry[]) {
+  protected constructor(source: ByteSource, parsed: ParsedHeader, isClosed: boolean, blocks: readonly BlockEntry[]) {
     this.source = source;
     this.header = parsed.header;
     this.version = { major: parsed.major, minor: parsed.minor };

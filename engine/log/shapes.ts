@@ -12,6 +12,10 @@ export const SHAPE_INPUT_NET = 0x02;
 export const SHAPE_INPUT_ENTROPY = 0x03;
 export const SHAPE_INPUT_WALL_CLOCK = 0x04;
 export const SHAPE_INPUT_CONTROL = 0x05;
+export const SHAPE_INPUT_REGISTER = 0x06;
+export const SHAPE_INPUT_MEMORY = 0x07;
+export const SHAPE_INPUT_TIMER_SHIFT = 0x08;
+export const SHAPE_INPUT_LINE = 0x09;
 export const SHAPE_EXIT_IO = 0x10;
 export const SHAPE_EXIT_MMIO = 0x11;
 export const SHAPE_EXIT_MSR = 0x12;
@@ -54,6 +58,10 @@ const ROWS: readonly (readonly [shape: number, kind: number, traits: number])[] 
   [SHAPE_INPUT_ENTROPY,    KIND_INPUT,     HAS_NAME | HAS_PAYLOAD],
   [SHAPE_INPUT_WALL_CLOCK, KIND_INPUT,     HAS_VALUE],
   [SHAPE_INPUT_CONTROL,    KIND_INPUT,     0],
+  [SHAPE_INPUT_REGISTER,   KIND_INPUT,     HAS_NAME | HAS_VALUE],
+  [SHAPE_INPUT_MEMORY,     KIND_INPUT,     HAS_PAYLOAD],
+  [SHAPE_INPUT_TIMER_SHIFT,KIND_INPUT,     HAS_NAME | HAS_VALUE],
+  [SHAPE_INPUT_LINE,       KIND_INPUT,     0],
   [SHAPE_EXIT_IO,          KIND_EXIT,      HAS_VALUE],
   [SHAPE_EXIT_MMIO,        KIND_EXIT,      HAS_VALUE],
   [SHAPE_EXIT_MSR,         KIND_EXIT,      HAS_VALUE],

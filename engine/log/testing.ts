@@ -100,6 +100,10 @@ export const EVENT_GENERATORS: Readonly<Record<string, fc.Arbitrary<EventBody>>>
   'input entropy': fc.record({ kind: fc.constant('input' as const), input: fc.record({ kind: fc.constant('entropy' as const), port: name, bytes: data, more: fc.boolean() }) }),
   'input wall-clock': fc.record({ kind: fc.constant('input' as const), input: fc.record({ kind: fc.constant('wall-clock' as const), ns: u64 }) }),
   'input control': fc.record({ kind: fc.constant('input' as const), input: fc.record({ kind: fc.constant('control' as const), action: fc.constantFrom(...CONTROL_ACTIONS) }) }),
+  'input register': fc.record({ kind: fc.constant('input' as const), input: fc.record({ kind: fc.constant('register' as const), register: name, value: u64 }) }),
+  'input memory': fc.record({ kind: fc.constant('input' as const), input: fc.record({ kind: fc.constant('memory' as const), address: fc.integer({ min: 0, max: 2 ** 52 }), bytes: data }) }),
+  'input timer-shift': fc.record({ kind: fc.constant('input' as const), input: fc.record({ kind: fc.constant('timer-shift' as const), timer: name, ns: fc.oneof(fc.integer(), fc.maxSafeInteger()) }) }),
+  'input line': fc.record({ kind: fc.constant('input' as const), input: fc.record({ kind: fc.constant('line' as const), line: fc.integer({ min: 0, max: 15 }), asserted: fc.boolean() }) }),
   ...Object.fromEntries(
     Object.entries(exitDetail).map(([kind, detail]) => [`exit ${kind}`, fc.tuple(rip, detail).map(([at, exit]): EventBody => ({ kind: 'exit', rip: at, ...exit }))]),
   ),

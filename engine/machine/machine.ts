@@ -31,10 +31,15 @@ import type { Position } from '../log/position.ts';
 import { type AcpiTable, buildAcpiTables } from './acpi.ts';
 import type { BootPlan, InitialCpuState } from './boot/plan.ts';
 import { CoreMemory } from './guest-memory.ts';
+import type { Hypervisor, NewHypervisor } from './hypervisor.ts';
+import { HyperVParavirt } from './paravirt/hyperv.ts';
+import { KvmParavirt } from './paravirt/kvm.ts';
+import type { Paravirt, ParavirtApic, ParavirtKind } from './paravirt/paravirt.ts';
 import { Random } from './random.ts';
 import { Scheduler } from './scheduler.ts';
 import { CPU_DIGEST_BYTES, type MachineState, type RamPages, restoreCpu, restoreRam, saveCpu, saveDirty, saveTables } from './snapshot.ts';
 import { encodeState } from './state-bytes.ts';
+import { StoredMsrs } from './stored-msrs.ts';
 
 /** All that decides a run beside the images and the inputs. */
 export interface MachineConfig {
@@ -52,6 +57,8 @@ export interface MachineConfig {
   readonly accessCostNs: number;
   /** The log gets what the CPU has counted (events of kind `counts`). */
   readonly counts?: boolean;
+  /** The paravirtual interface that is offered to the guest; none unless given. */
+  readonly pv?: ParavirtKind;
 }
 export type VirtioKind = 'console' | 'block' | 'net' | 'rng';
 
@@ -65,6 +72,8 @@ export interface MachineOptions {
   readonly virtioConsole?: (bytes: Uint8Array) => void;
   /** Base image of the block device. */
   readonly disk?: BlockBacking;
+  /** Above the guest, if it knows of one. */
+  readonly hypervisor?: NewHypervisor;
 }
 
 /** Looks on while the guest runs. What it sees and answers changes no position, event or digest. */
@@ -87,10 +96,20 @@ export type EndKind = 'shutdown' | 'reset' | 'triple-fault' | 'debug-exit' | 'ha
 
 // Numbers of the log's interrupt phases and controllers, repeated here because only types may come from above.
 const RAISED = 0, INJECTED = 1, ACKNOWLEDGED = 2, EOI = 3;
-const PIC = 0, IOAPIC = 1, LAPIC = 2;
+const PIC = 0, IOAPIC = 1, LAPIC = 2, EVENT_CHANNEL = 3;
 const ACCESS_WRITE = 0x10;
 
 const IF = 0x200;
+
+/** Thrown through the core, to leave it before the running instruction has an effect. */
+const LEFT = Object.freeze({ left: true });
+/** Why: what the hypervisor is to handle. */
+type Handover =
+  | { readonly kind: 'hypercall' | 'attend' }
+  | { readonly kind: 'exception'; readonly vector: number; readonly error: number | undefined; readonly address: bigint };
+const EFER_LMA = 0x400n;
+/** The L bit of a code segment, where SEG_ATTR has it. */
+const SEGMENT_LONG = 0x2000;
 
 export class Machine {
   readonly config: MachineConfig;
@@ -101,10 +120,11 @@ export class Machine {
   readonly virtioConsole: VirtioConsole | undefined;
   readonly block: VirtioBlock | undefined;
   private readonly cpuModel: CpuModel;
-  private readonly msrs = new Map(PLAIN_MSRS);
+  private readonly msrs = new StoredMsrs(PLAIN_MSRS);
   private readonly pic: Pic;
   private readonly lapic: Lapic | undefined;
   private readonly ioapic: Ioapic | undefined;
+  private readonly paravirt: Paravirt | undefined;
   private readonly random: Random;
   private sink: EventSink | undefined;
   private readonly portMap = new Map<number, PortDevice>();
@@ -123,13 +143,18 @@ export class Machine {
   /** Where the run stops after a watched access. */
   private accessStop = Infinity;
   private readonly costNs: number;
+  private readonly hypervisor: Hypervisor | undefined;
+  private hypervisorWaits = false;
+  private handover: Handover = { kind: 'attend' };
+  /** Instructions that the hypervisor has let retire. */
+  private handedRetired = 0;
 
   constructor(options: MachineOptions) {
     const { config } = options;
     this.config = config;
     this.costNs = config.accessCostNs;
     this.random = new Random(BigInt(`0x${config.seed}`));
-    this.cpuModel = new CpuModel({ apic: config.acpi, tscHz: 1e9 });
+    this.cpuModel = new CpuModel({ apic: config.acpi, tscHz: 1e9, hypervisor: config.pv !== undefined });
     this.core = new Core(options.module, config.memoryBytes, {
       ioRead: (port, size) => this.ioRead(port, size),
       ioWrite: (port, size, value) => this.ioWrite(port, size, value),
@@ -140,7 +165,7 @@ export class Machine {
       cpuid: (leaf, subleaf) => this.cpuid(leaf, subleaf),
       rdmsr: (index) => this.rdmsr(index),
       wrmsr: (index) => this.wrmsr(index),
-      readTpr: () => this.lapic?.cr8 ?? this.cr8,
+      readTpr: () => this.taskPriority,
       observe: (kinds) => {
         // An instruction that is run again alone, or after a stop before it, has been told.
         const at = this.core.position();
@@ -185,8 +210,12 @@ export class Machine {
         timers,
         output: () => this.updateIntr(),
         onExtIntChange: () => this.updateIntr(),
-        onRaise: (vector) => this.sink?.interrupt(this.position(), RAISED, LAPIC, vector, -1),
+        onRaise: (vector) => {
+          this.paravirt?.eoi?.settle();
+          this.sink?.interrupt(this.position(), RAISED, LAPIC, vector, -1);
+        },
         onEoi: (vector, level) => {
+          this.paravirt?.eoi?.ended();
           this.sink?.interrupt(this.position(), EOI, LAPIC, vector, -1);
           if (level) this.ioapic?.endOfInterrupt(vector);
         },
@@ -201,12 +230,13 @@ export class Machine {
       this.ioapic = new Ioapic({
         deliver: (vector, level, mode, destination, logical) => {
           if (mode > 1 || !this.lapic!.matches(destination, logical)) return;
-          this.sink?.interrupt(this.position(), RAISED, IOAPIC, vector, -1);
-          this.lapic!.deliver(vector, level);
+          this.deliver(IOAPIC, vector, level);
         },
         onExtIntChange: () => this.updateIntr(),
       });
     }
+    this.paravirt = config.pv === undefined ? undefined : this.newParavirt(config.pv, memory, this.lapic);
+    if (this.paravirt !== undefined) this.extra.push(this.paravirt);
     const pit = new Pit({ timers, irq: this.irq(0) });
     const rtc = new Rtc({ timers, irq: this.irq(8), wallClockNs: BigInt(config.wallClockNs), memoryBytes: config.memoryBytes });
     this.uart = new Uart({ timers, irq: this.irq(4), transmit: (byte) => options.console?.(byte), report });
@@ -254,6 +284,27 @@ export class Machine {
     if (this.ioapic !== undefined) this.mmioDevices.push(this.ioapic);
     this.devices = [...portDevices, ...this.mmioDevices, ...this.extra];
     this.core.setBig(L.RANDOM, BigInt(`0x${config.seed}`));
+    this.hypervisor = options.hypervisor?.({
+      core: this.core, timers, disk: options.disk, report,
+      setAttention: (wanted) => {
+        this.hypervisorWaits = wanted;
+        this.updateIntr();
+      },
+      retire: (bytes) => {
+        this.core.setBig(L.RIP, BigInt.asUintN(64, this.core.big(L.RIP) + BigInt(bytes)));
+        this.handedRetired++;
+      },
+      exit: (reason, qualification) => this.sink?.exit(this.position(), this.core.ripLow(), this.core.ripHigh(), reason, Number(qualification & 0xffffffffn), Number(qualification >> 32n)),
+      exitException: (vector, error, address) =>
+        this.sink?.exitException(this.position(), this.core.ripLow(), this.core.ripHigh(), vector, error ?? -1, Number(address & 0xffffffffn), Number(address >> 32n)),
+      event: (phase, port) => this.sink?.interrupt(this.position(), phase, EVENT_CHANNEL, -1, port),
+      console: (byte) => options.console?.(byte),
+      mark: (name) => {
+        this.sink?.mark(this.position(), name, 'guest');
+        this.reportCounts();
+      },
+      end: (reason, detail) => this.end(reason, detail),
+    });
   }
 
   /** A network of one: what the guest sends comes back to it. */
@@ -265,7 +316,33 @@ export class Machine {
     return net;
   }
 
+  private newParavirt(kind: ParavirtKind, memory: CoreMemory, lapic: Lapic | undefined): Paravirt {
+    const apic: ParavirtApic | undefined = lapic && {
+      get inService() {
+        return lapic.inService;
+      },
+      get isPending() {
+        return lapic.isPending;
+      },
+      isLevel: (vector) => lapic.isLevel(vector),
+      endOfInterrupt: () => lapic.endOfInterrupt(),
+      deliver: (vector, level) => this.deliver(LAPIC, vector, level),
+      readRegister: (offset) => lapic.readMmio(offset, 4),
+      writeRegister: (offset, value) => lapic.writeMmio(offset, 4, value),
+    };
+    const options = {
+      memory, apic, timers: this.scheduler, tsc: { now: () => this.tscNow() }, wallClockNs: BigInt(this.config.wallClockNs),
+      onReset: () => this.end('reset', 'the guest reset the machine through the hypervisor'),
+    };
+    return kind === 'kvm' ? new KvmParavirt(options) : new HyperVParavirt(options);
+  }
+
   private cr8 = 0;
+
+  /** CR8: the task priority of the local APIC (SDM vol. 3A, 11.8.6), in a machine without one a plain register. */
+  get taskPriority(): number {
+    return this.lapic?.cr8 ?? this.cr8;
+  }
 
   /** From now on events go to `sink`. */
   attach(sink: EventSink): void {
@@ -281,6 +358,7 @@ export class Machine {
       for (const { address, bytes } of acpiTables(this.config).tables) this.core.writePhysical(address, bytes);
     }
     this.setCpu(plan.cpu);
+    this.hypervisor?.start();
   }
 
   private setCpu(cpu: InitialCpuState): void {
@@ -362,9 +440,7 @@ export class Machine {
       }
       this.updateLimit();
       if (this.core.number(L.ICOUNT) >= until && (this.core.u32[L.HALTED >>> 2] === 0 || this.intr())) return { kind: 'limit' };
-      this.inCore = true;
-      const why = this.core.run();
-      this.inCore = false;
+      const why = this.runCore();
       switch (why) {
         case L.EXIT_LIMIT:
         case L.EXIT_REQUEST:
@@ -387,6 +463,45 @@ export class Machine {
           throw new Error(`the core returned ${why}`);
       }
     }
+  }
+
+  private runCore(): number {
+    this.inCore = true;
+    try {
+      return this.core.run();
+    } catch (thrown) {
+      if (thrown !== LEFT) throw thrown;
+      this.inCore = false;
+      this.handOver();
+      return L.EXIT_REQUEST;
+    } finally {
+      this.inCore = false;
+    }
+  }
+
+  /** The core was left before an instruction, or between two: its state becomes exact, and the hypervisor goes on. */
+  private handOver(): void {
+    const { core, handover } = this;
+    const hypervisor = this.hypervisor!;
+    const position = core.position();
+    const low = core.ripLow();
+    core.u32[(L.RIP >>> 2) + 1] = core.ripHigh();
+    core.u32[L.RIP >>> 2] = low;
+    core.setNumber(L.ICOUNT, position);
+    for (const transient of [L.BLOCK, L.ISOLATE, L.INTR_SHADOW]) core.u32[transient >>> 2] = 0;
+    this.handedRetired = 0;
+    switch (handover.kind) {
+      case 'hypercall':
+        hypervisor.hypercall();
+        break;
+      case 'attend':
+        hypervisor.attend();
+        break;
+      case 'exception':
+        hypervisor.exception(handover.vector, handover.error, handover.address);
+    }
+    // Only now: events of the handling are the instruction's.
+    core.setNumber(L.ICOUNT, position + this.handedRetired);
   }
 
   /** From now on `observer` is told what core.observeCode() and core.watchFrame() choose. */
@@ -420,7 +535,15 @@ export class Machine {
     };
   }
 
+  /** An interrupt message to the local APIC. */
+  private deliver(controller: number, vector: number, level: boolean): void {
+    this.paravirt?.eoi?.settle();
+    this.sink?.interrupt(this.position(), RAISED, controller, vector, -1);
+    this.lapic!.deliver(vector, level);
+  }
+
   private intr(): boolean {
+    if (this.hypervisor !== undefined) return this.hypervisorWaits;
     if (this.lapic === undefined) return this.pic.intr;
     return this.lapic.intr || (this.pic.intr && (this.lapic.acceptsExtInt || this.ioapic!.acceptsExtInt));
   }
@@ -431,9 +554,14 @@ export class Machine {
     this.core.requestCheck();
   }
   private acknowledge(): number {
+    if (this.hypervisor !== undefined) {
+      this.handover = { kind: 'attend' };
+      throw LEFT;
+    }
     let vector = -1;
     if (this.lapic?.intr === true) {
       vector = this.lapic.acknowledge();
+      this.paravirt?.eoi?.injected(vector);
       this.sink?.interrupt(this.position(), ACKNOWLEDGED, LAPIC, vector, -1);
     } else if (this.intr()) vector = this.pic.acknowledge();
     this.updateIntr();
@@ -470,11 +598,14 @@ export class Machine {
     const { u32 } = this.core;
     let low = size >= 4 ? 0xffffffff : (1 << (size * 8)) - 1;
     let high = size === 8 ? 0xffffffff : 0;
+    const eoi = device === this.lapic ? this.paravirt?.eoi : undefined;
+    eoi?.settle();
     if (device !== undefined) {
       const offset = paddr - device.mmioBase;
       low = device.readMmio(offset, Math.min(size, 4)) >>> 0;
       if (size === 8) high = device.readMmio(offset + 4, 4) >>> 0;
     }
+    eoi?.offer();
     u32[L.MAILBOX >>> 2] = low;
     u32[(L.MAILBOX >>> 2) + 1] = high;
     this.accessed();
@@ -486,16 +617,19 @@ export class Machine {
     const high = size === 8 ? u32[(L.MAILBOX >>> 2) + 1] : 0;
     this.sink?.exitMmio(this.position(), this.core.ripLow(), this.core.ripHigh(), paddr, size, ACCESS_WRITE, low, high, this.costNs);
     const device = this.mmioDevice(paddr);
+    const eoi = device === this.lapic ? this.paravirt?.eoi : undefined;
+    eoi?.settle();
     if (device !== undefined) {
       const offset = paddr - device.mmioBase;
       device.writeMmio(offset, Math.min(size, 4), low);
       if (size === 8) device.writeMmio(offset + 4, 4, high);
     }
+    eoi?.offer();
     this.accessed();
   }
 
   private cpuid(leaf: number, subleaf: number): void {
-    const row = this.cpuModel.row(leaf, subleaf);
+    const row = this.paravirt?.cpuid(leaf) ?? this.cpuModel.row(leaf, subleaf);
     const { u32 } = this.core;
     for (let i = 0; i < 4; i++) {
       u32[(L.MAILBOX >>> 2) + i * 2] = row[i];
@@ -507,26 +641,54 @@ export class Machine {
     return index === 0x1b || index === 0x6e0 || (index >= 0x800 && index <= 0x8ff);
   }
   private rdmsr(index: number): number {
-    const value = this.isApicMsr(index) ? this.lapic?.readMsr(index) : this.msrs.get(index);
+    const { paravirt } = this;
+    const value = this.isApicMsr(index) ? this.lapic?.readMsr(index) : paravirt?.ownsMsr(index) === true ? paravirt.readMsr(index) : this.msrs.get(index);
     if (value === undefined) return 0;
     this.core.setBig(L.MAILBOX, value);
     return 1;
   }
   private wrmsr(index: number): number {
     const value = this.core.big(L.MAILBOX);
+    const { lapic, paravirt } = this;
     if (this.isApicMsr(index)) {
-      if (this.lapic === undefined) return 0;
-      const ok = this.lapic.writeMsr(index, value);
+      if (lapic === undefined) return 0;
+      paravirt?.eoi?.settle();
+      const ok = lapic.writeMsr(index, value);
+      paravirt?.eoi?.offer();
       this.updateIntr();
       return ok ? 1 : 0;
     }
-    if (!this.msrs.has(index)) return 0;
-    this.msrs.set(index, value);
-    return 1;
+    if (paravirt?.ownsMsr(index) === true) return paravirt.writeMsr(index, value) ? 1 : 0;
+    return this.msrs.set(index, value) ? 1 : 0;
+  }
+
+  /** The exit comes first in the log, then what it does. Who takes the call says so in the mailbox. */
+  private vmcall(): void {
+    const { core, sink } = this;
+    if (this.hypervisor !== undefined) {
+      this.handover = { kind: 'hypercall' };
+      throw LEFT;
+    }
+    // rax: the number of the call in the ABIs of Xen and KVM.
+    sink?.exit(this.position(), core.ripLow(), core.ripHigh(), L.REASON_VMCALL, core.u32[L.REGS >>> 2], core.u32[(L.REGS >>> 2) + 1]);
+    const isLong = (core.big(L.EFER) & EFER_LMA) !== 0n && (core.u32[(L.SEGS + L.CS * L.SEG_SIZE + L.SEG_ATTR) >>> 2] & SEGMENT_LONG) !== 0;
+    const result = this.paravirt?.hypercall({ privilege: core.u32[L.CPL >>> 2], is64: isLong, register: (index) => core.big(L.REGS + index * 8) });
+    if (result === undefined) return;
+    core.setBig(L.REGS, result);
+    core.setBig(L.MAILBOX, 1n);
   }
 
   private exitEvent(reason: number, info: number): void {
-    if (reason === L.REASON_WRMSR && this.core.u32[(L.REGS + 8) >>> 2] === 0x10) this.lapic?.tscChanged();
+    if (reason === L.REASON_EXCEPTION && this.hypervisor !== undefined) {
+      const error = (info & 0x100) !== 0 ? this.core.u32[(L.MAILBOX >>> 2) + 2] : undefined;
+      this.handover = { kind: 'exception', vector: info & 0xff, error, address: this.core.big(L.MAILBOX) };
+      throw LEFT;
+    }
+    if (reason === L.REASON_VMCALL) return this.vmcall();
+    if (reason === L.REASON_WRMSR && this.core.u32[(L.REGS + 8) >>> 2] === 0x10) {
+      this.lapic?.tscChanged();
+      this.paravirt?.tscChanged();
+    }
     const { sink } = this;
     if (sink === undefined) return;
     const { u32 } = this.core;
@@ -556,10 +718,6 @@ export class Machine {
       case L.REASON_PAGE_TABLE:
         sink.exitPageTable(this.position(), lo, hi, info, u32[(L.MAILBOX >>> 2) + 2], m0, m1);
         return;
-      case L.REASON_VMCALL:
-        // rax: the number of the call in the ABIs of Xen and KVM.
-        sink.exit(this.position(), lo, hi, reason, u32[L.REGS >>> 2], u32[(L.REGS >>> 2) + 1]);
-        return;
       case L.REASON_INVLPG:
         sink.exit(this.position(), lo, hi, reason, m0, m1);
         return;
@@ -582,11 +740,20 @@ export class Machine {
 
   /** Bytes that the serial console would take now. */
   get consoleSpace(): number {
-    return this.uart.receiveSpace;
+    return this.hypervisor?.consoleSpace ?? this.uart.receiveSpace;
   }
   /** Input for the serial console, at most consoleSpace bytes. Only between runs. Throws when it is refused. */
   receiveConsole(bytes: Uint8Array): void {
+    if (this.hypervisor !== undefined) return this.hypervisor.receiveConsole(bytes);
     for (const byte of bytes) if (!this.uart.receive(byte)) throw new Error('the serial console refused a byte that it had room for');
+  }
+  /** In HLT, until an interrupt comes. */
+  get isHalted(): boolean {
+    return this.core.u32[L.HALTED >>> 2] !== 0;
+  }
+  /** The level of an interrupt line of the board, 0 to 15, until its device sets it. Only between runs. */
+  setLine(line: number, asserted: boolean): void {
+    this.irq(line).set(asserted);
   }
   /** Virtual ns that passed without instructions. */
   get timeOffsetNs(): number {
@@ -603,9 +770,8 @@ export class Machine {
   saveDevices(): SavedState {
     const state: Record<string, SavedState> = { timers: this.scheduler.save(), random: this.random.save() };
     for (const device of this.devices) state[device.name] = device.save();
-    const msrs: Record<string, string> = {};
-    for (const [index, value] of this.msrs) if (value !== 0n) msrs[index.toString(16)] = value.toString(16);
-    state.msrs = msrs;
+    if (this.hypervisor !== undefined) state[this.hypervisor.name] = this.hypervisor.save();
+    state.msrs = this.msrs.save();
     // The local APIC has it, if there is one.
     if (this.cr8 !== 0) state.cpu = { cr8: this.cr8 };
     return state;
@@ -620,11 +786,8 @@ export class Machine {
     this.scheduler.restore(part('timers'));
     this.random.restore(part('random'));
     for (const device of this.devices) device.restore(part(device.name));
-    const msrs = part('msrs');
-    for (const index of this.msrs.keys()) {
-      const value = msrs[index.toString(16)];
-      this.msrs.set(index, typeof value === 'string' ? BigInt(`0x${value}`) : 0n);
-    }
+    this.hypervisor?.restore(part(this.hypervisor.name));
+    this.msrs.restore(part('msrs'));
     const cr8 = state.cpu === undefined ? 0 : part('cpu').cr8;
     this.cr8 = typeof cr8 === 'number' ? cr8 : 0;
   }

@@ -59,6 +59,24 @@ export class Scheduler implements TimerSource {
     this.options.onChange(name, atNs);
   }
 
+  get names(): readonly string[] {
+    return this.timers.map(({ name }) => name);
+  }
+
+  /** The armed timers and when they fire, ns. */
+  armed(): readonly { readonly name: string; readonly atNs: number }[] {
+    return this.timers.filter(({ atNs }) => atNs !== Infinity).map(({ name, atNs }) => ({ name, atNs }));
+  }
+
+  /** From outside: an armed timer fires `ns` later, or earlier, but not before now. False if it is not armed. */
+  shift(name: string, ns: number): boolean {
+    const timer = this.timers.find((each) => each.name === name);
+    if (timer === undefined) throw new Error(`there is no timer ${name}`);
+    if (timer.atNs === Infinity) return false;
+    timer.arm(Math.max(this.options.now(), timer.atNs + ns));
+    return true;
+  }
+
   /** When the next timer fires, ns; Infinity if none is armed. */
   nextNs(): number {
     let next = Infinity;

@@ -22,7 +22,7 @@ const HEADER_BYTES = 20;
 const TRAILER_BYTES = 24;
 const JSON_BYTES_MAX = 1 << 16;
 /** Raised when what a checkpoint holds changes: an index of another number is made anew. */
-export const STATE_VERSION = 1;
+export const STATE_VERSION = 2;
 
 /** Pages that are kept unpacked: 128 MiB at most. */
 const PAGES_KEPT = 32_768;
@@ -136,7 +136,7 @@ function headerCrc(head: Uint8Array): number {
 /** An index that was opened: its directory is in memory, pages are read when they are asked for. */
 export class IndexFile implements PageSource {
   readonly header: IndexHeader;
-  readonly checkpoints: readonly KeptCheckpoint[];
+  checkpoints: readonly KeptCheckpoint[];
   /** Bytes in all. */
   readonly bytes: number;
   private readonly source: ByteSource;
@@ -224,6 +224,11 @@ export class IndexFile implements PageSource {
     const directory = source.read(offset, directoryBytes);
     if (crc32c(directory) !== trailerView.getUint32(12, true)) throw new CheckpointError('damaged', 'the CRC of the directory is wrong');
     return new IndexFile(source, header, directory, head.length, offset);
+  }
+
+  /** Forgets the checkpoints after a moment: what a branch from there has of the index of its parent. */
+  keepUpTo(position: number, records: number): void {
+    this.checkpoints = this.checkpoints.filter((kept) => kept.position <= position && kept.records <= records);
   }
 
   /** Completes what only the images tell; throws CheckpointError if they are others. */

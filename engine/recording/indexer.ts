@@ -30,6 +30,11 @@ export class Indexer {
     this.store = new CheckpointStore(options.powerOn, options.bytesMax ?? DEFAULT_INDEX_BYTES_MAX);
   }
 
+  /** Others keep checkpoints up to here: the next is due so much later. */
+  goOnFrom(place: { readonly position: number; readonly records: number }): void {
+    this.last = placeOf(place);
+  }
+
   /** Position to run to before the next visit, at most; records may make a checkpoint due earlier. */
   next(place: { readonly position: number; readonly records: number }): number {
     return place.position + Math.max(1, Math.min(this.spacing / 32, this.last + this.spacing - placeOf(place)));

@@ -6,9 +6,12 @@ import { planBoot } from '../machine/boot/select.ts';
 import type { BootChoice, BootPlan } from '../machine/boot/plan.ts';
 import type { Decompress } from '../machine/boot/bzimage.ts';
 import { DEFAULT_ACCESS_COST_NS, Machine, type MachineConfig, type VirtioKind, acpiTables } from '../machine/machine.ts';
+import { PARAVIRT_KINDS } from '../machine/paravirt/paravirt.ts';
 import type { BlockBacking } from '../devices/virtio-block/virtio-block.ts';
 import type { ImageReference, LogConfiguration, LogHeader } from '../log/header.ts';
 import { Sha256 } from '../log/sha256.ts';
+import { buildDomain } from '../regimes/para/domain.ts';
+import { Vmm } from '../regimes/para/vmm.ts';
 
 /** Quirks of recordings that this version still replays: see engine/recording/README.md. */
 export const KNOWN_QUIRKS: readonly string[] = [];
@@ -16,12 +19,24 @@ export const KNOWN_QUIRKS: readonly string[] = [];
 export const DEFAULT_EPOCH_INSTRUCTIONS = 10_000_000;
 export const DEFAULT_DIGEST_INSTRUCTIONS = 50_000_000;
 
+/**
+ * What a recording is labelled with. A guest that cannot tell runs the same instructions under each of these: they are one machine. Only what `machine.pv`
+ * offers the guest makes a difference; and PARA_REGIME, which is another machine.
+ */
+export const RECORDED_REGIMES: readonly string[] = ['native', 'full', 'hw', 'hw-shadow', 'para'];
+/** Under it a guest runs that was built for the VMM of engine/regimes/para: another machine, whose devices are the rings of engine/guests/pv-abi.h. */
+export const PARA_REGIME = 'para';
+/** Those whose hypervisor has a paravirtual interface (`machine.pv`). */
+export const PARAVIRT_REGIMES: readonly string[] = ['hw', 'hw-shadow'];
+
 /** All that decides a run but its images and inputs. */
 export interface Recipe {
   /** What people call the guest. */
   readonly guest: string;
   readonly commandLine: string;
   readonly protocol: BootChoice;
+  /** Of RECORDED_REGIMES; native unless given. */
+  readonly regime?: string;
   readonly machine: MachineConfig;
   /** Instructions between dirty-page records; 0 for none. */
   readonly epochInstructions: number;
@@ -62,10 +77,15 @@ export function planRecipe(recipe: Recipe, images: RunImages, decompress?: Decom
 
 /** The machine at power-on, its images loaded. Throws BootError. */
 export function buildMachine(recipe: Recipe, images: RunImages, module: WebAssembly.Module, outputs: Outputs): Machine {
-  const plan = planRecipe(recipe, images);
+  const domain =
+    recipe.regime === PARA_REGIME
+      ? buildDomain(images.kernel, { memoryBytes: recipe.machine.memoryBytes, commandLine: recipe.commandLine, diskBytes: images.disk?.byteLength, kernelName: recipe.guest })
+      : undefined;
+  const plan = domain?.plan ?? planRecipe(recipe, images);
   const machine = new Machine({
     config: recipe.machine,
     module,
+    ...(domain === undefined ? {} : { hypervisor: (host) => new Vmm(host, domain) }),
     ...(outputs.console === undefined ? {} : { console: outputs.console }),
     ...(outputs.virtioConsole === undefined ? {} : { virtioConsole: outputs.virtioConsole }),
     ...(images.disk === undefined ? {} : { disk: images.disk }),
@@ -103,7 +123,7 @@ export function encodeRecipe(recipe: Recipe): LogConfiguration {
   return {
     guest: recipe.guest,
     memoryBytes: machine.memoryBytes,
-    regime: 'native',
+    regime: recipe.regime ?? 'native',
     seed: machine.seed,
     tscHz: 1_000_000_000,
     commandLine: recipe.commandLine,
@@ -111,7 +131,7 @@ export function encodeRecipe(recipe: Recipe): LogConfiguration {
     cpuModel: 'chronovisor-v1',
     epochInstructions: recipe.epochInstructions,
     digestInstructions: recipe.digestInstructions,
-    options: { protocol: recipe.protocol, acpi: machine.acpi, accessCostNs: machine.accessCostNs, ...(machine.counts === true && { counts: true }) },
+    options: { protocol: recipe.protocol, acpi: machine.acpi, accessCostNs: machine.accessCostNs, ...(machine.counts === true && { counts: true }), ...(machine.pv !== undefined && { pv: machine.pv }) },
   };
 }
 
@@ -125,9 +145,11 @@ export function decodeRecipe(header: LogHeader): Recipe {
   const { config } = header;
   for (const quirk of header.quirks) if (!KNOWN_QUIRKS.includes(quirk)) throw new RecipeError(`the log needs the quirk "${quirk}", which this version does not have: use a newer Chronovisor`);
   if (config.cpuModel !== 'chronovisor-v1') throw new RecipeError(`the log was recorded on the CPU model "${config.cpuModel}", which this version does not have`);
-  if (config.regime !== 'native') throw new RecipeError(`the log was recorded under the regime "${config.regime}", which this version does not have`);
+  if (!RECORDED_REGIMES.includes(config.regime)) throw new RecipeError(`the log was recorded under the regime "${config.regime}", which this version does not have`);
   if (config.tscHz !== 1_000_000_000) throw new RecipeError(`the log was recorded with a TSC of ${config.tscHz} Hz; this version has 1000000000 only`);
-  const { protocol, acpi, accessCostNs, counts } = config.options;
+  const { protocol, acpi, accessCostNs, counts, pv } = config.options;
+  const kind = PARAVIRT_KINDS.find((each) => each === pv);
+  if (pv !== undefined && kind === undefined) throw new RecipeError(`the log was recorded with the paravirtual interface "${String(pv)}", which this version does not have`);
   const virtio = config.devices.map((device): VirtioKind => {
     const kind = device.replace(/^virtio-/, '');
     if (kind === 'console' || kind === 'block' || kind === 'net' || kind === 'rng') return kind;
@@ -137,6 +159,7 @@ export function decodeRecipe(header: LogHeader): Recipe {
     guest: config.guest,
     commandLine: config.commandLine,
     protocol: (typeof protocol === 'string' ? protocol : 'auto') as BootChoice,
+    ...(config.regime !== 'native' && { regime: config.regime }),
     machine: {
       memoryBytes: config.memoryBytes,
       seed: config.seed,
@@ -145,6 +168,7 @@ export function decodeRecipe(header: LogHeader): Recipe {
       virtio,
       accessCostNs: typeof accessCostNs === 'number' ? accessCostNs : DEFAULT_ACCESS_COST_NS,
       ...(counts === true && { counts }),
+      ...(kind !== undefined && { pv: kind }),
     },
     epochInstructions: config.epochInstructions,
     digestInstructions: config.digestInstructions,

@@ -6,13 +6,18 @@
  * Inputs wait until the machine is at a boundary and the device has room; they are logged before the guest can see them.
  */
 import { BLOCK_BYTES_MAX } from '../log/block.ts';
+import type { EventSink } from '../log/event-sink.ts';
+import { TeeSink } from '../log/tee-sink.ts';
 import { type LogWriter, createLog } from '../log/writer.ts';
-import type { EndReason } from '../log/events.ts';
+import type { EndReason, MarkSource } from '../log/events.ts';
 import type { LogHeader } from '../log/header.ts';
 import type { ByteSink } from '../log/storage.ts';
 import type { Position } from '../log/position.ts';
+import { inherited } from './chain.ts';
+import { type Change, applyChange, logChange } from './change.ts';
+import type { Checkpoint, CheckpointState } from './checkpoint.ts';
 import { type Hash, type Outputs, type Recipe, type RunImages, buildMachine, encodeRecipe, referImages } from './recipe.ts';
-import { Session } from './session.ts';
+import { Session, type SessionState } from './session.ts';
 import type { Machine } from '../machine/machine.ts';
 
 /** Images up to this size are put into the log, so that it can be replayed alone. */
@@ -22,6 +27,23 @@ export const SERIAL_PORT = 'serial0';
 const PENDING_BYTES_MAX = 1 << 20;
 /** Halts in one step at most. */
 const IDLES_MAX = 10_000;
+
+/**
+ * A run that goes on: a branch, or a run that comes from elsewhere. Its log is the next of a chain (chain.ts) and holds what happens from here on.
+ *
+ *     the log before ends here, or goes its own way        new Recorder({ ..., from: { parent: itsHeader, records: itsRecords, at } })
+ */
+export interface RecorderStart {
+  /** Header of the log that has what came before: the new log names it as its parent, and has its machine and images. */
+  readonly parent: LogHeader;
+  /** How many records of that log come before: its own, from 0, without those that close it. While it is recorded: `Recorder.records`; of a replay: placeInChain(). */
+  readonly records: number;
+  /**
+   * The state there, between two steps: a checkpoint, which goes into a new machine; or the machine itself, which is taken over with its outputs, and where
+   * its periodic work stands (`Recorder.save().session`, `Replayer.save().session`).
+   */
+  readonly at: Checkpoint | { readonly machine: Machine; readonly session: SessionState };
+}
 
 export interface RecorderOptions {
   readonly recipe: Recipe;
@@ -38,6 +60,10 @@ export interface RecorderOptions {
     /** Largest block of the log, bytes, 2048 to 65536; the largest unless told. */
     readonly blockBytes?: number | undefined;
   } | undefined;
+  /** Where to start instead of power-on. `recipe` is then that of the parent, and so is the size of blocks. */
+  readonly from?: RecorderStart | undefined;
+  /** Is told every event as well. */
+  readonly also?: EventSink | undefined;
 }
 
 export type RecorderStatus =
@@ -50,6 +76,7 @@ export class Recorder {
   readonly machine: Machine;
   readonly header: LogHeader | undefined;
   private readonly writer: LogWriter | undefined;
+  private readonly sink: EventSink | undefined;
   private readonly session: Session;
   private readonly pending: number[] = [];
   private ended: Extract<RecorderStatus, { kind: 'ended' }> | undefined;
@@ -60,10 +87,16 @@ export class Recorder {
 
   /** Throws BootError for images that cannot boot, before anything is written. */
   constructor(options: RecorderOptions) {
-    const { recipe, images, module, log } = options;
+    const { recipe, images, module, log, from } = options;
     // First the machine: bad images must not leave a log behind.
-    this.machine = buildMachine(recipe, images, module, options.outputs ?? {});
-    if (log !== undefined) {
+    this.machine = from !== undefined && 'machine' in from.at ? from.at.machine : buildMachine(recipe, images, module, options.outputs ?? {});
+    const restored = from === undefined || 'machine' in from.at ? undefined : from.at;
+    if (restored !== undefined) this.machine.restore(restored.state.machine, restored.pages);
+    if (log !== undefined && from !== undefined) {
+      const position = this.machine.position();
+      this.header = { ...inherited(from.parent), id: log.id, product: log.product, parent: { logId: from.parent.id, position, records: from.records } };
+      this.writer = createLog(log.sink, this.header, { timeOffsetNs: this.machine.timeOffsetNs, position });
+    } else if (log !== undefined) {
       const header: LogHeader = {
         id: log.id,
         product: log.product,
@@ -75,12 +108,18 @@ export class Recorder {
       };
       this.header = header;
       this.writer = createLog(log.sink, header);
-      this.machine.attach(this.writer);
       for (const bytes of [images.kernel, images.initrd]) if (bytes !== undefined && bytes.length <= EMBED_BYTES_MAX) this.writer.image(bytes);
       const ns = BigInt(recipe.machine.wallClockNs);
       this.writer.inputWallClock(0 as Position, Number(ns & 0xffffffffn), Number(ns >> 32n));
     }
-    this.session = new Session(this.machine, this.writer, recipe.epochInstructions, recipe.digestInstructions);
+    this.sink = this.writer !== undefined && options.also !== undefined ? new TeeSink(this.writer, options.also) : (this.writer ?? options.also);
+    this.session = new Session(this.machine, this.sink, recipe.epochInstructions, recipe.digestInstructions, from === undefined ? undefined : restored === undefined ? (from.at as { session: SessionState }).session : restored.state.session);
+    if (this.sink !== undefined) this.machine.attach(this.sink);
+  }
+
+  /** Where the run stands, between two steps; its RAM is that of the machine. `records` are those of this log alone. Changes nothing. */
+  save(): CheckpointState {
+    return { position: this.machine.position(), records: this.records, session: this.session.save(), machine: this.machine.save() };
   }
 
   get position(): number {
@@ -105,9 +144,17 @@ export class Recorder {
   }
 
   /** A mark at the present position. */
-  mark(name: string): void {
+  mark(name: string, source: MarkSource = 'user'): void {
     this.machine.reportCounts();
-    this.writer?.mark(this.machine.position(), name, 'user');
+    this.sink?.mark(this.machine.position(), name, source);
+  }
+
+  /** A change at the present position; changeProblem() has nothing against it. */
+  change(change: Change): void {
+    if (this.sink !== undefined) logChange(this.sink, this.machine.position(), change);
+    applyChange(this.machine, change);
+    // The next timer may be another one, or the guest may be awake.
+    this.halted = undefined;
   }
 
   /**
@@ -118,8 +165,8 @@ export class Recorder {
     if (this.ended !== undefined) return this.ended;
     const until = this.machine.position() + instructions;
     for (let idles = 0; ; ) {
-      const fed = this.feed();
-      if (this.halted !== undefined && !fed) {
+      this.feed();
+      if (this.halted !== undefined) {
         if (!skipIdle || this.halted === Infinity) return { kind: 'idle', ns: this.halted };
         this.machine.skipIdle(this.halted);
       }
@@ -147,12 +194,15 @@ export class Recorder {
     return this.machine.consoleSpace;
   }
 
-  private feed(): boolean {
+  /** Hands the device what waits and it has room for; step() does so by itself. Returns true if there was something. */
+  feed(): boolean {
     const room = Math.min(this.pending.length, this.machine.consoleSpace);
     if (room === 0) return false;
     const bytes = Uint8Array.from(this.pending.splice(0, room));
-    this.writer?.inputConsole(this.machine.position(), SERIAL_PORT, bytes);
+    this.sink?.inputConsole(this.machine.position(), SERIAL_PORT, bytes);
     this.machine.receiveConsole(bytes);
+    // It may be awake.
+    this.halted = undefined;
     return true;
   }
 

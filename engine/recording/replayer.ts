@@ -9,6 +9,7 @@ import type { Position } from '../log/position.ts';
 import type { LogReader } from '../log/reader.ts';
 import { type Divergence, VerifyingSink } from '../log/verify.ts';
 import type { Machine } from '../machine/machine.ts';
+import { applyChange, changeProblem, logChange } from './change.ts';
 import type { Checkpoint, CheckpointState } from './checkpoint.ts';
 import { type Outputs, type Recipe, RecipeError, type RunImages, buildMachine, decodeRecipe } from './recipe.ts';
 import { Session } from './session.ts';
@@ -20,6 +21,8 @@ export interface ReplayerOptions {
   readonly outputs?: Outputs;
   /** Where to start instead of power-on. */
   readonly from?: Checkpoint;
+  /** Where to stop: when so many records have been made and the position is reached. step() then goes no further: `isStopped`. */
+  readonly stop?: { readonly position: number; readonly records: number };
 }
 
 export type ReplayStatus =
@@ -28,10 +31,12 @@ export type ReplayStatus =
   | { readonly kind: 'identical'; readonly position: Position; readonly digest: string; readonly complete: boolean; readonly end: EndEvent | undefined }
   | { readonly kind: 'diverged'; readonly divergence: Divergence };
 
-interface PlacedInput {
+export interface PlacedInput {
   /** Number of its record; of a mark that counts come before, of these. */
   readonly index: number;
   readonly event: InputEvent | MarkEvent;
+  /** When it came, ns of virtual time. */
+  readonly virtualNs: number;
 }
 
 /** Instructions between looks at whether the replay has diverged. */
@@ -49,24 +54,20 @@ export class Replayer {
   private readonly end: EndEvent | undefined;
   /** Number of the first record that a recorder writes when it stops. */
   private readonly closingRecord: number;
+  private readonly stop: ReplayerOptions['stop'];
   private done: Exclude<ReplayStatus, { kind: 'running' }> | undefined;
 
   /** Throws RecipeError, BootError, LogError. */
   constructor(options: ReplayerOptions) {
     const { reader, images, module } = options;
     this.reader = reader;
+    this.stop = options.stop;
     this.recipe = decodeRecipe(reader.header);
-    if (reader.header.parent !== undefined) throw new RecipeError('the log is a branch: replay needs its parent, which this version cannot do');
+    if (reader.header.parent !== undefined) throw new RecipeError('the log is a branch: it can only be replayed together with its parent');
     this.machine = buildMachine(this.recipe, images, module, options.outputs ?? {});
     this.sink = new VerifyingSink(reader);
     this.machine.attach(this.sink);
-    const inputs: PlacedInput[] = [];
-    for (const { event, index } of reader.entries({ kinds: ['input', 'mark'] })) {
-      // What a person or a tool marked comes from outside, like an input.
-      const isFromOutside = event.kind === 'input' ? event.input.kind !== 'wall-clock' : event.kind === 'mark' && event.source !== 'guest';
-      if ((event.kind === 'input' || event.kind === 'mark') && isFromOutside) inputs.push({ index: event.kind === 'mark' && this.recipe.machine.counts === true ? index - 1 : index, event });
-    }
-    this.inputs = inputs;
+    this.inputs = inputsOf(reader, this.recipe);
     const closing = closingOf(reader);
     this.end = closing.end;
     this.closingRecord = closing.index;
@@ -121,9 +122,16 @@ export class Replayer {
     }
   }
 
+  /** It has reached where it was told to stop. */
+  get isStopped(): boolean {
+    return this.stop?.records === this.sink.records && this.stop.position === this.machine.position();
+  }
+
   private slice(until: number): ReplayStatus | undefined {
     const { machine } = this;
+    if (this.isStopped) return { kind: 'running' };
     this.feed();
+    if (this.isStopped) return { kind: 'running' };
     if (this.cutOff()) return this.identical(machine.digest().digest, false);
     if (this.atEnd()) return this.finishFromOutside();
     const at = machine.position();
@@ -131,7 +139,7 @@ export class Replayer {
     const limits = [until, at + SLICE_INSTRUCTIONS];
     // What comes from outside at this very position comes after other events here: the machine stops again before the next instruction.
     let isHere = false;
-    for (const position of [this.inputs[this.nextInput]?.event.position, this.end?.position]) {
+    for (const position of [this.inputs[this.nextInput]?.event.position, this.end?.position, this.stop?.position]) {
       if (position === undefined || position < at) continue;
       if (position === at) isHere = true;
       else limits.push(position);
@@ -151,7 +159,7 @@ export class Replayer {
     }
     if (stop.kind === 'observed') return { kind: 'running' };
     if (stop.kind === 'idle') {
-      if (this.feed() || this.atEnd() || this.cutOff()) return undefined;
+      if (this.isStopped || this.feed() || this.atEnd() || this.cutOff()) return undefined;
       if (stop.ns === Infinity) {
         // The machine waits for an input that the log does not have.
         this.sink.finish();
@@ -169,7 +177,7 @@ export class Replayer {
     let fed = false;
     for (;;) {
       const input = this.inputs[this.nextInput];
-      if (input === undefined || input.index !== this.sink.records || input.event.position !== this.machine.position()) return fed;
+      if (input === undefined || input.index !== this.sink.records || input.event.position !== this.machine.position() || this.isStopped) return fed;
       this.nextInput++;
       fed = true;
       if (input.event.kind === 'mark') {
@@ -184,6 +192,16 @@ export class Replayer {
           // A machine that has no room for what it took when it was recorded has diverged already, or is about to.
           if (this.machine.consoleSpace >= detail.bytes.length) this.machine.receiveConsole(detail.bytes);
           break;
+        case 'register':
+        case 'memory':
+        case 'timer-shift':
+        case 'line': {
+          const problem = changeProblem(this.machine, detail);
+          if (problem !== undefined) throw new RecipeError(`the log has a change at @${input.event.position} that this machine cannot make: ${problem}`);
+          logChange(this.sink, this.machine.position(), detail);
+          applyChange(this.machine, detail);
+          break;
+        }
         default:
           throw new RecipeError(`the log has an input of the kind "${detail.kind}", which this version does not replay`);
       }
@@ -232,6 +250,18 @@ export class Replayer {
   }
 }
 
+/** What came from outside after power-on, from record `from` on. What a person or a tool marked does, like an input. */
+export function inputsOf(reader: LogReader, recipe: Recipe, from = 0): readonly PlacedInput[] {
+  const inputs: PlacedInput[] = [];
+  for (const { event, index: record, timeOffsetNs } of reader.entries({ kinds: ['input', 'mark'] })) {
+    // The counts of a mark come before it.
+    const index = event.kind === 'mark' && recipe.machine.counts === true ? record - 1 : record;
+    const isFromOutside = event.kind === 'input' ? event.input.kind !== 'wall-clock' : event.kind === 'mark' && event.source !== 'guest';
+    if (index >= from && (event.kind === 'input' || event.kind === 'mark') && isFromOutside) inputs.push({ index, event, virtualNs: event.position + timeOffsetNs });
+  }
+  return inputs;
+}
+
 /** Number of the first input that is the record `index` or comes later. */
 function firstAt(inputs: readonly PlacedInput[], index: number): number {
   let low = 0;
@@ -247,7 +277,7 @@ function firstAt(inputs: readonly PlacedInput[], index: number): number {
 const CLOSING_ORDER: readonly LogKind[] = ['counts', 'dirty', 'digest', 'end'];
 
 /** The end event and the number of the first record that Session.finish() wrote: counts, a dirty set if there are epochs, a digest, the end. */
-function closingOf(reader: LogReader): { readonly end: EndEvent | undefined; readonly index: number } {
+export function closingOf(reader: LogReader): { readonly end: EndEvent | undefined; readonly index: number } {
   let index = reader.records;
   let end: EndEvent | undefined;
   let before: LogEvent | undefined;

@@ -24,7 +24,8 @@ export class Session {
   private nextDigest: number;
   private epoch = 0;
 
-  constructor(machine: Machine, sink: EventSink | undefined, epochInstructions: number, digestInstructions: number) {
+  /** `from`: where the work stands already; the machine then keeps the dirty set that it has. */
+  constructor(machine: Machine, sink: EventSink | undefined, epochInstructions: number, digestInstructions: number, from?: SessionState) {
     this.machine = machine;
     this.sink = sink;
     this.epochInstructions = epochInstructions;
@@ -32,7 +33,8 @@ export class Session {
     this.nextEpoch = epochInstructions > 0 ? epochInstructions : Infinity;
     this.nextDigest = digestInstructions > 0 ? digestInstructions : Infinity;
     // What the loader wrote is the state at power-on, not something the guest dirtied.
-    if (sink !== undefined) machine.takeDirty();
+    if (from !== undefined) this.restore(from);
+    else if (sink !== undefined) machine.takeDirty();
   }
 
   /** From now on events go to `sink`. */

@@ -3,7 +3,7 @@ import { Costs, DEFAULT_CPU } from './costs/cost-table.ts';
 import { FULL } from './full.ts';
 import { HW, HW_SHADOW } from './hw.ts';
 import { CONTAINER, NATIVE } from './native.ts';
-import { PARA } from './para.ts';
+import { PARA } from './para/projection.ts';
 import { completeOptions, RegimeError, type Cycles, type Options, type OptionValue, type Projection, type Regime } from './regime.ts';
 import { PLATFORMS } from './platforms/platforms.ts';
 import type { Platform } from './platforms/platform.ts';

@@ -159,3 +159,50 @@ describe('hw: which events leave the guest (SDM "VMX Non-Root Operation" with KV
     expect([EXIT_REASONS.wbinvd, EXIT_REASONS.xsetbv, EXIT_REASONS.vmcall].flatMap((reason) => hw({}, plain(reason)))).toEqual(['WBINVD (light)', 'XSETBV (light)', 'VMCALL (hypercall)']);
   });
 });
+
+describe('hw: a recording whose guest used the paravirtual interface itself', () => {
+  const LAPIC_EOI = 0xfee0_00b0;
+  const eoi = (s: EventSink): void => s.exitMmio(at(2), RIP, HI, LAPIC_EOI, 4, ACCESS_WRITE, 0, 0, 0);
+  const write = (index: number, value: number) => (s: EventSink): void => s.exitMsr(at(1), RIP, HI, index, true, value, 0);
+  const both = (...fills: ((sink: EventSink) => void)[]) => (s: EventSink): void => fills.forEach((fill) => fill(s));
+  const noApicv = { apicv: false };
+
+  it('an EOI that it still writes is one that it needs: the option takes away no more', () => {
+    const cases = [{ kvmPv: true, msr: 0x4b56_4d04 }, { hyperv: true, msr: 0x4000_0073 }];
+    for (const { msr, ...options } of cases) {
+      const written = hw({ ...noApicv, ...options }, write(msr, 0x5001));
+      expect(hw({ ...noApicv, ...options }, eoi)).toEqual([]);
+      expect(hw({ ...noApicv, ...options }, both(write(msr, 0x5001), eoi))).toEqual([...written, 'APIC_ACCESS (in-kernel device)']);
+      expect(hw({ ...noApicv, ...options }, both(write(msr, 0x5001), write(msr, 0), eoi))).toEqual([...written, ...written]);
+      expect(hw(noApicv, both(write(msr, 0x5001), eoi))).toEqual([...written, 'APIC_ACCESS (in-kernel device)']);
+    }
+  });
+
+  it('port accesses after it has the clock are not those of a calibration', () => {
+    const pit = (s: EventSink): void => s.exitIo(at(3), RIP, HI, 0x42, 1, 0, 0, 0);
+    expect(hw({ kvmPv: true }, pit)).toEqual([]);
+    expect(hw({ kvmPv: true }, both(write(0x4b56_4d01, 0x5001), pit))).toEqual(['MSR_WRITE (light)', 'IO_INSTRUCTION (in-kernel device)']);
+    expect(hw({ hyperv: true }, both((s) => s.exitMsr(at(1), RIP, HI, 0x4000_0022, false, 0, 0), pit))).toEqual(['MSR_READ (light)', 'IO_INSTRUCTION (in-kernel device)']);
+  });
+
+  it('MSRs of Hyper-V\'s APIC and timers leave the guest with APICv as without, and end in the kernel; its timers are the host\'s', () => {
+    expect(hw({}, write(0x4000_0070, 0))).toEqual(['MSR_WRITE (in-kernel device)']);
+    expect(hw({}, write(0x4000_00b1, 5))).toEqual(['MSR_WRITE (in-kernel device)']);
+    const fire = (s: EventSink): void => {
+      s.device(at(5), { kind: 'timer-fire', timer: 'any' });
+      s.interrupt(at(5), PHASE_RAISED, CONTROLLER_LAPIC, 0xed, -1);
+    };
+    expect(hw({}, fire)).toEqual(['PREEMPTION_TIMER (in-kernel device)']);
+    expect(hw({}, both(write(0x4000_00b0, 0x1ed8), fire)).at(-1)).toBe('EXTERNAL_INTERRUPT (interrupt)');
+  });
+
+  it('the host does not poll for a guest that polls itself', () => {
+    const sleep = (s: EventSink): void => {
+      s.exit(at(7), RIP, HI, EXIT_REASONS.hlt, 0, 0);
+      s.idle(at(7), 50_000);
+    };
+    expect(hw({ haltPollUs: 200 }, sleep)).toContain('halt polling x50000');
+    expect(hw({ haltPollUs: 200 }, both(write(0x4b56_4d05, 0), sleep)).filter((told) => told.startsWith('halt'))).toEqual([]);
+    expect(hw({ haltPollUs: 200 }, both(write(0x4b56_4d05, 0), write(0x4b56_4d05, 1), sleep))).toContain('halt polling x50000');
+  });
+});

@@ -47,6 +47,18 @@ const APIC_EOI = 0xb0;
 const APIC_ICR_LOW = 0x300;
 const APIC_ICR_HIGH = 0x310;
 const APIC_CURRENT_COUNT = 0x390;
+// The guest's own use of a paravirtual interface: engine/machine/paravirt
+const MSR_KVM_SYSTEM_TIME = 0x4b56_4d01;
+const MSR_KVM_PV_EOI = 0x4b56_4d04;
+const MSR_KVM_POLL_CONTROL = 0x4b56_4d05;
+const MSR_HV_REFERENCE_TSC = 0x4000_0021;
+const MSR_HV_TSC_FREQUENCY = 0x4000_0022;
+const MSR_HV_EOI = 0x4000_0070;
+const MSR_HV_ASSIST_PAGE = 0x4000_0073;
+const MSR_HV_STIMER0_CONFIG = 0x4000_00b0;
+const MSR_HV_STIMER_LAST = 0x4000_00b7;
+/** Bits of `recordedPv`. */
+const PV_CLOCK = 1, PV_EOI = 2, PV_TIMER = 4, PV_NO_POLLING = 8;
 const IOAPIC_PAGE = 0xfec00;
 const VIRTIO_QUEUE_NOTIFY = 0x50;
 /** Windows of virtio-mmio are 512 bytes, 4 KiB apart or adjacent. */
@@ -121,6 +133,8 @@ class HardwareProjection extends BaseProjection {
   private idleNs = 0;
   private nextHostTickNs: number;
   private mmioPages = new Set<number>();
+  /** What the guest itself has enabled (PV_*): the events are as they are then, and the options kvmPv and hyperv remove nothing more. */
+  private recordedPv = 0;
 
   constructor(id: string, options: Options, costs: CostBook) {
     const isShadow = options['ept'] !== true;
@@ -209,7 +223,7 @@ class HardwareProjection extends BaseProjection {
           break;
         case SHAPE_EXIT_MSR:
           this.isHalted = false;
-          this.msrAccess(out, i, at, sites.f0[s], sites.f1[s] !== 0);
+          this.msrAccess(out, i, at, sites.f0[s], sites.f1[s] !== 0, valueLo[i]);
           break;
         case SHAPE_EXIT_CPUID:
           this.isHalted = false;
@@ -264,7 +278,7 @@ class HardwareProjection extends BaseProjection {
 
   private io(out: RegimeSink, i: number, at: number, port: number, access: number, value: number): void {
     const kind = PORT_CLASS[port & 0xffff];
-    if (kind === PORT_PIT_CALIBRATION && this.hasPvClock) return;
+    if (kind === PORT_PIT_CALIBRATION && this.hasPvClock && (this.recordedPv & PV_CLOCK) === 0) return;
     if (kind === PORT_UART && this.hasVirtioConsole) {
       // A line goes into the queue; the device is told once. No register is polled.
       const isLineEnd = (access & ACCESS_WRITE) !== 0 && (port & 7) === 0 && (value & 0xff) === 0x0a;
@@ -301,7 +315,7 @@ class HardwareProjection extends BaseProjection {
   }
 
   private apicPage(out: RegimeSink, i: number, at: number, offset: number, isWrite: boolean): void {
-    if (isWrite && offset === APIC_EOI && (this.hasPvEoi || this.hasSyntheticApic)) return;
+    if (isWrite && offset === APIC_EOI && this.isEoiRemoved()) return;
     if (!this.hasKernelIrqchip) {
       this.exit(out, i, at, this.isShadow ? this.pageFaultReason() : this.reason.eptMisconfig, 0xfee0_0000 + offset, HANDLER_DEVICE_MODEL, this.mmioUser);
       return;
@@ -323,11 +337,35 @@ class HardwareProjection extends BaseProjection {
     this.exit(out, i, at, this.isShadow && this.isAmd ? this.pageFaultReason() : this.reason.apicAccess, offset + (isWrite ? 0x1000 : 0), HANDLER_KERNEL_DEVICE, this.apic);
   }
 
-  private msrAccess(out: RegimeSink, i: number, at: number, index: number, isWrite: boolean): void {
+  /** By an option; an EOI of a guest that has its own way without an exit is one that needs it. */
+  private isEoiRemoved(): boolean {
+    return (this.hasPvEoi || this.hasSyntheticApic) && (this.recordedPv & PV_EOI) === 0;
+  }
+
+  private paravirtMsr(index: number, value: number): void {
+    const set = (bit: number, isSet: boolean): void => {
+      this.recordedPv = isSet ? this.recordedPv | bit : this.recordedPv & ~bit;
+    };
+    const isEnabled = (value & 1) !== 0;
+    if (index === MSR_KVM_SYSTEM_TIME || index === MSR_HV_REFERENCE_TSC) set(PV_CLOCK, isEnabled);
+    else if (index === MSR_KVM_PV_EOI || index === MSR_HV_ASSIST_PAGE) set(PV_EOI, isEnabled);
+    else if (index === MSR_KVM_POLL_CONTROL) set(PV_NO_POLLING, !isEnabled);
+    else if (index === MSR_HV_STIMER0_CONFIG) set(PV_TIMER, true);
+  }
+
+  private msrAccess(out: RegimeSink, i: number, at: number, index: number, isWrite: boolean, value: number): void {
     const code = isWrite ? this.reason.wrmsr : this.reason.rdmsr;
+    if (isWrite) this.paravirtMsr(index, value);
+    else if (index === MSR_HV_TSC_FREQUENCY) this.recordedPv |= PV_CLOCK;
+    if (index >= MSR_HV_EOI && index <= MSR_HV_STIMER_LAST) {
+      // Never in the bitmap, and no APICv accelerates them: hyperv-tlfs.h, kvm/hyperv.c.
+      const isTimer = index >= MSR_HV_STIMER0_CONFIG && isWrite;
+      this.exit(out, i, at, code, index, HANDLER_KERNEL_DEVICE, isTimer ? this.msrTimer : this.msr);
+      return;
+    }
     if (this.hasMsrBitmap && this.isPassedMsr(index, isWrite)) return;
     if (index >= MSR_X2APIC_FIRST && index <= MSR_X2APIC_LAST) {
-      if (index === MSR_X2APIC_EOI && (this.hasPvEoi || this.hasSyntheticApic)) return;
+      if (index === MSR_X2APIC_EOI && this.isEoiRemoved()) return;
       if (this.hasApicv && this.hasMsrBitmap) {
         const isFree = isWrite ? index === MSR_X2APIC_TPR || index === MSR_X2APIC_EOI || index === MSR_X2APIC_SELF_IPI : index !== MSR_X2APIC_CURRENT_COUNT;
         if (isFree) return;
@@ -437,7 +475,8 @@ class HardwareProjection extends BaseProjection {
     this.raisedAt = at;
     // A guest that sleeps is not interrupted: the wake-up is paid with its HLT.
     if (this.isHalted) return;
-    if (isTimer && this.hasPreemptionTimer && controller !== CONTROLLER_PIC) this.exit(out, i, at, VMX.preemptionTimer, 0, HANDLER_KERNEL_DEVICE, this.timer);
+    // KVM's synthetic timers are hrtimers of the host.
+    if (isTimer && this.hasPreemptionTimer && (this.recordedPv & PV_TIMER) === 0 && controller !== CONTROLLER_PIC) this.exit(out, i, at, VMX.preemptionTimer, 0, HANDLER_KERNEL_DEVICE, this.timer);
     else if (isTimer || !this.hasApicv || controller === CONTROLLER_PIC) this.exit(out, i, at, this.reason.externalInterrupt, 0, HANDLER_INTERRUPT, this.hostInterrupt);
   }
 
@@ -453,9 +492,10 @@ class HardwareProjection extends BaseProjection {
   private idle(out: RegimeSink, i: number, at: number, ns: number): void {
     this.idleNs += ns;
     if (!this.isHalted) return;
-    const polled = Math.min(ns, this.haltPollNs);
+    const pollNs = (this.recordedPv & PV_NO_POLLING) === 0 ? this.haltPollNs : 0;
+    const polled = Math.min(ns, pollNs);
     if (polled > 0) out.direct(i, at, DIRECT_HALT_POLL, polled, 0, 0, 0);
-    this.direct(out, i, at, DIRECT_WAKE, ns <= this.haltPollNs ? this.polledWake : this.wake);
+    this.direct(out, i, at, DIRECT_WAKE, ns <= pollNs ? this.polledWake : this.wake);
   }
 
   private plain(out: RegimeSink, i: number, at: number, code: number, lo: number, hi: number): void {
@@ -513,7 +553,7 @@ class HardwareProjection extends BaseProjection {
     const { cr0, cr4, hasPassedDr, isHalted, raisedAt, isTimerDue, idleNs, nextHostTickNs } = this;
     const shadow = this.ptMmu?.save();
     return {
-      cr0, cr4, hasPassedDr, isHalted, raisedAt, isTimerDue, idleNs, nextHostTickNs: Number.isFinite(nextHostTickNs) ? nextHostTickNs : 0,
+      cr0, cr4, hasPassedDr, isHalted, raisedAt, isTimerDue, idleNs, recordedPv: this.recordedPv, nextHostTickNs: Number.isFinite(nextHostTickNs) ? nextHostTickNs : 0,
       mmioPages: [...this.mmioPages], frames: this.frames.save(), ...(shadow !== undefined && { shadow }),
     };
   }
@@ -527,6 +567,7 @@ class HardwareProjection extends BaseProjection {
     this.raisedAt = state.raisedAt;
     this.isTimerDue = state.isTimerDue;
     this.idleNs = state.idleNs;
+    this.recordedPv = state.recordedPv;
     this.nextHostTickNs = Number.isFinite(this.hostTickNs) ? state.nextHostTickNs : Infinity;
     this.mmioPages = new Set(state.mmioPages);
     this.frames.restore(state.frames);
@@ -542,6 +583,7 @@ interface HardwareState {
   readonly raisedAt: number;
   readonly isTimerDue: boolean;
   readonly idleNs: number;
+  readonly recordedPv: number;
   readonly nextHostTickNs: number;
   readonly mmioPages: readonly number[];
   readonly frames: readonly number[];

@@ -4,6 +4,8 @@
  * Intel: SDM volume 3, appendix C. AMD: APM volume 2, appendix C, as Linux prints them (arch/x86/include/uapi/asm/svm.h). Xen: xen/include/public/xen.h.
  */
 
+import { EXIT_REASONS, HYPERCALL_REASON } from '../log/events.ts';
+
 /** Intel's basic exit reasons, beyond those of the log (engine/log/events.ts). */
 export const VMX = {
   exception: 0, externalInterrupt: 1, tripleFault: 2, interruptWindow: 7, taskSwitch: 9, cpuid: 10, hlt: 12, invd: 13, invlpg: 14, rdpmc: 15, rdtsc: 16, vmcall: 18, cr: 28, dr: 29, io: 30, rdmsr: 31,
@@ -38,6 +40,14 @@ export const BT = {
 } as const;
 export const PVM = { pageFault: PVM_BASE, exception: PVM_BASE + 1, privilegedOp: PVM_BASE + 2, loadPageTable: PVM_BASE + 3, tlbInvlpg: PVM_BASE + 4, irqHalt: PVM_BASE + 5, hypercallMsr: PVM_BASE + 6, interrupt: PVM_BASE + 7, eretu: PVM_BASE + 8, writeProtect: PVM_BASE + 9 } as const;
 
+const HYPERCALL_NAMES: Readonly<Record<number, string>> = {
+  // Xen's, and of the numbers that Xen leaves to the architecture one of engine/guests/pv-abi.h.
+  0: 'set_trap_table', 1: 'mmu_update', 2: 'set_gdt', 3: 'stack_switch', 4: 'set_callbacks', 5: 'fpu_taskswitch', 6: 'sched_op_compat', 7: 'platform_op', 8: 'set_debugreg', 9: 'get_debugreg', 10: 'update_descriptor',
+  12: 'memory_op', 13: 'multicall', 14: 'update_va_mapping', 15: 'set_timer_op', 16: 'event_channel_op_compat', 17: 'xen_version', 18: 'console_io', 19: 'physdev_op_compat', 20: 'grant_table_op', 21: 'vm_assist',
+  22: 'update_va_mapping_otherdomain', 23: 'iret', 24: 'vcpu_op', 25: 'set_segment_base', 26: 'mmuext_op', 27: 'xsm_op', 28: 'nmi_op', 29: 'sched_op', 30: 'callback_op', 31: 'xenoprof_op', 32: 'event_channel_op', 33: 'physdev_op',
+  34: 'hvm_op', 35: 'sysctl', 36: 'domctl', 37: 'kexec_op', 38: 'tmem_op', 39: 'argo_op', 40: 'xenpmu_op', 41: 'dm_op', 42: 'hypfs_op', 48: 'mark',
+};
+
 const NAMES = new Map<number, string>([
   ...Object.entries({
     0: 'EXCEPTION_NMI', 1: 'EXTERNAL_INTERRUPT', 2: 'TRIPLE_FAULT', 3: 'INIT_SIGNAL', 4: 'SIPI_SIGNAL', 7: 'INTERRUPT_WINDOW', 8: 'NMI_WINDOW', 9: 'TASK_SWITCH', 10: 'CPUID', 11: 'GETSEC', 12: 'HLT', 13: 'INVD',
@@ -52,12 +62,8 @@ const NAMES = new Map<number, string>([
     0x77: 'pause', 0x78: 'hlt', 0x79: 'invlpg', 0x7a: 'invlpga', 0x7b: 'io', 0x7c: 'msr', 0x7d: 'task_switch', 0x7e: 'ferr_freeze', 0x7f: 'shutdown', 0x80: 'vmrun', 0x81: 'hypercall', 0x87: 'rdtscp', 0x89: 'wbinvd', 0x8a: 'monitor',
     0x8b: 'mwait', 0x8d: 'xsetbv', 0xa2: 'invpcid', 0x400: 'npf', 0x401: 'avic_incomplete_ipi', 0x402: 'avic_unaccelerated_access',
   }).map(([code, name]): [number, string] => [SVM_BASE + Number(code), name]),
-  ...Object.entries({
-    0: 'set_trap_table', 1: 'mmu_update', 2: 'set_gdt', 3: 'stack_switch', 4: 'set_callbacks', 5: 'fpu_taskswitch', 6: 'sched_op_compat', 7: 'platform_op', 8: 'set_debugreg', 9: 'get_debugreg', 10: 'update_descriptor',
-    12: 'memory_op', 13: 'multicall', 14: 'update_va_mapping', 15: 'set_timer_op', 16: 'event_channel_op_compat', 17: 'xen_version', 18: 'console_io', 19: 'physdev_op_compat', 20: 'grant_table_op', 21: 'vm_assist',
-    22: 'update_va_mapping_otherdomain', 23: 'iret', 24: 'vcpu_op', 25: 'set_segment_base', 26: 'mmuext_op', 27: 'xsm_op', 28: 'nmi_op', 29: 'sched_op', 30: 'callback_op', 31: 'xenoprof_op', 32: 'event_channel_op', 33: 'physdev_op',
-    34: 'hvm_op', 35: 'sysctl', 36: 'domctl', 37: 'kexec_op', 38: 'tmem_op', 39: 'argo_op', 40: 'xenpmu_op', 41: 'dm_op', 42: 'hypfs_op',
-  }).map(([code, name]): [number, string] => [XEN_HYPERCALL_BASE + Number(code), `hypercall ${name}`]),
+  ...Object.entries(HYPERCALL_NAMES).flatMap(([code, name]): [number, string][] => [XEN_HYPERCALL_BASE, HYPERCALL_REASON].map((base) => [base + Number(code), `hypercall ${name}`])),
+  [EXIT_REASONS.paravirtualSystemCall, 'system call bounced'],
   [XEN_TRAP.exceptionBounce, 'exception bounced'],
   [XEN_TRAP.privilegedOp, 'privileged operation emulated'],
   [XEN_TRAP.forcedCpuid, 'forced CPUID'],

@@ -11,11 +11,12 @@ import type { MissingTotal } from '../../engine/regimes/regime.ts';
 import { loadCore } from '../store/core-module.ts';
 import { FileSource } from '../store/files.ts';
 import { openImages, openNamedGuest } from '../store/guest-images.ts';
-import { openLog } from '../store/logs.ts';
+import { openRecording } from '../store/chains.ts';
 import { nearest } from '../store/suggest.ts';
 import type { Arguments, VerbSpec } from './arguments.ts';
-import { IMAGE_OPTIONS, JSON_OPTION, imagePlaces } from './common-options.ts';
+import { IMAGE_OPTIONS, JSON_OPTION, PARENT_OPTION, imagePlaces } from './common-options.ts';
 import { foldLog, foldReplay } from './compare-fold.ts';
+import { type MatchedPhases, matchPhases } from './compare-phases.ts';
 import { pictureFile } from './compare-picture.ts';
 import { SUITE_GUESTS, SuiteError, type SuiteRecording, WORKLOADS, type WorkloadPart, suiteFolder, suiteRecording, workloadPart } from './compare-suite.ts';
 import { PICTURE_ROWS_MAX, type Picture, comparisonSvg, rangeText, ratio } from './comparison-svg.ts';
@@ -43,7 +44,7 @@ const SPEC: VerbSpec = {
     { name: 'svg', value: 'OUT', help: 'the table as a picture too: a file that needs nothing else' },
     { name: 'force', help: 'replace OUT if it exists' },
     { name: 'replay', help: 'from a replay of the recordings, event by event, instead of their logs' },
-    { name: 'phases', help: 'each phase as well: from mark to mark' },
+    { name: 'phases', help: 'each phase as well: from mark to mark; of several recordings also side by side, matched by their marks' },
     { name: 'details', help: 'for each technique: exits by reason, sensitivity to each cost, what would remove it' },
     { name: 'sources', help: 'where each cost comes from' },
     { name: 'cpu', value: 'NAME', help: `whose costs: ${CPUS.map(({ id }) => id).join(', ')}` },
@@ -53,7 +54,7 @@ const SPEC: VerbSpec = {
     { name: 'page-walks', value: 'N', help: 'TLB misses per million instructions, which logs do not hold (default: not charged)' },
     { name: 'kernel-share', value: 'N', help: 'share of the instructions that is the kernel\'s, 0 to 1, for a recording that does not count them' },
     REGIME_FILE_OPTION,
-    ...IMAGE_OPTIONS.map((option) => ({ ...option, help: `--replay: ${option.help}` })),
+    ...IMAGE_OPTIONS.map((option) => (option === PARENT_OPTION ? option : { ...option, help: `--replay: ${option.help}` })),
     JSON_OPTION,
   ],
   notes: ['assumed: the share of the cycles that rests on costs of another CPU, or that nobody measured; --sources shows which.', 'Slowdown is time against the bare machine, (instructions x CPI + cycles of events) of each; time asleep is left out. Ranges are those of the costs.'],
@@ -66,6 +67,8 @@ interface FileReport {
   readonly report: ComparisonReport;
   readonly guest: string;
   readonly commandLine: string;
+  /** Under which it was recorded. */
+  readonly recordedRegime: string;
 }
 /** A row of the suite. */
 interface WorkloadReport extends FileReport, SuiteRecording {
@@ -114,6 +117,7 @@ async function start(parsed: Arguments, context: Context): Promise<number> {
   }
 
   const svg = picture?.write(comparisonSvg(pictureOf(files, suite, parsed.has('phases'))), files.map(({ file }) => file));
+  const matched = parsed.has('phases') ? matchPhases(files) : undefined;
   if (isJson) {
     const suiteJson = suite && {
       guest: suite[0].guest, folder,
@@ -121,12 +125,13 @@ async function start(parsed: Arguments, context: Context): Promise<number> {
         name: workload, file, isReused, ...span, regimes: report.regimes.map(({ id, title, cpu }, i) => ({ id, title, cpu, ...segments[i] })),
       })),
     };
-    out.write(`${toJson({ verb: 'compare', ...(suiteJson && { suite: suiteJson }), files: files.map(({ file, report }) => ({ file, ...report })), ...(svg && { svg }) }, 2)}\n`);
+    out.write(`${toJson({ verb: 'compare', ...(suiteJson && { suite: suiteJson }), files: files.map(({ file, report, recordedRegime }) => ({ file, recordedRegime, ...report })), ...(matched && { matched }), ...(svg && { svg }) }, 2)}\n`);
     return exitCode('ok');
   }
   const lines: string[] = [];
   if (suite !== undefined) lines.push(...suiteText(suite));
-  else for (const { file, report } of files) lines.push(...textOf(file, report, parsed.has('phases'), parsed.has('details')));
+  else for (const { file, report, recordedRegime } of files) lines.push(...textOf(file, report, parsed.has('phases') && matched === undefined, parsed.has('details')), ...(recordedRegime === 'para' ? [AWARE] : []));
+  if (matched !== undefined) lines.push(...matchedText(matched));
   if (parsed.has('sources')) {
     const rows = new Map<string, ChosenCost>();
     for (const { report } of files) for (const { cpu, sources } of report.regimes) for (const row of sources) rows.set(`${cpu} ${row.parameter}`, row);
@@ -148,7 +153,7 @@ function checkOptions(parsed: Arguments): void {
   if (!isSuite && parsed.operands.length === 0) refuse('compare needs recordings, or --suite, which makes them: chronovisor compare FILE...');
   for (const name of ['guest', 'output']) if (!isSuite && parsed.has(name)) refuse(`--${name} is for --suite`);
   for (const name of ['phases', 'details']) if (isSuite && parsed.has(name)) refuse(`--${name} is for FILE...: compare the recordings of the suite again, with --${name}`);
-  for (const { name } of IMAGE_OPTIONS) if (parsed.has(name) && !parsed.has('replay')) refuse(`--${name} is for --replay: a log is compared without its images`);
+  for (const { name } of IMAGE_OPTIONS) if (name !== PARENT_OPTION.name && parsed.has(name) && !parsed.has('replay')) refuse(`--${name} is for --replay: a log is compared without its images`);
   if ((parsed.words('guest', SUITE_GUESTS) ?? []).length > 1) refuse('--guest takes one guest');
   if (parsed.has('force') && !parsed.has('svg')) refuse('--force is for --svg');
 }
@@ -165,7 +170,7 @@ async function reportOf(file: string, setup: ComparisonSetup, parsed: Arguments,
   const { out, err } = context;
   const source = new FileSource(file, 'FILE');
   try {
-    const { reader, torn } = openLog(source);
+    const { reader, torn } = openRecording(source, parsed.all('parent'));
     if (torn !== undefined) err.write(`chronovisor: ${file}: ${torn.message}; comparing what comes before\n`);
     else if (!reader.hasEnd) err.write(`chronovisor: ${file}: the log has no end; comparing what there is\n`);
     const comparison = new Comparison(setup);
@@ -181,8 +186,8 @@ async function reportOf(file: string, setup: ComparisonSetup, parsed: Arguments,
         return status;
       }
       case 'done': {
-        const { guest, commandLine } = reader.header.config;
-        return { file, report: comparison.report(), guest, commandLine };
+        const { guest, commandLine, regime: recordedRegime } = reader.header.config;
+        return { file, report: comparison.report(), guest, commandLine, recordedRegime };
       }
     }
   } finally {
@@ -236,6 +241,20 @@ function textOf(file: string, report: ComparisonReport, hasPhases: boolean, hasD
     });
   }
   if (hasDetails) for (const regime of report.regimes) lines.push(...detailsOf(regime));
+  return lines;
+}
+
+const AWARE = '  recorded of a guest that knows of its hypervisor: only para is about it; under the other techniques its hypercalls are not charged';
+
+function matchedText({ base, phases }: MatchedPhases): string[] {
+  const lines = [`phases side by side: time against ${base} on the bare machine`];
+  for (const { name, rows } of phases) {
+    const cells = rows.map(({ file, recordedRegime, regime, instructions, segment, slowdown }, i) => [
+      rows[i - 1]?.file === file ? '' : `${file}${recordedRegime === 'para' ? ', for a hypervisor' : ''}`, regime, grouped(instructions), ratio(slowdown.typical), rangeText(slowdown), grouped(segment.exits),
+      grouped(segment.cycles.typical), segment.dominant === undefined ? '-' : `${segment.dominant.name}, ${(segment.dominant.share * 100).toFixed(0)} %`,
+    ]);
+    lines.push(`  ${name}`, ...numbers(['recording', 'regime', 'instructions', 'time', 'range', 'exits', 'cycles of events', 'what costs most'], cells, 2).map((line) => `  ${line}`));
+  }
   return lines;
 }
 

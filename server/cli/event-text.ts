@@ -1,6 +1,7 @@
 /** Events as lines, CSV rows and filters: names for what the log has as numbers. */
 import type { DeviceReport } from '../../engine/devices/device.ts';
-import { EXIT_REASONS, type ExitDetail, type LogEvent } from '../../engine/log/events.ts';
+import { EXIT_REASONS, HYPERCALLS, HYPERCALL_REASON, type ExitDetail, type LogEvent } from '../../engine/log/events.ts';
+import { reasonName as techniqueReasonName } from '../../engine/regimes/reasons.ts';
 
 /** `externalInterrupt` -> `external-interrupt`. */
 const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
@@ -8,11 +9,15 @@ const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${l
 const REASON_NAMES: ReadonlyMap<number, string> = new Map(Object.entries(EXIT_REASONS).map(([name, code]) => [code, kebab(name)]));
 
 /** Words that stand for several reasons. */
-const REASON_GROUPS: Readonly<Record<string, readonly number[]>> = { msr: [EXIT_REASONS.rdmsr, EXIT_REASONS.wrmsr] };
+const REASON_GROUPS: Readonly<Record<string, readonly number[]>> = {
+  msr: [EXIT_REASONS.rdmsr, EXIT_REASONS.wrmsr],
+  hypercall: Array.from({ length: HYPERCALLS }, (_, number) => HYPERCALL_REASON + number),
+};
 
 export const REASON_WORDS: readonly string[] = [...REASON_NAMES.values(), ...Object.keys(REASON_GROUPS)];
 
 export function reasonName(reason: number): string {
+  if (reason >= HYPERCALL_REASON && reason < HYPERCALL_REASON + HYPERCALLS) return techniqueReasonName(reason);
   return REASON_NAMES.get(reason) ?? `reason-${reason}`;
 }
 
@@ -53,6 +58,14 @@ export function rowOf(event: LogEvent): EventRow {
           return { ...EMPTY, name: input.kind, value: String(input.ns) };
         case 'control':
           return { ...EMPTY, name: input.kind, detail: input.action };
+        case 'register':
+          return { ...EMPTY, name: input.kind, target: input.register, access: 'write', value: hex(input.value) };
+        case 'memory':
+          return { ...EMPTY, name: input.kind, target: hex(input.address), access: 'write', size: String(input.bytes.length), detail: bytesText(input.bytes) };
+        case 'timer-shift':
+          return { ...EMPTY, name: input.kind, target: input.timer, value: String(input.ns) };
+        case 'line':
+          return { ...EMPTY, name: input.kind, target: `line ${input.line}`, value: input.asserted ? '1' : '0' };
         default:
           return { ...EMPTY, name: input.kind, target: input.port, size: String(input.bytes.length), detail: printable(input.bytes) };
       }
@@ -131,6 +144,10 @@ export function lineOf(event: LogEvent): string {
 export function csvOf(index: number, virtualNs: number, event: LogEvent): string {
   const { name, rip, target, size, access, value, detail } = rowOf(event);
   return [String(index), String(event.position), String(virtualNs), event.kind, name, rip, target, size, access, value, detail].map(csvField).join(',');
+}
+
+function bytesText(bytes: Uint8Array): string {
+  return Array.from(bytes.subarray(0, 16), (byte) => byte.toString(16).padStart(2, '0')).join(' ') + (bytes.length > 16 ? ' ...' : '');
 }
 
 /** RFC 4180. */

@@ -2,7 +2,10 @@
 import { LOG_KINDS, type LogEvent, type LogKind } from '../../engine/log/events.ts';
 import { nearest } from '../store/suggest.ts';
 import { FileSource } from '../store/files.ts';
+import { ChainError } from '../../engine/recording/chain.ts';
+import { openRecording } from '../store/chains.ts';
 import { openLog } from '../store/logs.ts';
+import { PARENT_OPTION } from './common-options.ts';
 import type { Arguments, VerbSpec } from './arguments.ts';
 import type { Context, Verb } from './context.ts';
 import { CSV_COLUMNS, REASON_WORDS, csvOf, lineOf, reasonName, reasonsOf } from './event-text.ts';
@@ -29,6 +32,8 @@ const SPEC: VerbSpec = {
     { name: 'vector', value: 'N', help: 'interrupts and exceptions with this vector only' },
     { name: 'match', value: 'TEXT', help: 'only events whose line has the text' },
     { name: 'limit', value: 'N', help: 'the first N only' },
+    { name: 'whole', help: "of a branch: the whole run, its parent's part included" },
+    PARENT_OPTION,
     { name: 'json', help: 'one JSON object a line (NDJSON)' },
     { name: 'csv', help: `RFC 4180: ${CSV_COLUMNS.join(', ')}` },
   ],
@@ -45,13 +50,20 @@ async function start(parsed: Arguments, { out, err, signals }: Context): Promise
   const limit = parsed.count('limit') ?? Infinity;
   const filter = filterOf(parsed);
   const kinds = filter.kinds;
-  const { reader, torn } = openLog(new FileSource(parsed.operands[0], 'FILE'));
+  const source = new FileSource(parsed.operands[0], 'FILE');
+  const own = openLog(source);
+  // Of a branch: its own events, numbered as the whole run is, if the parents are there.
+  const whole = own.reader.header.parent === undefined || (!parsed.has('whole') && !hasParents(source, parsed)) ? undefined : openRecording(source, parsed.all('parent'));
+  const { torn } = own;
+  const reader = parsed.has('whole') && whole !== undefined ? whole.reader : own.reader;
+  const first = reader === own.reader ? (whole?.chain.links.at(-1)?.firstRecord ?? 0) : 0;
 
   let chunk = isCsv ? `${CSV_COLUMNS.join(',')}\n` : '';
   let count = 0;
   if (limit > 0) {
-    for (const { index, timeOffsetNs, event } of reader.entries({ ...(from !== undefined && { from }), ...(to !== undefined && { to }), ...(kinds !== undefined && { kinds }) })) {
+    for (const { index: record, timeOffsetNs, event } of reader.entries({ ...(from !== undefined && { from }), ...(to !== undefined && { to }), ...(kinds !== undefined && { kinds }) })) {
       if (!filter.accepts(event)) continue;
+      const index = first + record;
       const virtualNs = event.position + timeOffsetNs;
       chunk += isJson ? `${toJson(event.kind === 'exit' ? { index, virtualNs, ...event, reasonName: reasonName(event.reason) } : { index, virtualNs, ...event })}\n` : isCsv ? `${csvOf(index, virtualNs, event)}\n` : `${lineOf(event)}\n`;
       if (++count >= limit) break;
@@ -66,6 +78,17 @@ async function start(parsed: Arguments, { out, err, signals }: Context): Promise
   if (chunk !== '') await out.push(chunk);
   if (torn !== undefined) err.write(`chronovisor: ${torn.message}\n`);
   return exitCode('ok');
+}
+
+/** Without them the events of a branch can be shown all the same; their numbers then begin at 0. */
+function hasParents(source: FileSource, parsed: Arguments): boolean {
+  try {
+    openRecording(source, parsed.all('parent'));
+    return true;
+  } catch (error) {
+    if (error instanceof ChainError && !parsed.has('parent')) return false;
+    throw error;
+  }
 }
 
 interface Filter {

@@ -6,6 +6,7 @@
 import { LOG_ERRORS, LogError } from '../../engine/log/errors.ts';
 import { BootError } from '../../engine/machine/boot/errors.ts';
 import { RegimeError } from '../../engine/regimes/regime.ts';
+import { ChainError } from '../../engine/recording/chain.ts';
 import { RecipeError } from '../../engine/recording/recipe.ts';
 import { ScriptError } from '../../engine/recording/input-script.ts';
 import type { EndReason } from '../../engine/log/events.ts';
@@ -39,7 +40,8 @@ const OWN_CODES = {
   regime: { status: 17, meaning: 'there is no such regime, platform or CPU, or a `--regime-file` is wrong' },
   lossy: { status: 16, meaning: '`check --repair` made a new log, and something was lost' },
   import: { status: 18, meaning: 'the text to import holds nothing that is known, or a file is not one that `import` wrote' },
-  'not-found': { status: 19, meaning: '`bisect`, `last-write`: what was looked for does not happen in the recording' },
+  'not-found': { status: 19, meaning: '`bisect`, `last-write`: what was looked for does not happen in the recording; `explore`: every run went as the undisturbed one; `symbols`: there is no such name or line' },
+  parent: { status: 20, meaning: 'the parent of a branch is missing, or those given are others' },
   hangup: { status: 129, meaning: 'stopped by SIGHUP; a recording was closed properly' },
   interrupted: { status: 130, meaning: 'stopped by SIGINT (Ctrl-C); a recording was closed properly' },
   terminated: { status: 143, meaning: 'stopped by SIGTERM; a recording was closed properly' },
@@ -108,6 +110,7 @@ export function failureOf(error: unknown): Failure | undefined {
   if (error instanceof ImportError) return { status: exitCode('import'), code: error.code, message: error.message };
   if (error instanceof GuestError) return { status: exitCode('guest'), code: error.code, message: error.message };
   if (error instanceof RecipeError) return { status: exitCode('recipe'), code: 'recipe', message: error.message };
+  if (error instanceof ChainError) return { status: exitCode('parent'), code: error.code, message: error.message };
   if (error instanceof RegimeError) return { status: exitCode('regime'), code: 'regime', message: error.message };
   if (error instanceof UsageError) return { status: exitCode('usage'), code: 'usage', message: error.message };
   if (error instanceof ScriptError) return { status: exitCode('usage'), code: 'script', message: error.message };

@@ -29,6 +29,15 @@ it('makes an index beside the log, and leaves an intact one alone', async () => 
   expect(readdirSync(folder).filter((name) => name.endsWith('.part'))).toEqual([]);
 });
 
+it('records with checkpoints, which are those of the recording', async () => {
+  const recorded = await json('record', '-o', 'along.cvlog', '--index', '--wall-clock', '1700000000000000000', '--append', 'run="work syscall; work io; work fork; poweroff"', '--digest-every', '3M');
+  expect(recorded.index.checkpoints).toBeGreaterThan(3);
+  expect(await json('index', 'along.cvlog')).toMatchObject({ isNew: false, checkpoints: recorded.index.checkpoints });
+  expect(await json('replay', 'along.cvlog')).toMatchObject({ digest: recorded.digest });
+  copyFileSync(at('along.cvlog'), at('alone.cvlog'));
+  for (const where of ['50%', '99%', 'end']) expect((await json('state', 'along.cvlog', '--at', where)).digest, where).toBe((await json('state', 'alone.cvlog', '--at', where)).digest);
+});
+
 it('shows the same state with the index and without', async () => {
   copyFileSync(at('run.cvlog'), at('bare.cvlog'));
   for (const where of ['@1', '@2000000', '33.3%', 'event:500', 'mark:here', 'end']) {

@@ -8,7 +8,7 @@ import { findIndex, indexPath, saveIndex } from '../store/checkpoints.ts';
 import { loadCore } from '../store/core-module.ts';
 import { FileSource } from '../store/files.ts';
 import { openImages } from '../store/guest-images.ts';
-import { openLog } from '../store/logs.ts';
+import { openRecording } from '../store/chains.ts';
 import type { Arguments, VerbSpec } from './arguments.ts';
 import { IMAGE_OPTIONS, JSON_OPTION, QUIET_OPTION, imagePlaces } from './common-options.ts';
 import type { Context, Verb } from './context.ts';
@@ -45,7 +45,7 @@ async function start(parsed: Arguments, context: Context): Promise<number> {
   const spacing = parsed.count('spacing', 1000) ?? DEFAULT_SPACING;
   const bytesMax = parsed.bytes('budget') ?? DEFAULT_INDEX_BYTES_MAX;
   const source = new FileSource(parsed.operands[0], 'FILE');
-  const { reader, torn } = openLog(source);
+  const { reader, torn } = openRecording(source, parsed.all('parent'));
   if (torn !== undefined && !isQuiet) err.write(`chronovisor: ${torn.message}\n`);
 
   const found = findIndex(source.path, reader);

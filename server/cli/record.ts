@@ -1,18 +1,23 @@
 /** `record` and `run`: a guest with its log, and without. */
 import { basename } from 'node:path';
-import { type Recipe, type RunImages, DEFAULT_DIGEST_INSTRUCTIONS, DEFAULT_EPOCH_INSTRUCTIONS } from '../../engine/recording/recipe.ts';
+import { type Recipe, type RunImages, DEFAULT_DIGEST_INSTRUCTIONS, DEFAULT_EPOCH_INSTRUCTIONS, PARAVIRT_REGIMES, PARA_REGIME, RECORDED_REGIMES } from '../../engine/recording/recipe.ts';
 import { InputScript, parseScript, ScriptError } from '../../engine/recording/input-script.ts';
 import { Recorder } from '../../engine/recording/recorder.ts';
+import { PowerOnRam } from '../../engine/recording/checkpoint-store.ts';
+import { Indexer } from '../../engine/recording/indexer.ts';
 import { VIRTIO_IRQS, VIRTIO_MMIO_BASE, VIRTIO_MMIO_LENGTH } from '../../engine/devices/virtio/mmio.ts';
 import { DEFAULT_ACCESS_COST_NS, type VirtioKind } from '../../engine/machine/machine.ts';
+import { PARAVIRT_KINDS, type ParavirtKind } from '../../engine/machine/paravirt/paravirt.ts';
 import type { BootChoice } from '../../engine/machine/boot/plan.ts';
 import { type Position, parsePosition } from '../../engine/log/position.ts';
 import { LogError } from '../../engine/log/errors.ts';
+import { indexPath, saveIndex } from '../store/checkpoints.ts';
 import { loadCore } from '../store/core-module.ts';
-import { FileSink, readImage, readText } from '../store/files.ts';
+import { FileSink, FileSource, readImage, readText } from '../store/files.ts';
 import { type NamedGuest, openDisk, openNamedGuest } from '../store/guest-images.ts';
 import { newHostHash } from '../store/host-hash.ts';
-import { LAB_GUEST } from '../store/lab-guests.ts';
+import { openLog } from '../store/logs.ts';
+import { LAB_GUEST, LAB_PV_GUEST } from '../store/lab-guests.ts';
 import { ownPackage } from '../store/package-root.ts';
 import type { Arguments, OptionSpec, VerbSpec } from './arguments.ts';
 import { JSON_OPTION, QUIET_OPTION } from './common-options.ts';
@@ -23,6 +28,7 @@ import { grouped, megabytes, virtualTime } from './format.ts';
 import { monotonicMs, newLogId, wallClockNs } from './host.ts';
 import { toJson } from './output.ts';
 import { Progress } from './progress.ts';
+import { instructions } from './quantities.ts';
 import { signalStatus } from './signals.ts';
 import { TERMINAL_HELP, Terminal } from './terminal.ts';
 import { UsageError } from './usage-error.ts';
@@ -44,6 +50,8 @@ const GUEST_OPTIONS: readonly OptionSpec[] = [
   { name: 'acpi', help: 'a machine with ACPI tables, local APIC and I/O APIC (default if there is a disk or --virtio)' },
   { name: 'no-acpi', help: 'the machine without them, which boots quicker' },
   { name: 'virtio', value: 'LIST', help: `devices, in the order of their slots: ${VIRTIO_KINDS.join(',')}` },
+  { name: 'regime', value: 'NAME', help: `what the recording is labelled with (default: native): ${RECORDED_REGIMES.join(', ')}; see below` },
+  { name: 'pv', value: 'KIND', help: `the paravirtual interface of the hypervisor, offered to the guest under --regime ${PARAVIRT_REGIMES.join(' or ')}: ${PARAVIRT_KINDS.join(', ')}` },
   { name: 'seed', value: 'N', help: 'of RDRAND and the entropy device, decimal or 0x... (default: 1)' },
   { name: 'wall-clock', value: 'NS', help: 'at power-on, ns since 1970, or "now" (default: now)' },
   { name: 'input', short: 'i', value: 'SCRIPT', help: 'a file that says what to type when; - is stdin' },
@@ -54,6 +62,8 @@ const GUEST_OPTIONS: readonly OptionSpec[] = [
 const OUTPUT_OPTIONS: readonly OptionSpec[] = [QUIET_OPTION, JSON_OPTION];
 
 const NOTES = [
+  `The regimes ${RECORDED_REGIMES.filter((name) => name !== PARA_REGIME).join(', ')} are the same machine: an unmodified guest cannot tell them apart, and one recording answers for all (\`compare\`). What --pv offers a guest does see: with it, it runs otherwise.`,
+  `--regime ${PARA_REGIME} is another machine: a guest kernel built for it (${LAB_GUEST} has one, ${LAB_PV_GUEST}) makes hypercalls to a VMM in the line of Xen PV.`,
   "The guest's console goes to stdout, everything else to stderr. With --json the console goes to stderr.",
   `At a terminal (stdin and stdout, no --input, no --json) keys go to the guest: ${TERMINAL_HELP.join('; ')}.`,
 ];
@@ -67,7 +77,8 @@ const RECORD: VerbSpec = {
     { name: 'output', short: 'o', value: 'FILE', help: 'the log; never written over' },
     ...GUEST_OPTIONS,
     { name: 'digest-every', value: 'N', help: `instructions between digests, 0 for the last one only (default: ${DEFAULT_DIGEST_INSTRUCTIONS / 1e6}M)` },
-    { name: 'epoch', value: 'N', help: `instructions between sets of dirtied pages, 0 for none (default: ${DEFAULT_EPOCH_INSTRUCTIONS / 1e6}M)` },
+    { name: 'epoch', value: 'T', help: `running time between sets of dirtied pages, such as 100us, or instructions; 0 for none (default: ${DEFAULT_EPOCH_INSTRUCTIONS / 1e6}M)` },
+    { name: 'index', help: 'takes checkpoints on the way and keeps them in FILE.index, as `index` does afterwards' },
     { name: 'flush-every', value: 'SECONDS', help: 'between syncs, which is what a crash may lose (default: 1; 0: only full blocks, and at the end)' },
     ...OUTPUT_OPTIONS,
   ],
@@ -133,6 +144,7 @@ async function start(parsed: Arguments, context: Context, isRecorded: boolean): 
     throw error;
   }
 
+  const indexer = sink !== undefined && parsed.has('index') ? new Indexer({ powerOn: new PowerOnRam(recorder.machine) }) : undefined;
   // A line that is redrawn and a guest that draws its own screen do not go together.
   const progress = new Progress(context.err, !isQuiet && !isLive);
   const state = () => ({ position: recorder.position, virtualNs: recorder.position + recorder.machine.timeOffsetNs, logBytes: sink === undefined ? undefined : recorder.logBytes });
@@ -160,6 +172,7 @@ async function start(parsed: Arguments, context: Context, isRecorded: boolean): 
           consoleOut.write(bytes);
         }
         progress.update(state());
+        indexer?.visit(recorder, () => recorder.save(), recorder.machine);
         return bytes.length > 0;
       },
     });
@@ -177,6 +190,7 @@ async function start(parsed: Arguments, context: Context, isRecorded: boolean): 
     sink?.close();
   }
 
+  const index = indexer === undefined || sink === undefined ? undefined : keepIndex(sink.path, indexer);
   const seconds = (monotonicMs() - startMs) / 1000;
   const isScriptDone = script === undefined || script.waitingFor === undefined;
   const name = exitNameOf(end, isScriptDone);
@@ -197,6 +211,7 @@ async function start(parsed: Arguments, context: Context, isRecorded: boolean): 
         seed: recipe.machine.seed,
         wallClockNs: recipe.machine.wallClockNs,
         ...(sink !== undefined && { log: { file: sink.path, id: recorder.header?.id, bytes: recorder.logBytes, records: recorder.records } }),
+        ...(index !== undefined && { index }),
         seconds,
         mips,
         exitCode: status,
@@ -207,6 +222,7 @@ async function start(parsed: Arguments, context: Context, isRecorded: boolean): 
     context.err.write(`chronovisor: ${sentenceOf(end)}\n`);
     context.err.write(`  @${grouped(position)}, ${virtualTime(state().virtualNs)} of virtual time, ${seconds.toFixed(1)} s, ${mips.toFixed(1)} MIPS, digest ${digest}\n`);
     if (sink !== undefined) context.err.write(`  ${sink.path}: ${grouped(recorder.records)} events, ${megabytes(recorder.logBytes)}\n`);
+    if (index !== undefined) context.err.write(`  ${index.file}: ${index.checkpoints} checkpoints, ${megabytes(index.bytes)}\n`);
     if (until.isAsked && end.cause.kind === 'guest') context.err.write('  the run ended before --until was reached\n');
     if (!isScriptDone && end.cause.kind !== 'until') {
       const step = script?.waitingFor;
@@ -214,6 +230,15 @@ async function start(parsed: Arguments, context: Context, isRecorded: boolean): 
     }
   }
   return status;
+}
+
+function keepIndex(log: string, { store }: Indexer): { readonly file: string; readonly checkpoints: number; readonly bytes: number } {
+  const source = new FileSource(log, 'the recording');
+  try {
+    return { file: indexPath(log), checkpoints: store.checkpoints.length, bytes: saveIndex(log, openLog(source).reader, store) };
+  } finally {
+    source.close();
+  }
 }
 
 function exitNameOf({ cause, status }: DriveEnd, isScriptDone: boolean): ExitName {
@@ -251,7 +276,9 @@ function sentenceOf({ cause, status }: DriveEnd): string {
 
 async function runOf(parsed: Arguments): Promise<Run> {
   const kernelFile = parsed.text('kernel');
-  const guestName = parsed.operands.at(0);
+  const askedGuest = parsed.operands.at(0);
+  const askedRegime = parsed.text('regime');
+  const guestName = askedRegime === PARA_REGIME && kernelFile === undefined && (askedGuest ?? LAB_GUEST) === LAB_GUEST ? LAB_PV_GUEST : askedGuest;
   const named = guestName === undefined && kernelFile !== undefined ? undefined : await openNamedGuest(guestName ?? LAB_GUEST);
   const initrdFile = parsed.text('initrd');
   const diskFile = parsed.text('disk');
@@ -265,12 +292,24 @@ async function runOf(parsed: Arguments): Promise<Run> {
   const listed = parsed.words('virtio', VIRTIO_KINDS) ?? [];
   if (new Set(listed).size !== listed.length) throw new UsageError('--virtio names a device twice', parsed.verb);
   if (listed.includes('block') && diskFile === undefined) throw new UsageError('--virtio block needs an image: --disk FILE', parsed.verb);
-  const virtio: readonly VirtioKind[] = diskFile === undefined || listed.includes('block') ? listed : [...listed, 'block'];
+  const virtio: readonly VirtioKind[] = diskFile === undefined || askedRegime === PARA_REGIME || named?.regime === PARA_REGIME || listed.includes('block') ? listed : [...listed, 'block'];
   if (parsed.has('acpi') && parsed.has('no-acpi')) throw new UsageError('--acpi and --no-acpi exclude each other', parsed.verb);
   // Debian's kernel finds virtio-mmio devices through ACPI only; the lab kernel by its command line.
   const acpi = parsed.has('acpi') || (!parsed.has('no-acpi') && virtio.length > 0 && named?.isLab !== true);
   const plain = parsed.text('append') ?? named?.commandLine ?? '';
   const commandLine = acpi || plain.includes('virtio_mmio.device=') ? plain : [plain, ...virtio.map(virtioArgument)].filter((text) => text !== '').join(' ');
+
+  const regime = askedRegime ?? (kernelFile === undefined ? named?.regime : undefined) ?? 'native';
+  if (!RECORDED_REGIMES.includes(regime)) throw parsed.wrong('regime', regime, `one of ${RECORDED_REGIMES.join(', ')}`);
+  const pv = parsed.text('pv');
+  if (pv !== undefined && !PARAVIRT_KINDS.some((kind) => kind === pv)) throw parsed.wrong('pv', pv, `one of ${PARAVIRT_KINDS.join(', ')}`);
+  if (pv !== undefined && !PARAVIRT_REGIMES.includes(regime)) throw new UsageError(`--pv ${pv} is the interface of a hypervisor on hardware assistance: add --regime hw`, parsed.verb);
+
+  if (kernelFile === undefined) {
+    if (regime === PARA_REGIME && named?.regime !== PARA_REGIME) throw new UsageError(`the guest ${guestName} has no build for --regime ${PARA_REGIME}: ${LAB_GUEST} has one`, parsed.verb);
+    if (regime !== PARA_REGIME && named?.regime === PARA_REGIME) throw new UsageError(`the guest ${guestName} boots under --regime ${PARA_REGIME} only`, parsed.verb);
+  }
+  for (const name of ['virtio', 'acpi', 'initrd', 'boot']) if (regime === PARA_REGIME && parsed.has(name)) throw new UsageError(`--${name} does not go with --regime ${PARA_REGIME}: its guest has a console and, with --disk, a disk`, parsed.verb);
 
   const protocol = parsed.text('boot') ?? 'auto';
   if (!BOOT_CHOICES.some((choice) => choice === protocol)) throw parsed.wrong('boot', protocol, `one of ${BOOT_CHOICES.join(', ')}`);
@@ -281,6 +320,7 @@ async function runOf(parsed: Arguments): Promise<Run> {
       guest: guestName ?? (kernelFile === undefined ? LAB_GUEST : basename(kernelFile)),
       commandLine,
       protocol: protocol as BootChoice,
+      regime,
       machine: {
         memoryBytes: parsed.bytes('memory') ?? named?.memoryBytes ?? DEFAULT_MEMORY_BYTES,
         seed: seedOf(parsed),
@@ -289,8 +329,9 @@ async function runOf(parsed: Arguments): Promise<Run> {
         virtio,
         accessCostNs: DEFAULT_ACCESS_COST_NS,
         counts: true,
+        ...(pv !== undefined && { pv: pv as ParavirtKind }),
       },
-      epochInstructions: parsed.count('epoch') ?? DEFAULT_EPOCH_INSTRUCTIONS,
+      epochInstructions: instructions(parsed, 'epoch', 0) ?? DEFAULT_EPOCH_INSTRUCTIONS,
       digestInstructions: parsed.count('digest-every') ?? DEFAULT_DIGEST_INSTRUCTIONS,
     },
   };

@@ -4,7 +4,7 @@ import { describeDivergence } from '../../engine/log/verify.ts';
 import { loadCore } from '../store/core-module.ts';
 import { FileSource } from '../store/files.ts';
 import { openImages } from '../store/guest-images.ts';
-import { openLog } from '../store/logs.ts';
+import { openRecording } from '../store/chains.ts';
 import type { Arguments, VerbSpec } from './arguments.ts';
 import { IMAGE_OPTIONS, JSON_OPTION, QUIET_OPTION, imagePlaces } from './common-options.ts';
 import type { Context, Verb } from './context.ts';
@@ -43,7 +43,7 @@ async function start(parsed: Arguments, context: Context): Promise<number> {
   const isJson = parsed.has('json');
   const isQuiet = parsed.has('quiet');
   const source = new FileSource(parsed.operands[0], 'FILE');
-  const { reader, torn } = openLog(source);
+  const { reader, torn } = openRecording(source, parsed.all('parent'));
   const images = openImages(reader, imagePlaces(parsed));
   const module = loadCore();
   const consoleOut = !parsed.has('console') || isQuiet ? undefined : isJson ? err : out;

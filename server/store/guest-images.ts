@@ -28,6 +28,8 @@ export interface NamedGuest {
   readonly memoryBytes: number;
   /** It finds virtio devices by its command line rather than by ACPI. */
   readonly isLab: boolean;
+  /** It boots under this regime only. */
+  readonly regime?: 'para' | undefined;
 }
 
 /** Throws StoreError, GuestError. */
@@ -35,7 +37,7 @@ export async function openNamedGuest(name: string): Promise<NamedGuest> {
   const lab = labImages();
   const image = lab.find((each) => each.name === name);
   if (image !== undefined) {
-    return { name, kernel: readLabImage(image), initrd: undefined, commandLine: image.commandLine, memoryBytes: image.memoryBytes, isLab: true };
+    return { name, kernel: readLabImage(image), initrd: undefined, commandLine: image.commandLine, memoryBytes: image.memoryBytes, isLab: true, regime: image.regime };
   }
   const stored = await listGuests();
   const fetchable = ['linux', 'linux-full'];

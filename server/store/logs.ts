@@ -25,7 +25,8 @@ export function openLog(source: ByteSource): OpenedLog {
   }
 }
 
-class Prefix implements ByteSource {
+/** The first bytes of a source. */
+export class Prefix implements ByteSource {
   readonly length: number;
   private readonly source: ByteSource;
 

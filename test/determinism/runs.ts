@@ -32,7 +32,8 @@ const RECORDS_MAX = 400_000;
 /** Halts at one position after which a guest whose timers wake nobody counts as waiting for ever. */
 const IDLES_MAX = 2000;
 
-export function record(one: Case, drive: Drive = one.drive): Recording {
+/** `look` is called between the steps. */
+export function record(one: Case, drive: Drive = one.drive, look?: (recorder: Recorder) => void): Recording {
   const sink = new MemorySink();
   const shown: number[] = [];
   const recorder = new Recorder({
@@ -42,12 +43,12 @@ export function record(one: Case, drive: Drive = one.drive): Recording {
     outputs: { console: (byte) => shown.push(byte) },
     log: { sink, id: 'determinism', product: 'test', blockBytes: one.blockBytes },
   });
-  const end = driveRecorder(recorder, drive);
+  const end = driveRecorder(recorder, drive, look);
   return { bytes: sink.toBytes(), console: String.fromCharCode(...shown.slice(-4000)), end, position: recorder.position };
 }
 
 /** Types what is to be typed and steps until the guest ends, waits for ever, or has run long enough. */
-function driveRecorder(recorder: Recorder, drive: Drive): Recording['end'] {
+function driveRecorder(recorder: Recorder, drive: Drive, look: ((recorder: Recorder) => void) | undefined): Recording['end'] {
   let nextInput = 0;
   let due = drive.inputs[0]?.after ?? 0;
   const type = (): void => {
@@ -56,6 +57,7 @@ function driveRecorder(recorder: Recorder, drive: Drive): Recording['end'] {
     due = recorder.position + (drive.inputs[nextInput]?.after ?? 0);
   };
   for (let step = 0; ; step++) {
+    look?.(recorder);
     const input = drive.inputs[nextInput];
     if (input !== undefined && recorder.position >= due && input.idle === undefined) type();
     const waits = drive.inputs[nextInput];

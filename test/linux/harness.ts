@@ -3,6 +3,7 @@ import { LogReader } from '../../engine/log/reader.ts';
 import { MemorySink, MemorySource } from '../../engine/log/storage.ts';
 import type { BlockBacking } from '../../engine/devices/virtio-block/virtio-block.ts';
 import { DEFAULT_ACCESS_COST_NS, type Machine, type VirtioKind } from '../../engine/machine/machine.ts';
+import type { ParavirtKind } from '../../engine/machine/paravirt/paravirt.ts';
 import { InputScript, parseScript } from '../../engine/recording/input-script.ts';
 import { DEFAULT_DIGEST_INSTRUCTIONS, DEFAULT_EPOCH_INSTRUCTIONS, type Recipe, type RunImages } from '../../engine/recording/recipe.ts';
 import { Recorder, type RecorderStatus } from '../../engine/recording/recorder.ts';
@@ -62,6 +63,7 @@ export interface LinuxRun {
   readonly script: string;
   readonly memoryMib?: number;
   readonly acpi?: boolean;
+  readonly pv?: ParavirtKind;
   readonly virtio?: readonly VirtioKind[];
   readonly disk?: BlockBacking;
   /** Added to the command line. */
@@ -96,6 +98,7 @@ export function recipeOf(run: LinuxRun): Recipe {
     guest: guest.name,
     commandLine: append === undefined ? guest.commandLine : `${guest.commandLine} ${append}`,
     protocol: 'auto',
+    ...(run.pv !== undefined && { regime: 'hw' }),
     machine: {
       memoryBytes: (run.memoryMib ?? 256) * MIB,
       seed: '0123456789abcdef',
@@ -104,6 +107,7 @@ export function recipeOf(run: LinuxRun): Recipe {
       virtio: run.virtio ?? [],
       accessCostNs: DEFAULT_ACCESS_COST_NS,
       counts: true,
+      ...(run.pv !== undefined && { pv: run.pv }),
     },
     epochInstructions: run.epochInstructions ?? (recorded ? DEFAULT_EPOCH_INSTRUCTIONS : 0),
     digestInstructions: run.digestInstructions ?? (recorded ? DEFAULT_DIGEST_INSTRUCTIONS : 0),

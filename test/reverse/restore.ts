@@ -7,7 +7,7 @@ import { type Stop, stopPositions } from '../determinism/promises.ts';
 import { core, identical, open, record } from '../determinism/runs.ts';
 
 /** A checkpoint with a copy of all of RAM: the plainest that can be, as a reference. */
-export function copyCheckpoint(replayer: Replayer): Checkpoint {
+export function copyCheckpoint(replayer: Pick<Replayer, 'machine' | 'save'>): Checkpoint {
   const { machine } = replayer;
   const hashes = pageHashes(machine.core);
   const copies = new Map<number, Uint8Array>();
@@ -52,6 +52,22 @@ export function restoreThenRunIsAStraightRun(one: Case, list: readonly Stop[], o
   }
   const { checkpoint, digest } = taken[taken.length - 1];
   goesOn(new Replayer({ reader, images: one.images, module: core(), from: checkpoint }), checkpoint, digest, recording.end.digest, 'a new machine');
+}
+
+/** What a recorder saves between its steps is a checkpoint of its recording. */
+export function checkpointsOfARecorderAreOfItsRecording(one: Case, every: number): void {
+  const taken: Taken[] = [];
+  let step = 0;
+  const recording = record(one, one.drive, (recorder) => {
+    if (step++ % every !== 0 || taken.length >= CHECKPOINTS_MAX) return;
+    taken.push({ checkpoint: copyCheckpoint(recorder), digest: recorder.machine.digest().digest });
+  });
+  const reader = open(recording.bytes);
+  const replayer = new Replayer({ reader, images: one.images, module: core() });
+  for (const { checkpoint, digest } of taken.toReversed()) {
+    replayer.restore(checkpoint);
+    goesOn(replayer, checkpoint, digest, recording.end.digest, 'a replay of the recording');
+  }
 }
 
 function goesOn(replayer: Replayer, { state }: Checkpoint, digest: string, endDigest: string, what: string): void {

@@ -5,7 +5,7 @@ import { labCases, tinyCases } from '../determinism/cases.ts';
 import { stops } from '../determinism/promises.ts';
 import { assertProperty } from '../determinism/runs.ts';
 import { aForeignIndexIsRefused, anIndexLeadsToTheSameRun, indexDraws } from './index.ts';
-import { restoreThenRunIsAStraightRun } from './restore.ts';
+import { checkpointsOfARecorderAreOfItsRecording, restoreThenRunIsAStraightRun } from './restore.ts';
 import { bothDirectionsStopWhereAScanStops, stepsAreTheirOwnInverse, stopDraws, walkDraws } from './walk.ts';
 
 const FILE = 'test/reverse/reverse.test.ts';
@@ -17,6 +17,11 @@ test('tiny guests: restore, then run, is a straight run', () => {
 
 test('the lab kernel: restore, then run, is a straight run', () => {
   assertProperty(FILE, fc.property(labCases(400_000), stops, order, restoreThenRunIsAStraightRun), 5, 5_000);
+});
+
+test('what a recorder saves on the way is of its recording', () => {
+  assertProperty(FILE, fc.property(tinyCases(40_000), fc.integer({ min: 1, max: 20 }), checkpointsOfARecorderAreOfItsRecording), 15, 5_000);
+  assertProperty(FILE, fc.property(labCases(400_000), fc.integer({ min: 1, max: 4 }), checkpointsOfARecorderAreOfItsRecording), 5, 5_000);
 });
 
 test('an index leads to the same run, and damage of it is found', () => {

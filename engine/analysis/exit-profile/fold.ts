@@ -7,7 +7,7 @@
  * A row costs a look at its site, whose cell is known after the first time in a batch, and the sums of that cell. Nothing is allocated for a row.
  */
 import type { EventBatch } from '../../log/event-batch.ts';
-import { EXIT_REASONS, KIND_END, KIND_EXIT, KIND_IDLE, KIND_MARK } from '../../log/events.ts';
+import { EXIT_REASONS, KIND_END, KIND_EXIT, KIND_IDLE, KIND_MARK, HYPERCALL_REASON } from '../../log/events.ts';
 import {
   SHAPE_EXIT_CPUID, SHAPE_EXIT_CR, SHAPE_EXIT_DR, SHAPE_EXIT_EXCEPTION, SHAPE_EXIT_IO, SHAPE_EXIT_MMIO, SHAPE_EXIT_MSR, SHAPE_EXIT_PAGE_TABLE, SHAPE_EXIT_PLAIN, SHAPE_KIND,
 } from '../../log/shapes.ts';
@@ -57,7 +57,7 @@ interface PhaseFrom {
 }
 
 const isHalt = (reason: number, handler: number): boolean =>
-  handler === HANDLER_SLEEP || (handler === HANDLER_UNKNOWN && (reason === EXIT_REASONS.hlt || reason === SVM.hlt || reason === XEN_HYPERCALL_BASE + XEN.schedOp));
+  handler === HANDLER_SLEEP || (handler === HANDLER_UNKNOWN && (reason === EXIT_REASONS.hlt || reason === SVM.hlt || reason === XEN_HYPERCALL_BASE + XEN.schedOp || reason === HYPERCALL_REASON + XEN.schedOp));
 
 /** Names of architectural events, in the words of the log (engine/log/events.ts): `io`, `page-table-write`. */
 const EVENT_NAMES: ReadonlyMap<number, string> = new Map(Object.entries(EXIT_REASONS).map(([name, code]) => [code, name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)]));

@@ -575,9 +575,10 @@ export function helper(code: u32, p: usize): void {
       return;
     }
     case O.H_VMCALL:
-      // Reported as the hypercall it would be; without a hypervisor interface the instruction does not exist.
+      // The machine says in MAILBOX whether it took the call; without a hypervisor interface the instruction does not exist.
+      store<u64>(MAILBOX, 0);
       hostExitEvent(REASON_VMCALL, 0);
-      raise(6);
+      if (load<u64>(MAILBOX) == 0) raise(6);
       return;
     case O.H_CLI_CHECK:
       checkIopl();

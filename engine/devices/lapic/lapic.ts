@@ -149,6 +149,19 @@ export class Lapic implements MmioDevice {
     this.tpr = (value & 15) << 4;
   }
 
+  /** The highest vector in service; -1. */
+  get inService(): number {
+    return highest(this.state.isr);
+  }
+  /** An interrupt waits in IRR, deliverable or not. */
+  get isPending(): boolean {
+    return highest(this.state.irr) !== NONE;
+  }
+  /** The interrupt came level-triggered. */
+  isLevel(vector: number): boolean {
+    return hasBit(this.state.tmr, vector);
+  }
+
   /** An interrupt message from an I/O APIC or a device (fixed or lowest priority). */
   deliver(vector: number, level: boolean): void {
     if (!this.isSoftwareEnabled()) return;
@@ -527,7 +540,8 @@ export class Lapic implements MmioDevice {
     }
   }
 
-  private endOfInterrupt(): void {
+  /** As a write to the EOI register. */
+  endOfInterrupt(): void {
     const { state } = this;
     const vector = highest(state.isr);
     if (vector === NONE) return;

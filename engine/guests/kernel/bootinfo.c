@@ -26,6 +26,7 @@ struct multiboot_info {
 
 struct boot_info boot_info;
 
+#ifndef PV /* else pv/start.c */
 static void read_pvh(const struct pvh_start_info *info) {
   if (info->magic != PVH_MAGIC) panic("no PVH start_info (magic %x)", info->magic);
   if (info->command_line) copy_text(boot_info.command_line, physical(info->command_line), COMMAND_LINE_MAX);
@@ -50,6 +51,7 @@ void boot_info_read(u32 protocol, u64 info_paddr) {
   if (boot_info.memory_end > DIRECT_MAP_BYTES) boot_info.memory_end = DIRECT_MAP_BYTES;
   boot_info.memory_end &= ~(PAGE_BYTES - 1);
 }
+#endif
 
 bool boot_option(const char *key, u64 nth, char *value, u64 size) {
   u64 key_length = strlen(key);

@@ -2,6 +2,7 @@
 #define BOOTINFO_H
 #define BOOT_PVH 1
 #define BOOT_MULTIBOOT 2
+#define BOOT_PV 3
 #ifndef __ASSEMBLER__
 #include "../lib/types.h"
 
@@ -13,6 +14,12 @@ struct boot_info {
   char command_line[COMMAND_LINE_MAX];
 };
 extern struct boot_info boot_info;
+
+#ifdef PV
+#define BOOT_NAME(protocol) "paravirtual"
+#else
+#define BOOT_NAME(protocol) ((protocol) == BOOT_PVH ? "PVH" : "Multiboot")
+#endif
 
 /* Copies what the loader tells, before its memory is used for something else. */
 void boot_info_read(u32 protocol, u64 info_paddr);

@@ -14,6 +14,9 @@
 #define MSR_KERNEL_GS_BASE 0xc0000102
 #define EFER_NXE (1ul << 11)
 
+#ifdef PV
+#include "pv/pv.h" /* the same by hypercall and shared memory */
+#else
 /* Selectors. The order is SYSRET's: SS = base + 8, CS = base + 16 with base = USER_BASE (SDM vol. 2, SYSRET). */
 #define KERNEL_CS 0x08
 #define KERNEL_SS 0x10
@@ -67,6 +70,7 @@ static inline u64 read_cr4(void) {
 }
 static inline void write_cr4(u64 value) { __asm__ volatile("movq %0, %%cr4" : : "r"(value) : "memory"); }
 static inline void invalidate_page(u64 vaddr) { __asm__ volatile("invlpg (%0)" : : "r"(vaddr) : "memory"); }
+#endif
 static inline void fpu_save(void *area) { __asm__ volatile("fxsave64 (%0)" : : "r"(area) : "memory"); }
 static inline void fpu_restore(const void *area) { __asm__ volatile("fxrstor64 (%0)" : : "r"(area) : "memory"); }
 

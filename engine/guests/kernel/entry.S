@@ -8,6 +8,9 @@
 #define FRAME_CS 144
 #define CPU_KERNEL_STACK 0
 #define CPU_USER_STACK 8
+#ifdef PV
+#include "../pv-abi.h"
+#endif
 
   .text
 
@@ -45,7 +48,7 @@ trap_stubs:
   pushq %r15
   .endm
 
-  .macro pop_registers
+  .macro pop_registers_but_rax
   popq %r15
   popq %r14
   popq %r13
@@ -60,16 +63,22 @@ trap_stubs:
   popq %rdx
   popq %rcx
   popq %rbx
+  .endm
+
+  .macro pop_registers
+  pop_registers_but_rax
   popq %rax
   .endm
 
   .type trap_entry, @function
 trap_entry:
   push_registers
+#ifndef PV /* a hypervisor gives the frames and the stack: no GS */
   testb $3, FRAME_CS(%rsp)
   jz 1f
   swapgs
 1:
+#endif
   cld
   movq %rsp, %rdi
   call trap_dispatch
@@ -78,6 +87,12 @@ trap_entry:
   .globl trap_return
   .type trap_return, @function
 trap_return:
+#ifdef PV
+  /* struct pv_iret begins at the saved RAX; the mask of events comes with the flags. */
+  pop_registers_but_rax
+  movl $HYPERVISOR_iret, %eax
+  vmcall
+#else
   cli
   testb $3, FRAME_CS(%rsp)
   jz 1f
@@ -86,11 +101,20 @@ trap_return:
   pop_registers
   addq $16, %rsp /* vector, error */
   iretq
+#endif
 
 /* RCX = user rip, R11 = user rflags; interrupts are off by SFMASK (SDM vol. 2, SYSCALL). */
   .globl syscall_entry
   .type syscall_entry, @function
 syscall_entry:
+#ifdef PV /* SS, RSP, RFLAGS, CS and RIP are on the kernel stack already */
+  pushq $0
+  pushq $0x80
+  push_registers
+  movq %rsp, %rdi
+  call syscall_dispatch
+  jmp trap_return
+#else
   swapgs
   movq %rsp, %gs:CPU_USER_STACK
   movq %gs:CPU_KERNEL_STACK, %rsp
@@ -112,6 +136,7 @@ syscall_entry:
   movq 24(%rsp), %rsp
   swapgs
   sysretq
+#endif
 
 /* void switch_context(u64 *save, u64 next): struct first_context (process.c) is this layout. */
   .globl switch_context

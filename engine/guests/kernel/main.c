@@ -12,7 +12,7 @@ void kernel_main(u32 protocol, u64 info_paddr) {
   frames_start();
   mmu_start();
   traps_start();
-  print("lab kernel: %lu MiB, %s\n", boot_info.memory_end >> 20, protocol == BOOT_PVH ? "PVH" : "Multiboot");
+  print("lab kernel: %lu MiB, %s\n", boot_info.memory_end >> 20, BOOT_NAME(protocol));
 
   pic_start();
   lapic_start();

@@ -52,6 +52,37 @@ void object_give(void *object);
 #define PTE_FRAME 0x000ffffffffff000ul
 extern u64 kernel_pml4;
 extern u64 nx_bit; /* PTE_NX, or 0 on a CPU without */
+/* Tables change through these only. `level` is that of the table that the entry is in, 1 to 4. */
+#ifdef PV /* pv/memory.c: by hypercall */
+void pte_set(u64 *entry, u64 value, int level);
+void pte_batch_begin(void);
+void pte_batch_end(void);
+void table_begin(u64 frame);
+u64 table_end(u64 *entry, int level);
+void root_begin(u64 frame);
+void root_end(u64 frame);
+static inline void pte_forget(u64 *entry) { (void)entry; }
+#else
+static inline void pte_set(u64 *entry, u64 value, int level) {
+  (void)level;
+  *entry = value;
+}
+/* Between the two, changes may be put off and made together. */
+static inline void pte_batch_begin(void) {}
+static inline void pte_batch_end(void) {}
+/* A zeroed frame becomes a table. */
+static inline void table_begin(u64 frame) { (void)frame; }
+/* What the entry leads to is no table any more; the frame. */
+static inline u64 table_end(u64 *entry, int level) {
+  (void)level;
+  return *entry & PTE_FRAME;
+}
+/* The same of a top-level table. */
+static inline void root_begin(u64 frame) { (void)frame; }
+static inline void root_end(u64 frame) { (void)frame; }
+/* An entry of a table that goes as a whole. */
+static inline void pte_forget(u64 *entry) { *entry = 0; }
+#endif
 void mmu_start(void);
 u64 *mmu_entry(u64 pml4, u64 vaddr, bool create);
 volatile void *mmu_map_device(u64 paddr);

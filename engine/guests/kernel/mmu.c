@@ -5,8 +5,10 @@
 
 u64 kernel_pml4;
 u64 nx_bit;
+#ifndef PV
 static u64 global_bit;
 static u64 device_next = DEVICE_MAP_BASE;
+#endif
 
 static u64 table_take(void) {
   u64 frame = frame_take();
@@ -23,7 +25,9 @@ static u64 *entry_at(u64 pml4, u64 vaddr, int level, bool create) {
     if (!(*entry & PTE_PRESENT)) {
       if (!create) return NULL;
       /* Rights are decided in the last level; the ones above allow everything their half may have. */
-      *entry = table_take() | PTE_PRESENT | PTE_WRITE | (vaddr < USER_END ? PTE_USER : 0);
+      u64 frame = table_take();
+      table_begin(frame);
+      pte_set(entry, frame | PTE_PRESENT | PTE_WRITE | (vaddr < USER_END ? PTE_USER : 0), i);
     }
     table = physical(*entry & PTE_FRAME);
   }
@@ -31,6 +35,7 @@ static u64 *entry_at(u64 pml4, u64 vaddr, int level, bool create) {
 
 u64 *mmu_entry(u64 pml4, u64 vaddr, bool create) { return entry_at(pml4, vaddr, 1, create); }
 
+#ifndef PV /* pv/memory.c goes on with the tables that it was given */
 /* What the kernel may do with its own page: never both write and execute. */
 static u64 kernel_rights(u64 vaddr) {
   if (vaddr >= (u64)text_start && vaddr < (u64)rodata_start) return PTE_PRESENT | global_bit;
@@ -70,3 +75,4 @@ volatile void *mmu_map_device(u64 paddr) {
       page_down(paddr) | PTE_PRESENT | PTE_WRITE | PTE_CACHE_OFF | PTE_WRITE_THROUGH | global_bit | nx_bit;
   return (volatile void *)(vaddr + (paddr & (PAGE_BYTES - 1)));
 }
+#endif

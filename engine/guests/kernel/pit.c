@@ -18,6 +18,9 @@ static void tick(void) {
   reschedule_wanted = true;
 }
 
+#ifdef PV
+void pit_start(void) { event_tick_start(tick); }
+#else
 void pit_start(void) {
   const u16 divisor = (PIT_HZ + TICKS_PER_SECOND / 2) / TICKS_PER_SECOND;
   out8(PIT_COMMAND, RATE_GENERATOR);
@@ -25,3 +28,4 @@ void pit_start(void) {
   out8(PIT_CHANNEL0, (u8)(divisor >> 8));
   irq_handle(IRQ_PIT, tick);
 }
+#endif

@@ -28,6 +28,7 @@ struct space *space_new(void) {
   u64 *own = physical(space->pml4);
   const u64 *kernel = physical(kernel_pml4);
   for (int i = 256; i < 512; i++) own[i] = kernel[i];
+  root_begin(space->pml4);
   return space;
 }
 
@@ -49,6 +50,7 @@ static struct region *find(struct space *space, u64 vaddr) {
 }
 
 static void unmap(struct space *space, u64 start, u64 end) {
+  pte_batch_begin();
   for (u64 vaddr = page_down(start); vaddr < end; vaddr += PAGE_BYTES) {
     u64 *entry = mmu_entry(space->pml4, vaddr, false);
     if (!entry) {
@@ -57,10 +59,11 @@ static void unmap(struct space *space, u64 start, u64 end) {
     }
     if (!(*entry & PTE_PRESENT)) continue;
     frame_drop(*entry & PTE_FRAME);
-    *entry = 0;
+    pte_set(entry, 0, 1);
     space->resident--;
     invalidate_page(vaddr);
   }
+  pte_batch_end();
 }
 
 bool space_remove(struct space *space, u64 start) {
@@ -88,9 +91,9 @@ static u64 drop_tables(u64 table_frame, int level) {
       leaves++;
     } else {
       leaves += drop_tables(table[i] & PTE_FRAME, level - 1);
-      frame_drop(table[i] & PTE_FRAME);
+      frame_drop(table_end(&table[i], level));
     }
-    table[i] = 0;
+    pte_forget(&table[i]);
   }
   return leaves;
 }
@@ -114,6 +117,7 @@ void space_delete(struct space *space, u32 pid) {
   space_clear(space);
   if (space->resident)
     panic("pages of process %u: %lu were counted, %lu were found", pid, counted, counted - space->resident);
+  root_end(space->pml4);
   frame_drop(space->pml4);
   space->magic = 0;
   object_give(space);
@@ -128,14 +132,19 @@ static u64 clone_tables(u64 from_frame, u64 to_frame, int level) {
   for (u64 i = 0; i < count; i++) {
     if (!(from[i] & PTE_PRESENT)) continue;
     if (level == 1) {
-      if (from[i] & PTE_WRITE) from[i] = (from[i] & ~PTE_WRITE) | PTE_COPY;
-      to[i] = from[i];
-      frame_share(from[i] & PTE_FRAME);
+      u64 entry = from[i];
+      if (entry & PTE_WRITE) {
+        entry = (entry & ~PTE_WRITE) | PTE_COPY;
+        pte_set(&from[i], entry, 1);
+      }
+      pte_set(&to[i], entry, 1);
+      frame_share(entry & PTE_FRAME);
       leaves++;
     } else {
       u64 table = frame_take();
       if (!table) panic("out of memory in fork");
-      to[i] = table | (from[i] & ~PTE_FRAME);
+      table_begin(table);
+      pte_set(&to[i], table | (from[i] & ~PTE_FRAME), level);
       leaves += clone_tables(from[i] & PTE_FRAME, table, level - 1);
     }
   }
@@ -151,7 +160,9 @@ struct space *space_clone(struct space *from) {
     struct region *copy = space_add(space, region->start, region->end, region->flags);
     if (region == from->heap) space->heap = copy;
   }
+  pte_batch_begin();
   space->resident = clone_tables(from->pml4, space->pml4, 4);
+  pte_batch_end();
   write_cr3(read_cr3()); /* the parent lost its rights to write */
   return space;
 }
@@ -167,13 +178,13 @@ static void copy_page(u64 *entry) {
   u64 old = *entry & PTE_FRAME;
   u64 rights = (*entry & ~PTE_FRAME & ~PTE_COPY) | PTE_WRITE;
   if (frame_users(old) == 1) { /* the others are gone */
-    *entry = old | rights;
+    pte_set(entry, old | rights, 1);
     return;
   }
   u64 frame = frame_take();
   if (!frame) panic("out of memory for a copied page");
   memcpy(physical(frame), physical(old), PAGE_BYTES);
-  *entry = frame | rights;
+  pte_set(entry, frame | rights, 1);
   frame_drop(old);
 }
 
@@ -185,13 +196,15 @@ bool space_fault(struct space *space, u64 vaddr, u64 error) {
   u64 *entry = mmu_entry(space->pml4, vaddr, true);
   if (*entry & PTE_PRESENT) {
     if (!(error & FAULT_WRITE && *entry & PTE_COPY)) return false;
+    pte_batch_begin();
     copy_page(entry);
     invalidate_page(vaddr);
+    pte_batch_end();
     return true;
   }
   u64 frame = frame_take();
   if (!frame) panic("out of memory for a page of a process");
-  *entry = frame | page_rights(region);
+  pte_set(entry, frame | page_rights(region), 1);
   space->resident++;
   return true;
 }

@@ -12,6 +12,7 @@
 #define IST_DOUBLE_FAULT 1
 #define GATE_INTERRUPT 0x8e
 
+#ifndef PV
 /* SDM vol. 3A, 8.7 */
 struct __attribute__((packed)) task_state {
   u32 reserved0;
@@ -55,6 +56,7 @@ static u64 gdt[] = {
 static struct gate idt[VECTORS];
 static struct task_state task_state;
 static u8 double_fault_stack[4096] __attribute__((aligned(16)));
+#endif
 static void (*irq_handlers[16])(void);
 
 static const char *const exception_names[] = {
@@ -62,16 +64,19 @@ static const char *const exception_names[] = {
     "#NP", "#SS", "#GP", "#PF", "15",  "#MF", "#AC", "#MC", "#XM", "#VE", "#CP",
 };
 
+#ifndef PV /* else pv/traps.c */
 void trap_set_stack(u64 top) {
   task_state.stack[0] = top;
   cpu_area.kernel_stack = top;
 }
+#endif
 
 void irq_handle(u8 irq, void (*handler)(void)) {
   irq_handlers[irq] = handler;
   pic_unmask(irq);
 }
 
+#ifndef PV
 static void load_tables(void) {
   u64 base = (u64)&task_state;
   task_state.io_map = sizeof task_state;
@@ -105,6 +110,7 @@ void traps_start(void) {
   write_msr(MSR_LSTAR, (u64)syscall_entry);
   write_msr(MSR_SFMASK, 0x47700); /* TF, IF, DF, IOPL, NT, AC */
 }
+#endif
 
 static bool from_user(const struct trap_frame *frame) { return frame->cs & 3; }
 

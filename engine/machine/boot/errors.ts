@@ -20,6 +20,8 @@ export const BOOT_ERRORS = {
   'payload-too-large':
     'the compressed kernel inside {image} says that it unpacks to {size} bytes, more than the limit of {limit}: the image is damaged',
   'protocol-unavailable': '{image} cannot be booted by {protocol}: {why}. Use --boot auto',
+  'kernel-not-paravirtual':
+    '{image} was not built for the regime para: {why}. Record it under another regime, or give a kernel with the ELF notes of engine/guests/pv-abi.h',
   'multiboot-unsupported': '{image} asks the Multiboot loader for {what}, which is not supported: change the kernel\'s header',
   'memory-size': 'the memory size {size} is not a multiple of 4096 bytes between 2 MiB and 2 GiB: change --memory',
   'memory-too-small':

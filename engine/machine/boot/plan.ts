@@ -1,7 +1,7 @@
 /** What a boot protocol makes of the images: bytes to place in guest memory and the state in which the CPU starts. */
 import type { Decompress } from './bzimage.ts';
 
-export type BootProtocol = 'pvh' | 'linux64' | 'multiboot1';
+export type BootProtocol = 'pvh' | 'linux64' | 'multiboot1' | 'pv';
 /** As `--boot` takes it; `multiboot` is `multiboot1`. */
 export type BootChoice = 'auto' | 'pvh' | 'linux64' | 'multiboot' | 'multiboot1';
 

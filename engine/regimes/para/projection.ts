@@ -1,27 +1,27 @@
 /**
  * `para`: a guest kernel that knows. As Xen PV (direct page tables that the hypervisor validates, event channels, split drivers), or as PVM (the same door with
- * shadow page tables). The recording is of a kernel that does not know: its events are taken for what the same kernel would ask for with its paravirtual
- * operations in place. So this is an estimate of another kernel build, where the other regimes are exact pairs.
+ * shadow page tables). If the recording is of a kernel that does not know, its events are taken for what the same kernel would ask for with its paravirtual
+ * operations in place: an estimate of another kernel build, where the other regimes are exact pairs. If it is of one that does (vmm.ts), its hypercalls are in the log, and nothing is inferred.
  *
  * Linux 6.1 arch/x86/xen/{enlighten_pv,mmu_pv,multicalls}.c; Xen xen/arch/x86/pv; PVM: Huang et al., SOSP 2023.
  */
-import { BaseProjection, HOST_TICKS_MAX } from './base.ts';
-import { GuestFrames, UNIT_HUGE } from './guest-frames.ts';
-import { GUEST_KPTI, LAPIC_PAGE } from './native.ts';
-import { PORT_CLASS, PORT_PIC, PORT_PIT, PORT_RTC, PORT_UART } from './ports.ts';
-import { PVM, XEN, XEN_HYPERCALL_BASE, XEN_TRAP } from './reasons.ts';
+import { BaseProjection, HOST_TICKS_MAX } from '../base.ts';
+import { GuestFrames, UNIT_HUGE } from '../guest-frames.ts';
+import { GUEST_KPTI, LAPIC_PAGE } from '../native.ts';
+import { PORT_CLASS, PORT_PIC, PORT_PIT, PORT_RTC, PORT_UART } from '../ports.ts';
+import { PVM, XEN, XEN_HYPERCALL_BASE, XEN_TRAP } from '../reasons.ts';
 import {
   DIRECT_EXCEPTION, DIRECT_INTERRUPT, DIRECT_PAGE_TABLE, DIRECT_PAGE_WALK, DIRECT_SYSCALL, HANDLER_DEVICE_MODEL, HANDLER_EMULATION, HANDLER_HYPERCALL,
   HANDLER_INTERRUPT, HANDLER_MMU, HANDLER_REFLECTION, HANDLER_SLEEP,
   type CostBook, type Options, type Regime, type RegimeSink, type RunTotals,
-} from './regime.ts';
-import { STORE_FREE, STORE_UNSYNC, ShadowMmu, type SavedShadow } from './shadow-mmu.ts';
-import { ACCESS_WRITE, CR_CLTS, CR_MOV_FROM, EXIT_REASONS, PHASE_INJECTED } from '../log/events.ts';
-import type { EventBatch } from '../log/event-batch.ts';
+} from '../regime.ts';
+import { STORE_FREE, STORE_UNSYNC, ShadowMmu, type SavedShadow } from '../shadow-mmu.ts';
+import { ACCESS_WRITE, CR_CLTS, CR_MOV_FROM, EXIT_REASONS, HYPERCALLS, HYPERCALL_REASON, PHASE_INJECTED } from '../../log/events.ts';
+import type { EventBatch } from '../../log/event-batch.ts';
 import {
   SHAPE_COUNTS, SHAPE_DIRTY, SHAPE_EXIT_CPUID, SHAPE_EXIT_CR, SHAPE_EXIT_DR, SHAPE_EXIT_EXCEPTION, SHAPE_EXIT_IO, SHAPE_EXIT_MMIO, SHAPE_EXIT_MSR, SHAPE_EXIT_PAGE_TABLE,
   SHAPE_EXIT_PLAIN, SHAPE_IDLE, SHAPE_INTERRUPT,
-} from '../log/shapes.ts';
+} from '../../log/shapes.ts';
 
 /** CR0: PE, ET and PG. */
 const CR0_AT_START = 0x8000_0011;
@@ -36,6 +36,9 @@ const VIRTIO_QUEUE_NOTIFY = 0x50;
 const VIRTIO_WINDOW_MASK = 0x1ff;
 /** Stores to page tables further apart than this are not of one lazy section. Assumed. */
 const LAZY_INSTRUCTIONS = 1000;
+/** EVTCHNOP_send and SCHEDOP_block of Xen. */
+const EVENT_SEND = 4;
+const SCHED_BLOCK = 1;
 const PVM_SHADOW = { isUnsync: true, prefetch: 8, rootsCached: 4, flood: 3, pagesMax: 1310 } as const;
 
 class ParavirtualProjection extends BaseProjection {
@@ -50,6 +53,7 @@ class ParavirtualProjection extends BaseProjection {
   private readonly hypercall: number;
   private readonly update: number;
   private readonly pin: number;
+  private readonly validation: number;
   private readonly bounce: number;
   private readonly trap: number;
   private readonly exception: number;
@@ -70,6 +74,11 @@ class ParavirtualProjection extends BaseProjection {
   private lastStoreAt = -Infinity;
   private batched = 0;
   private idleNs = 0;
+  /** The guest has made a hypercall: it knows. */
+  private isAware = false;
+  /** System calls in the log whose return is still to come, and those since the last event of kind `counts`, which counts them again. */
+  private callsOpen = 0;
+  private callsRecorded = 0;
   private nextHostTickNs: number;
 
   constructor(options: Options, costs: CostBook) {
@@ -86,6 +95,7 @@ class ParavirtualProjection extends BaseProjection {
     this.hypercall = meter.recipe('pv.hypercall');
     this.update = meter.recipe('pv.update');
     this.pin = meter.recipe('pv.hypercall', 'pv.pin');
+    this.validation = meter.recipe('pv.pin');
     this.bounce = meter.recipe('pv.bounce');
     this.trap = meter.recipe('pv.exception');
     this.exception = meter.recipe('native.exception');
@@ -176,7 +186,7 @@ class ParavirtualProjection extends BaseProjection {
 
   private returnToGuest(out: RegimeSink, i: number, at: number): void {
     // PVM returns through its switcher; Xen by a hypercall.
-    if (!this.isShadow) this.exit(out, i, at, XEN_HYPERCALL_BASE + XEN.iret, 0, HANDLER_HYPERCALL, this.hypercall);
+    if (!this.isShadow && !this.isAware) this.exit(out, i, at, XEN_HYPERCALL_BASE + XEN.iret, 0, HANDLER_HYPERCALL, this.hypercall);
   }
 
   private port(out: RegimeSink, i: number, at: number, port: number, access: number, value: number): void {
@@ -284,8 +294,30 @@ class ParavirtualProjection extends BaseProjection {
     for (let n = 0; n < count; n++) this.exit(out, i, at, PVM.pageFault, 0, HANDLER_MMU, this.fill);
   }
 
+  /** A hypercall in the log. The return from a system call is in the cost of that call. */
+  private made(out: RegimeSink, i: number, at: number, number: number, qualification: number): void {
+    this.isAware = true;
+    if (number === XEN.iret && this.callsOpen > 0) {
+      this.callsOpen--;
+      return;
+    }
+    const isTables = number === XEN.mmuUpdate || number === XEN.mmuextOp || number === XEN.multicall;
+    const isRing = number === XEN.eventChannelOp && qualification === EVENT_SEND;
+    const isSleep = number === XEN.schedOp && qualification === SCHED_BLOCK;
+    const handler = isTables ? HANDLER_MMU : isRing ? HANDLER_DEVICE_MODEL : isSleep ? HANDLER_SLEEP : HANDLER_HYPERCALL;
+    this.exit(out, i, at, XEN_HYPERCALL_BASE + number, qualification, handler, isRing ? this.ring : this.hypercall);
+    if (number === XEN.mmuextOp) this.direct(out, i, at, DIRECT_PAGE_TABLE, this.validation, qualification >>> 16);
+    else if (isTables) this.direct(out, i, at, DIRECT_PAGE_TABLE, this.update, qualification);
+  }
+
   private plain(out: RegimeSink, i: number, at: number, reason: number, lo: number, hi: number): void {
+    if (reason >= HYPERCALL_REASON && reason < HYPERCALL_REASON + HYPERCALLS) return this.made(out, i, at, reason - HYPERCALL_REASON, lo);
     switch (reason) {
+      case EXIT_REASONS.paravirtualSystemCall:
+        this.callsOpen++;
+        this.callsRecorded++;
+        this.direct(out, i, at, DIRECT_SYSCALL, this.syscall);
+        return;
       case EXIT_REASONS.hlt:
         this.exit(out, i, at, this.isShadow ? PVM.irqHalt : XEN_HYPERCALL_BASE + XEN.schedOp, 0, HANDLER_SLEEP, this.hypercall);
         return;
@@ -308,7 +340,11 @@ class ParavirtualProjection extends BaseProjection {
   }
 
   protected override charge(totals: RunTotals, row: number, position: number, out: RegimeSink): void {
-    this.direct(out, row, position, DIRECT_SYSCALL, this.syscall, totals.systemCalls ?? 0);
+    // Those that are events of the log were charged there.
+    const calls = totals.systemCalls ?? 0;
+    const told = Math.min(calls, this.callsRecorded);
+    this.callsRecorded -= told;
+    this.direct(out, row, position, DIRECT_SYSCALL, this.syscall, calls - told);
     this.direct(out, row, position, DIRECT_PAGE_WALK, this.walk, totals.pageWalks ?? 0);
   }
 
@@ -319,9 +355,9 @@ class ParavirtualProjection extends BaseProjection {
   }
 
   protected override data(): ParavirtualState {
-    const { cr0, batched, idleNs, lastStoreAt, nextHostTickNs } = this;
+    const { cr0, batched, idleNs, lastStoreAt, nextHostTickNs, isAware, callsOpen, callsRecorded } = this;
     return {
-      cr0, batched, idleNs, lastStoreAt: Number.isFinite(lastStoreAt) ? lastStoreAt : null,
+      cr0, batched, idleNs, isAware, callsOpen, callsRecorded, lastStoreAt: Number.isFinite(lastStoreAt) ? lastStoreAt : null,
       nextHostTickNs: Number.isFinite(nextHostTickNs) ? nextHostTickNs : 0, frames: this.frames.save(), shadow: this.mmu.save(),
     };
   }
@@ -331,6 +367,9 @@ class ParavirtualProjection extends BaseProjection {
     this.cr0 = state.cr0;
     this.batched = state.batched;
     this.idleNs = state.idleNs;
+    this.isAware = state.isAware;
+    this.callsOpen = state.callsOpen;
+    this.callsRecorded = state.callsRecorded;
     this.lastStoreAt = state.lastStoreAt ?? -Infinity;
     this.nextHostTickNs = Number.isFinite(this.hostTickNs) ? state.nextHostTickNs : Infinity;
     this.frames.restore(state.frames);
@@ -342,6 +381,9 @@ interface ParavirtualState {
   readonly cr0: number;
   readonly batched: number;
   readonly idleNs: number;
+  readonly isAware: boolean;
+  readonly callsOpen: number;
+  readonly callsRecorded: number;
   /** null: -Infinity, which JSON does not have. */
   readonly lastStoreAt: number | null;
   readonly nextHostTickNs: number;
@@ -354,7 +396,7 @@ export const PARA: Regime = {
   title: 'paravirtualisation (Xen PV; PVM with shadow page tables)',
   summary: 'Privileged operations become hypercalls; page-table stores are batched and validated, or shadowed; interrupts are event channels; devices are rings to a driver domain.',
   limits: [
-    'An estimate of another kernel build from the events of one that does not know: not an exact pair.',
+    'An estimate of another kernel build from the events of one that does not know: not an exact pair. Of a recording under `--regime para` only the costs are estimated.',
     'Which page-table stores share a hypercall is inferred: stores to user entries at most 1,000 instructions apart.',
     'System calls count only if their number is given; logs do not hold it.',
     'Xen\'s own costs are those of PVM on the same machine (SOSP 2023), where no figure for Xen is known.',

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { ACCESS_WRITE, CONTROLLER_LAPIC, CR_CLTS, CR_MOV_FROM, CR_MOV_TO, EXIT_REASONS, PHASE_INJECTED } from '../log/events.ts';
-import type { EventSink } from '../log/event-sink.ts';
-import { position } from '../log/position.ts';
-import type { OptionValue } from './regime.ts';
-import { tell } from './testing.ts';
+import { ACCESS_WRITE, CONTROLLER_LAPIC, CR_CLTS, CR_MOV_FROM, CR_MOV_TO, EXIT_REASONS, HYPERCALL_REASON, PHASE_INJECTED } from '../../log/events.ts';
+import type { EventSink } from '../../log/event-sink.ts';
+import { position } from '../../log/position.ts';
+import type { OptionValue } from '../regime.ts';
+import { tell } from '../testing.ts';
 
 const RIP = 0x8100_0000;
 const HI = 0xffff_ffff;
@@ -55,6 +55,42 @@ describe('para: what Xen\'s door makes of events', () => {
     expect(xen({}, (s) => s.exitCpuid(at(1), 0x40_0000, 0, 0, 0))).toEqual([]);
     expect(xen({}, (s) => s.exit(at(1), RIP, HI, EXIT_REASONS.invlpg, 0x5000, 0))).toEqual(['hypercall mmuext_op (hypercall)']);
     expect(xen({}, (s) => s.exit(at(1), RIP, HI, EXIT_REASONS.hlt, 0, 0))).toEqual(['hypercall sched_op (sleep)']);
+  });
+
+  it('a guest that knows: its own hypercalls, and nothing is inferred', () => {
+    const call = (s: EventSink, when: number, number: number, qualification = 0): void => s.exit(at(when), RIP, HI, HYPERCALL_REASON + number, qualification, 0);
+    expect(xen({}, (s) => {
+      call(s, 1, 13, 40);
+      call(s, 2, 26, 2 | (2 << 16));
+      call(s, 3, 26, 2);
+      call(s, 4, 29, 1);
+      call(s, 5, 32, 4);
+      call(s, 6, 32, 9);
+    })).toEqual([
+      'hypercall multicall (mmu)', 'page-table update x40', 'hypercall mmuext_op (mmu)', 'page-table update x2', 'hypercall mmuext_op (mmu)', 'hypercall sched_op (sleep)',
+      'hypercall event_channel_op (device model)', 'hypercall event_channel_op (hypercall)',
+    ]);
+    // Its returns are in the log, but for that of a system call, which is in the cost of the call.
+    expect(xen({}, (s) => {
+      call(s, 1, 4);
+      s.exitException(at(2), 0x40_0000, 0, 14, 6, 0x5000, 0);
+      call(s, 3, 23);
+      s.exit(at(4), 0x40_0000, 0, EXIT_REASONS.paravirtualSystemCall, 39, 0);
+      call(s, 5, 23);
+      call(s, 6, 23);
+    })).toEqual(['hypercall set_callbacks (hypercall)', 'exception bounced (reflection)', 'exception x1', 'hypercall iret (hypercall)', 'system call x1', 'hypercall iret (hypercall)']);
+  });
+
+  it('system calls that are events are not charged again when they are counted', () => {
+    const calls = (s: EventSink, from: number, count: number): void => {
+      for (let i = 0; i < count; i++) s.exit(at(from + i), 0x40_0000, 0, EXIT_REASONS.paravirtualSystemCall, 39, 0);
+    };
+    expect(xen({}, (s) => {
+      calls(s, 1, 3);
+      s.counts(at(10), 100, 3);
+      calls(s, 11, 1);
+      s.counts(at(20), 200, 6);
+    })).toEqual(['system call x1', 'system call x1', 'system call x1', 'system call x1', 'system call x2']);
   });
 
   it('PVM: the same door with shadow page tables', () => {
