@@ -11,6 +11,7 @@ import { compare } from './compare.ts';
 import type { Verb } from './context.ts';
 import { debug } from './debug.ts';
 import { diff } from './diff.ts';
+import { dirty } from './dirty.ts';
 import { events } from './events.ts';
 import { exitCode, failureOf } from './exit-codes.ts';
 import { exportVerb } from './export.ts';
@@ -19,6 +20,7 @@ import { importVerb } from './import.ts';
 import { index } from './index-verb.ts';
 import { info } from './info.ts';
 import { lastWrite } from './last-write.ts';
+import { migrate } from './migrate.ts';
 import { Output, OutputClosed, toJson } from './output.ts';
 import { profile } from './profile.ts';
 import { record, run } from './record.ts';
@@ -29,7 +31,7 @@ import { state } from './state-verb.ts';
 import { stat } from './stat.ts';
 import { UsageError } from './usage-error.ts';
 
-const VERBS: readonly Verb[] = [record, run, replay, info, events, check, index, state, debug, bisectVerb, lastWrite, diff, compare, regimes, stat, profile, importVerb, exportVerb, guest];
+const VERBS: readonly Verb[] = [record, run, replay, info, events, check, index, state, debug, bisectVerb, lastWrite, diff, compare, regimes, stat, profile, dirty, migrate, importVerb, exportVerb, guest];
 
 function usage(): string {
   const width = Math.max(...VERBS.map(({ spec }) => `${spec.name} ${spec.synopsis}`.length));

@@ -1,0 +1,89 @@
+/** What pages hold, from what a replay saw at the ends of epochs and what is known of power-on. */
+import type { PowerOnPages } from './folds.ts';
+import type { DirtyTimeline } from './timeline.ts';
+import { PAGE_BYTES, type PageContent } from './truth.ts';
+
+/** Numbers of an entry in `columns`: zero, delta, compressed. */
+const STRIDE = 3;
+
+export class SliceContent implements PageContent {
+  /** The sum of the codes of the epochs between is no code. With power-on alone nothing is known of later ones. */
+  readonly isExact = false;
+  readonly knowsBytes: boolean;
+  private readonly timeline: DirtyTimeline;
+  private readonly columns: readonly number[] | undefined;
+  private readonly powerOn: PowerOnPages | undefined;
+  /** Entries of page p: order[starts[p]] to order[starts[p + 1] - 1], in order of time. */
+  private readonly starts: Uint32Array;
+  private readonly order: Uint32Array;
+
+  /** columns: three numbers an entry of the timeline; undefined: a page that was written is not zeros, and nothing else is known. */
+  constructor(timeline: DirtyTimeline, columns: readonly number[] | undefined, powerOn: PowerOnPages | undefined) {
+    this.timeline = timeline;
+    this.columns = columns;
+    this.knowsBytes = columns !== undefined;
+    this.powerOn = powerOn;
+    let pages = powerOn?.isZero.length ?? 0;
+    for (const page of timeline.page) if (page >= pages) pages = page + 1;
+    this.starts = new Uint32Array(pages + 1);
+    for (const page of timeline.page) this.starts[page + 1]++;
+    for (let page = 0; page < pages; page++) this.starts[page + 1] += this.starts[page];
+    const next = this.starts.slice();
+    this.order = new Uint32Array(timeline.length);
+    for (let i = 0; i < timeline.length; i++) this.order[next[timeline.page[i]]++] = i;
+  }
+
+  /** In `order`: the number of the page's first entry after `ns`. */
+  private after(page: number, ns: number): number {
+    let low = this.starts[page] ?? 0;
+    let high = this.starts[page + 1] ?? low;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.timeline.atNs[this.order[middle]] <= ns) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  isZero(page: number, atNs: number): boolean {
+    const after = this.after(page, atNs);
+    if (after === (this.starts[page] ?? 0)) return this.powerOn?.isZero[page] === 1;
+    return this.columns !== undefined && this.columns[this.order[after - 1] * STRIDE] === 1;
+  }
+
+  deltaBytes(page: number, fromNs: number, toNs: number): number {
+    if (this.columns === undefined) return PAGE_BYTES + 1;
+    let sum = 0;
+    for (let i = this.after(page, fromNs); i < this.after(page, toNs); i++) sum += this.columns[this.order[i] * STRIDE + 1];
+    return sum;
+  }
+
+  compressedBytes(page: number, atNs: number): number {
+    const after = this.after(page, atNs);
+    if (after > (this.starts[page] ?? 0)) return this.columns?.[this.order[after - 1] * STRIDE + 2] ?? PAGE_BYTES;
+    return this.powerOn?.compressedBytes?.[page] ?? PAGE_BYTES;
+  }
+}
+
+/**
+ * Length of QEMU's XBZRLE code of `now` against `before`: runs of equal bytes and runs of others in turn, each with its length in one byte, or two from 128 on
+ * (migration/xbzrle.c). 0: no byte is another. Equal bytes at the end cost nothing. More than PAGE_BYTES if it does not fit: QEMU's overflow.
+ */
+export function xbzrleBytes(before: Uint8Array, now: Uint8Array): number {
+  let bytes = 0;
+  for (let at = 0; at < PAGE_BYTES; ) {
+    const equalFrom = at;
+    while (at < PAGE_BYTES && before[at] === now[at]) at++;
+    if (at === PAGE_BYTES) return bytes;
+    bytes += lengthBytes(at - equalFrom);
+    const otherFrom = at;
+    while (at < PAGE_BYTES && before[at] !== now[at]) at++;
+    bytes += lengthBytes(at - otherFrom) + (at - otherFrom);
+    if (bytes > PAGE_BYTES) return PAGE_BYTES + 1;
+  }
+  return bytes;
+}
+
+function lengthBytes(length: number): number {
+  return length < 128 ? 1 : 2;
+}
