@@ -25,15 +25,13 @@ const GRAIN = 8;
 
 /** The value is the same at each of these positions: `first` to `last`. It may begin or end one earlier, where a device writes between two instructions. */
 interface Interval {
-  readonly isTrue: boolean;
+  readonly value: Measured;
   readonly first: number;
   last: number;
 }
 
-/** On from where the cursor is, over every instruction: no checkpoint is jumped to, so observers see all of it. Throws DivergedError. */
-export function replayEach(travel: TimeTravel, target: number): void {
-  travel['replayOn'](target);
-}
+/** Whether an expression is true, or its value. */
+type Measured = boolean | bigint | undefined;
 
 export class MemoryScan {
   private readonly travel: TimeTravel;
@@ -47,7 +45,10 @@ export class MemoryScan {
   private readonly marks = new Map<number, Uint32Array>();
   private evaluation = 0;
 
-  constructor(travel: TimeTravel, expression: Expression) {
+  private readonly measures: 'truth' | 'value';
+
+  constructor(travel: TimeTravel, expression: Expression, measures: 'truth' | 'value' = 'truth') {
+    this.measures = measures;
     if (expression.registers.size > 0 || !expression.readsMemory) throw new Error(`"${expression.text}" is not about memory alone`);
     this.travel = travel;
     this.expression = expression;
@@ -60,8 +61,8 @@ export class MemoryScan {
     if (this.isTrueAt(from)) return from;
     for (let at = from; at < to; ) {
       const until = Math.min(to, at + STRETCH_INSTRUCTIONS);
-      for (const { isTrue, first } of this.intervals(at, until)) {
-        if (!isTrue) continue;
+      for (const { value, first } of this.intervals(at, until)) {
+        if (value !== true) continue;
         for (const candidate of [first - 1, first]) if (candidate > from && candidate <= to && this.isTrueAt(candidate)) return candidate;
       }
       at = until;
@@ -74,8 +75,8 @@ export class MemoryScan {
     if (!this.isTrueAt(to)) return this.travel.position;
     for (let end = to; end > from; ) {
       const begin = Math.max(from, end - STRETCH_INSTRUCTIONS);
-      for (const { isTrue, last } of this.intervals(begin, end).reverse()) {
-        if (isTrue) continue;
+      for (const { value, last } of this.intervals(begin, end).reverse()) {
+        if (value === true) continue;
         for (const candidate of [last, last - 1]) if (candidate >= from && candidate <= to && !this.isTrueAt(candidate)) return candidate;
       }
       end = begin;
@@ -107,10 +108,38 @@ export class MemoryScan {
     return false;
   }
 
-  private evaluate(): boolean {
+  private evaluate(): Measured {
     this.evaluation++;
     this.view.forget();
-    return this.expression.isTrue(this.view);
+    return this.measures === 'truth' ? this.expression.isTrue(this.view) : this.expression.value(this.view);
+  }
+
+  /** The value at each position from `from` to `to` (inclusive), as the places where another one begins. With `backward` the last one comes first. Measures 'value'. */
+  *changes(from: number, to: number, backward: boolean): Generator<{ readonly position: number; readonly value: bigint | undefined }> {
+    const count = Math.max(1, Math.ceil((to - from) / STRETCH_INSTRUCTIONS));
+    for (let i = 0; i < count; i++) {
+      const stretch = backward ? count - 1 - i : i;
+      const begin = from + stretch * STRETCH_INSTRUCTIONS;
+      const end = Math.min(to, begin + STRETCH_INSTRUCTIONS);
+      let before = this.valueAt(Math.max(from, begin));
+      const found: { position: number; value: bigint | undefined }[] = stretch === 0 ? [{ position: from, value: before }] : [];
+      for (const { first } of this.intervals(begin, end)) {
+        // A device that writes between two instructions may be seen one earlier.
+        for (const position of [first - 1, first]) {
+          if (position <= begin || position > end) continue;
+          const value = this.valueAt(position);
+          if (value !== before) found.push({ position, value });
+          before = value;
+        }
+      }
+      yield* backward ? found.reverse() : found;
+    }
+  }
+
+  private valueAt(position: number): bigint | undefined {
+    this.travel.seek(position);
+    this.plain.forget();
+    return this.expression.value(this.plain);
   }
 
   /** The values from `from` to `to`. */
@@ -148,7 +177,7 @@ export class MemoryScan {
       if (stored === undefined) return;
       const now = this.evaluate();
       if (now !== value) {
-        intervals.push({ isTrue: value, first, last: stored });
+        intervals.push({ value, first, last: stored });
         value = now;
         first = stored + 1;
       }
@@ -170,11 +199,11 @@ export class MemoryScan {
     });
     try {
       for (const cut of this.cuts(from, to)) {
-        replayEach(travel, cut);
+        travel.replayOn(cut);
         settle(cut);
         const now = this.evaluate();
         if (now !== value) {
-          intervals.push({ isTrue: value, first, last: cut - 1 });
+          intervals.push({ value, first, last: cut - 1 });
           value = now;
           first = cut;
         }
@@ -186,7 +215,7 @@ export class MemoryScan {
       for (const frame of this.watched) core.watchFrame(frame, 0);
     }
     if (isIncomplete) return undefined;
-    intervals.push({ isTrue: value, first, last: Math.min(to, travel.position) });
+    intervals.push({ value, first, last: Math.min(to, travel.position) });
     return intervals;
   }
 

@@ -77,7 +77,7 @@ function lastFalse(travel: TimeTravel, expression: Expression, from: number, to:
 }
 
 /** What kernels print when they give up. */
-const PANIC_TEXTS = ['Kernel panic', 'PANIC: '];
+export const PANIC_TEXTS: readonly string[] = ['Kernel panic', 'PANIC: '];
 /** Functions that they come to first. */
 const PANIC_FUNCTIONS = ['panic', 'vpanic'];
 

@@ -1,10 +1,9 @@
-/** Questions about all of a recording: who wrote there, latest first or from a position on; and what had happened before a position. */
+/** Questions about all of a recording, latest first or from a position on: who wrote or read there, what ran, which exits there were; and what had happened before a position. */
 import * as L from '../cpu/layout.ts';
 import { eventAt } from '../log/event-batch.ts';
-import { type LogEvent, type LogKind, kindCode } from '../log/events.ts';
+import { type ExitEvent, type LogEvent, type LogKind, kindCode } from '../log/events.ts';
 import type { Position } from '../log/position.ts';
 import type { LogReader } from '../log/reader.ts';
-import { replayEach } from './bisect-scan.ts';
 import { type PhysicalRange, readLinear, readRegister } from './inspect.ts';
 import type { SymbolTable } from './symbols.ts';
 import type { TimeTravel } from './time-travel.ts';
@@ -58,9 +57,132 @@ export function* writesForward(travel: TimeTravel, ranges: readonly PhysicalRang
   }
 }
 
+/** Stretch by stretch in one direction: `collect` gives the rows of a stretch in order, and whether there were more than it took. */
+function* rowsOf<Row extends { readonly position: number }>(from: number, to: number, backward: boolean, collect: (begin: number, end: number) => { readonly rows: readonly Row[]; readonly isFull: boolean }): Generator<Row> {
+  for (let begin = from, end = to; begin < end; ) {
+    const low = backward ? Math.max(begin, end - STRETCH_INSTRUCTIONS) : begin;
+    const high = backward ? end : Math.min(end, begin + STRETCH_INSTRUCTIONS);
+    const { rows, isFull } = collect(low, high);
+    yield* backward ? [...rows].reverse() : rows;
+    if (backward) end = isFull ? rows[0].position : low;
+    else begin = isFull ? rows[rows.length - 1].position + 1 : high;
+  }
+}
+
+/** A range of positions, `from` inclusive and `to` exclusive, and the direction. */
+export interface Span {
+  readonly from: number;
+  readonly to: number;
+  readonly backward?: boolean;
+}
+
+/** An instruction's load (or a device's) from the ranges asked for; several at one position are one, and the first says where. */
+export interface Read {
+  readonly position: number;
+  readonly rip: bigint;
+  readonly cpl: number;
+  readonly paddr: number;
+  readonly size: number;
+  /** The bytes of the ranges that it met. */
+  readonly value: Uint8Array;
+}
+
+/** Who read the ranges. Page walks and devices are not told. Moves the cursor. Throws DivergedError. */
+export function* reads(travel: TimeTravel, ranges: readonly PhysicalRange[], { from, to, backward = false }: Span): Generator<Read> {
+  const { machine } = travel;
+  const { core } = machine;
+  const frames = framesOf(ranges);
+  yield* rowsOf<Read>(from, to, backward, (begin, end) => {
+    const rows: Read[] = [];
+    let isFull = false;
+    travel.seek(Math.max(0, begin - 1));
+    for (const frame of frames) core.watchFrame(frame, L.WATCH_READ);
+    machine.observe({
+      access: (kind, paddr, size) => {
+        if (kind !== L.ACCESS_LOAD) return false;
+        const met = ranges.filter((range) => paddr < range.paddr + range.length && range.paddr < paddr + size);
+        const position = machine.position();
+        if (met.length === 0 || position < begin || position >= end || rows.at(-1)?.position === position) return false;
+        isFull ||= keep(rows, backward);
+        if (isFull && !backward) return false;
+        rows.push({ position, rip: readRegister(machine, 'rip') ?? 0n, cpl: core.u32[L.CPL >>> 2], paddr, size, value: bytesOf(core.u8, met) });
+        return false;
+      },
+    });
+    try {
+      travel.replayOn(end);
+    } finally {
+      machine.observe(undefined);
+      for (const frame of frames) core.watchFrame(frame, 0);
+    }
+    return { rows, isFull };
+  });
+}
+
+/** Makes room for one more row of a stretch: of too many, the first half goes where the last ones are wanted. True: some are left out. */
+function keep(rows: unknown[], keepsLast: boolean): boolean {
+  if (rows.length < WRITES_MAX * (keepsLast ? 2 : 1)) return false;
+  if (keepsLast) rows.splice(0, WRITES_MAX);
+  return true;
+}
+
+export interface Execution {
+  readonly position: number;
+  readonly rip: bigint;
+  readonly cpl: number;
+}
+
+/** Where the instructions at these linear addresses began to run; REP strings once. Moves the cursor. Throws DivergedError. */
+export function* execs(travel: TimeTravel, addresses: readonly bigint[], { from, to, backward = false }: Span): Generator<Execution> {
+  const { machine } = travel;
+  const { core } = machine;
+  const wanted = new Set(addresses);
+  const strings = new Set<bigint>();
+  const rows = rowsOf<Execution>(from, to, backward, (begin, end) => {
+    const found: Execution[] = [];
+    let isFull = false;
+    travel.seek(Math.max(0, begin - 1));
+    core.observeCode(wanted, false);
+    machine.observe({
+      start: (kinds) => {
+        const rip = readRegister(machine, 'rip') ?? 0n;
+        const position = machine.position();
+        if ((kinds & L.OBSERVE_START) === 0 || !wanted.has(rip) || position < begin || position >= end) return false;
+        isFull ||= keep(found, backward);
+        if (isFull && !backward) return false;
+        found.push({ position, rip, cpl: core.u32[L.CPL >>> 2] });
+        if (travel.isRepString(rip)) strings.add(rip);
+        return false;
+      },
+    });
+    try {
+      travel.replayOn(end);
+    } finally {
+      machine.observe(undefined);
+      core.observeCode([], false);
+    }
+    return { rows: found, isFull };
+  });
+  for (const row of rows) if (!strings.has(row.rip) || !travel.isContinuation(row.position, row.rip)) yield row;
+}
+
+export interface ExitFilter {
+  /** Intel's basic exit reasons; all if absent. */
+  readonly reasons?: ReadonlySet<number>;
+  readonly matches?: (event: ExitEvent) => boolean;
+}
+
+/** Exits, from the log alone. */
+export function* exits(reader: LogReader, { reasons, matches }: ExitFilter, { from, to, backward = false }: Span): Generator<ExitEvent> {
+  for (const event of backward ? eventsBackward(reader, ['exit'], to) : reader.events({ kinds: ['exit'], from: from as Position, to: to as Position })) {
+    if (event.position < from) return;
+    if (event.kind === 'exit' && (reasons === undefined || reasons.has(event.reason)) && (matches?.(event) ?? true)) yield event;
+  }
+}
+
 /** By the dirty sets of the log. */
 function isUnwritten(travel: TimeTravel, ranges: readonly PhysicalRange[], begin: number, end: number): boolean {
-  return end - begin > 1 && travel['unwrittenUntil'](framesOf(ranges), begin, end) >= end;
+  return end - begin > 1 && travel.unwrittenUntil(framesOf(ranges), begin, end) >= end;
 }
 
 function framesOf(ranges: readonly PhysicalRange[]): ReadonlySet<number> {
@@ -101,7 +223,7 @@ function collect(travel: TimeTravel, ranges: readonly PhysicalRange[], begin: nu
     },
   });
   try {
-    replayEach(travel, end);
+    travel.replayOn(end);
   } finally {
     machine.observe(undefined);
     for (const frame of frames) core.watchFrame(frame, 0);
@@ -150,7 +272,8 @@ export function consoleLineBefore(reader: LogReader, before: number): { readonly
   return text.trim() === '' ? undefined : { text, position };
 }
 
-function* eventsBackward(reader: LogReader, kinds: readonly LogKind[], before: number): Generator<LogEvent> {
+/** The latest first. */
+export function* eventsBackward(reader: LogReader, kinds: readonly LogKind[], before: number): Generator<LogEvent> {
   const codes = kinds.map(kindCode);
   for (let block = Math.min(reader.blockIndexAt(before as Position), reader.eventBlocks.length - 1); block >= 0; block--) {
     const entry = reader.eventBlocks[block];

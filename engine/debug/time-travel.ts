@@ -13,7 +13,7 @@ import type { Machine } from '../machine/machine.ts';
 import { RestoreError, changedFrames, pageHashes, pageView } from '../machine/snapshot.ts';
 import { CheckpointError } from '../recording/checkpoint-errors.ts';
 import { PowerOnRam } from '../recording/checkpoint-store.ts';
-import type { Checkpoint } from '../recording/checkpoint.ts';
+import type { Checkpoint, CheckpointState } from '../recording/checkpoint.ts';
 import type { IndexFile } from '../recording/index-file.ts';
 import { Indexer } from '../recording/indexer.ts';
 import type { RunImages } from '../recording/recipe.ts';
@@ -68,6 +68,8 @@ const ROOT_DISTANCE_MAX = 20_000_000;
 /** Instructions between two looks of a forward walk at what was met. */
 const STRETCH_INSTRUCTIONS = 2_000_000;
 
+const POWER_ON = { position: 0, records: 0 } as const;
+
 interface NearCheckpoint extends Checkpoint {
   readonly bytes: number;
   /** Has the pages that this one does not. */
@@ -92,6 +94,8 @@ export class TimeTravel {
   private isOver = false;
   /** The state is later than that of the position: see enter(). */
   private isInside = false;
+  /** The address that was entered, while `isInside`. */
+  private entered = 0n;
   /** Where the replay ended; not before it was there. */
   private overAt: number | undefined;
 
@@ -109,6 +113,7 @@ export class TimeTravel {
     try {
       options.index.bind(this.powerOn);
       this.index = options.index;
+      this.indexer.goOnFrom(options.index.checkpoints.at(-1) ?? POWER_ON);
     } catch (error) {
       this.giveUpIndex(error);
     }
@@ -131,6 +136,10 @@ export class TimeTravel {
   }
   get isAtEnd(): boolean {
     return this.isOver;
+  }
+  /** Where the replay stands; its RAM is that of `machine`. Changes nothing. */
+  save(): CheckpointState {
+    return this.replayer.save();
   }
   /** Checkpoints in memory and in the index, and the bytes of those in memory. */
   get checkpoints(): { readonly count: number; readonly bytes: number } {
@@ -239,7 +248,28 @@ export class TimeTravel {
       machine.core.observeCode([], false);
     }
     this.isInside = true;
+    this.entered = address;
     if (!isThere) throw new Error(`the instruction at 0x${address.toString(16)} began at @${position}, and now it does not`);
+  }
+
+  /** The cursor stands between a delivery and its handler's first instruction: later than the state of its position. */
+  get isBetween(): boolean {
+    return this.isInside;
+  }
+
+  /** Does what moves the cursor and puts it back, also when that fails or is given up. `home` goes back in between. */
+  *excursion<T>(work: (home: () => void) => Generator<Position, T, void>): Generator<Position, T, void> {
+    const { position, isInside, entered } = this;
+    if (!isInside && position > 0 && !this.isOver) this.layNear();
+    const home = (): void => {
+      this.seek(position);
+      if (isInside && !this.isInside) this.enter(entered);
+    };
+    try {
+      return yield* work(home);
+    } finally {
+      home();
+    }
   }
 
   // ---- getting there ----
@@ -266,6 +296,7 @@ export class TimeTravel {
     else throw error;
     this.index = undefined;
     this.near = [];
+    this.indexer.goOnFrom(this.indexer.store.checkpoints.at(-1) ?? POWER_ON);
   }
 
   /** Puts the machine at the best place not after `target` to replay from: where it is, or a checkpoint. */
@@ -327,8 +358,8 @@ export class TimeTravel {
     this.replayOn(target);
   }
 
-  /** From where the machine is, without a jump. Throws DivergedError. */
-  private replayOn(target: number): void {
+  /** On from where the cursor is, over every instruction: no checkpoint is jumped to, so an observer sees all of it. Throws DivergedError. */
+  replayOn(target: number): void {
     const { replayer, indexer } = this;
     // At the last position the recording is over, whatever still happens there.
     const isEnd = target >= this.last;
@@ -443,7 +474,7 @@ export class TimeTravel {
   }
 
   /** Where to begin to look at what is before `end`: a checkpoint before it, or power-on. */
-  private checkpointBefore(end: number): number {
+  checkpointBefore(end: number): number {
     const of = (list: readonly { readonly position: number }[]): number => {
       const n = lastAt(list, end - 1);
       return n < 0 ? 0 : list[n].position;
@@ -452,7 +483,7 @@ export class TimeTravel {
   }
 
   /** The position up to which none of the frames is written, by the dirty sets of the log; at most `to`. What is written at a position shows at the next. */
-  private unwrittenUntil(frames: ReadonlySet<number>, from: number, to: number): number {
+  unwrittenUntil(frames: ReadonlySet<number>, from: number, to: number): number {
     const length = this.replayer.recipe.epochInstructions;
     if (length === 0) return from;
     let reached = from;
@@ -476,12 +507,18 @@ export class TimeTravel {
   /** A breakpoint on a string instruction under REP that is told again because the replay was stopped there: its iterations are positions, but it began before. */
   private goesOn(stops: readonly StopPoint[], { position, stop }: Hit): boolean {
     const point = stops[stop];
-    if (point.kind !== 'breakpoint' || position === 0) return false;
-    this.goTo(position - 1, true);
-    return readRegister(this.machine, 'rip') === point.address && this.isRepString(point.address) && this.executesNext();
+    return point.kind === 'breakpoint' && this.isContinuation(position, point.address);
   }
 
-  private isRepString(address: bigint): boolean {
+  /** Is the instruction at `address` that begins at `position` a further iteration of a string instruction? Moves the cursor. */
+  isContinuation(position: number, address: bigint): boolean {
+    if (position === 0) return false;
+    this.goTo(position - 1, true);
+    return readRegister(this.machine, 'rip') === address && this.isRepString(address) && this.executesNext();
+  }
+
+  /** The code at a linear address is a string instruction under REP. */
+  isRepString(address: bigint): boolean {
     const { machine } = this;
     for (let i = 0n, isRep = false; i < 15n; i++) {
       const physical = machine.core.exports.inspectAddress(BigInt.asIntN(64, address + i));

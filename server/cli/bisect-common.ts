@@ -1,7 +1,11 @@
 /** What `bisect` and `last-write` share: a recording opened for walking, with symbols; places, ranges and stores as text. */
+import { basename } from 'node:path';
 import { ExpressionError, parseExpression } from '../../engine/debug/expression.ts';
 import { ExpressionView } from '../../engine/debug/expression-view.ts';
+import { type GuestSymbols, type SourceLine, guestSymbols } from '../../engine/debug/guest-symbols.ts';
 import { type PhysicalRange, physicalRanges, readRegister } from '../../engine/debug/inspect.ts';
+import { type LinuxTask, currentTask } from '../../engine/debug/linux.ts';
+import { PLACE_FORMS, parsePlace } from '../../engine/debug/places.ts';
 import { type Write, callChain, consoleLineBefore, eventBefore } from '../../engine/debug/queries.ts';
 import { SymbolError, SymbolTable, parseElfSymbols } from '../../engine/debug/symbols.ts';
 import { DivergedError, SeekError, TimeTravel } from '../../engine/debug/time-travel.ts';
@@ -10,7 +14,7 @@ import { findIndex, indexPath } from '../store/checkpoints.ts';
 import { loadCore } from '../store/core-module.ts';
 import { FileSource, readImage } from '../store/files.ts';
 import { openImages } from '../store/guest-images.ts';
-import { openLog } from '../store/logs.ts';
+import { openRecording } from '../store/chains.ts';
 import type { Arguments, OptionSpec } from './arguments.ts';
 import { IMAGE_OPTIONS, JSON_OPTION, QUIET_OPTION, imagePlaces } from './common-options.ts';
 import type { Context } from './context.ts';
@@ -20,8 +24,15 @@ import { grouped } from './format.ts';
 import { toJson } from './output.ts';
 import { UsageError } from './usage-error.ts';
 
+export const SYMBOLS_OPTION: OptionSpec = {
+  name: 'symbols',
+  value: 'FILE',
+  help: "names besides the kernel's: an ELF program of the guest's user space, or a kernel with symbols (ELF, System.map) instead of the recorded one",
+  multiple: true,
+};
+
 export const COMMON_FIND_OPTIONS: readonly OptionSpec[] = [
-  { name: 'symbols', value: 'FILE', help: 'an ELF file with the symbols of the guest, such as a vmlinux (default: the kernel of the recording)' },
+  SYMBOLS_OPTION,
   ...IMAGE_OPTIONS,
   QUIET_OPTION,
   JSON_OPTION,
@@ -38,19 +49,23 @@ export interface Opened {
   readonly symbols: SymbolTable;
 }
 
+export interface OpenedGuest extends Opened {
+  readonly guest: GuestSymbols;
+}
+
 /** Runs a question about a recording; what is wrong with the question or the replay becomes a message and an exit code. */
-export function withRecording(verb: string, parsed: Arguments, context: Context, ask: (opened: Opened) => number): number {
+export function withRecording(verb: string, parsed: Arguments, context: Context, ask: (opened: OpenedGuest) => number): number {
   const { out, err } = context;
   const isQuiet = parsed.has('quiet');
   const source = new FileSource(parsed.operands[0], 'FILE');
-  const { reader, torn } = openLog(source);
+  const { reader, torn, chain, paths } = openRecording(source, parsed.all('parent'));
   if (torn !== undefined && !isQuiet) err.write(`chronovisor: ${torn.message}\n`);
-  const found = findIndex(source.path, reader);
+  const found = findIndex(source.path, reader, { chain, paths });
   const images = openImages(reader, imagePlaces(parsed));
-  const symbols = symbolsOf(verb, parsed, images.kernel, (text) => isQuiet || err.write(`chronovisor: ${text}\n`));
   const travel = new TimeTravel({ reader, images, module: loadCore(), index: found.index });
   try {
-    const status = ask({ travel, symbols });
+    const guest = guestSymbolsOf(verb, parsed, travel, images.kernel, (text) => isQuiet || err.write(`chronovisor: ${text}\n`));
+    const status = ask({ travel, symbols: guest.table, guest });
     const problem = found.problem ?? travel.problem;
     if (problem !== undefined && !isQuiet) err.write(`chronovisor: ${indexPath(source.path)}: ${problem.message}. It was not used; \`chronovisor index\` makes it anew\n`);
     return status;
@@ -64,7 +79,20 @@ export function withRecording(verb: string, parsed: Arguments, context: Context,
   }
 }
 
-function symbolsOf(verb: string, parsed: Arguments, kernel: Uint8Array, warn: (text: string) => void): SymbolTable {
+/** Of the guest, and of the files of --symbols. Throws UsageError, DivergedError. */
+export function guestSymbolsOf(verb: string, parsed: Arguments, travel: TimeTravel, kernel: Uint8Array, warn: (text: string) => void): GuestSymbols {
+  const files = parsed.all('symbols').map((file) => ({ name: basename(file), bytes: readImage(file, '--symbols') }));
+  try {
+    const guest = guestSymbols(travel, kernel, files);
+    if (guest.origin === 'none') warn(`addresses have no names: the kernel: ${guest.problem ?? 'it has no symbols'} (--symbols FILE)`);
+    return guest;
+  } catch (error) {
+    if (!(error instanceof SymbolError)) throw error;
+    throw new UsageError(`--symbols ${parsed.all('symbols').join(', ')}: ${error.message}`, verb);
+  }
+}
+
+export function symbolsOf(verb: string, parsed: Arguments, kernel: Uint8Array, warn: (text: string) => void): SymbolTable {
   const file = parsed.text('symbols');
   try {
     return parseElfSymbols(file === undefined ? kernel : readImage(file, '--symbols'));
@@ -79,14 +107,10 @@ function symbolsOf(verb: string, parsed: Arguments, kernel: Uint8Array, warn: (t
 /** Goes there. Throws SeekError, UsageError. */
 export function goTo(travel: TimeTravel, parsed: Arguments, name: string, otherwise: string): number {
   const text = parsed.text(name) ?? otherwise;
-  if (text === 'end') return travel.seek(Number.MAX_SAFE_INTEGER);
-  if (text.startsWith('mark:')) return travel.seekMark(text.slice(5));
-  const percent = /^(\d+(?:\.\d+)?)%$/.exec(text);
-  if (percent !== null) return travel.seekPercent(Number(percent[1]));
-  if (!/^@?[\d_]+$/.test(text)) throw parsed.wrong(name, text, '@1234567, 50%, mark:NAME or end');
-  const position = parsed.position(name) ?? Number(text.replace('@', '').replaceAll('_', ''));
-  if (position > travel.last) throw new SeekError(`--${name}: @${position} is after the end: the recording ends at @${travel.last}`);
-  return travel.seek(position);
+  const go = parsePlace(text);
+  if (go === undefined) throw parsed.wrong(name, text, PLACE_FORMS);
+  go(travel);
+  return travel.position;
 }
 
 export const RANGE_BYTES_MAX = 65_536;
@@ -132,10 +156,37 @@ function lastComma(text: string): number {
   return last;
 }
 
-/** `tty_write+0x33 (0xffffffff80104b03)`. */
-export function codeAt(symbols: SymbolTable, address: bigint): string {
-  const name = symbols.tell(address);
-  return name.startsWith('0x') ? name : `${name} (0x${address.toString(16)})`;
+/** What tells names, and lines of the source if it knows them. */
+export interface Names {
+  tell(address: bigint): string;
+  lineOf?(address: bigint): SourceLine | undefined;
+}
+
+/** `tty_write+0x33 (0xffffffff80104b03)`, and ` at kernel/tty.c:40` where that is known. */
+export function codeAt(names: Names, address: bigint): string {
+  const name = names.tell(address);
+  const source = names.lineOf?.(address);
+  return `${name.startsWith('0x') ? name : `${name} (0x${address.toString(16)})`}${source === undefined ? '' : ` at ${source.file}:${source.line}`}`;
+}
+
+/** Functions that were inlined around the code at an address, as a line; none if there are none. */
+export function inlinedLines(guest: GuestSymbols, address: bigint): readonly string[] {
+  const frames = guest.framesOf?.(address) ?? [];
+  if (frames.length < 2) return [];
+  return [`inlined           ${frames.map(({ function: name, source }) => `${name ?? '?'}${source === undefined ? '' : ` ${source.file}:${source.line}`}`).join(', into ')}`];
+}
+
+/** `task              grep, pid 86`, or nothing if the guest is no Linux. */
+export function taskLines(task: LinuxTask | undefined): readonly string[] {
+  return task === undefined ? [] : [`task              ${taskText(task)}`];
+}
+
+export function taskText({ comm, pid, tgid }: LinuxTask): string {
+  return `${comm}, pid ${tgid}${pid === tgid ? '' : `, thread ${pid}`}`;
+}
+
+export function taskAt({ travel, guest }: OpenedGuest): LinuxTask | undefined {
+  return currentTask(travel.machine, guest);
 }
 
 /** A number where it can be one, else bytes. */
@@ -144,13 +195,13 @@ export function valueText(bytes: Uint8Array): string {
   return `0x${[...bytes].reverse().map((byte) => byte.toString(16).padStart(2, '0')).join('').replace(/^0+(?=.)/, '')}`; // prettier-ignore
 }
 
-export function writeText(symbols: SymbolTable, write: Write): string {
-  const by = write.by === 'instruction' ? codeAt(symbols, write.rip) : `a ${write.by}, before ${codeAt(symbols, write.rip)}`;
+export function writeText(names: Names, write: Write): string {
+  const by = write.by === 'instruction' ? codeAt(names, write.rip) : `a ${write.by}, before ${codeAt(names, write.rip)}`;
   return `@${grouped(write.position)}  ${by}, ring ${write.cpl}, ${write.size} byte${write.size === 1 ? '' : 's'} at physical 0x${write.paddr.toString(16)}: ${valueText(write.before)} -> ${valueText(write.after)}`;
 }
 
-export function writeJson(symbols: SymbolTable, write: Write): object {
-  return { ...write, symbol: symbols.tell(write.rip) };
+export function writeJson(names: Names, write: Write): object {
+  return { ...write, symbol: names.tell(write.rip), source: names.lineOf?.(write.rip) };
 }
 
 export interface Surroundings {

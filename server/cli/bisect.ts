@@ -5,7 +5,7 @@ import { type Expression, parseExpression } from '../../engine/debug/expression.
 import { GENERAL_REGISTERS, type PhysicalRange, readRegister, readRegisters } from '../../engine/debug/inspect.ts';
 import { type Write, writesBackward, writesForward } from '../../engine/debug/queries.ts';
 import type { Arguments, VerbSpec } from './arguments.ts';
-import { COMMON_FIND_OPTIONS, EXPRESSION_NOTES, type Opened, chainText, codeAt, goTo, rangeOf, ringOf, surroundingLines, surroundings, withRecording, writeJson, writeText } from './bisect-common.ts';
+import { COMMON_FIND_OPTIONS, EXPRESSION_NOTES, type OpenedGuest, chainText, codeAt, goTo, inlinedLines, rangeOf, ringOf, surroundingLines, surroundings, taskAt, taskLines, withRecording, writeJson, writeText } from './bisect-common.ts';
 import type { Context, Verb } from './context.ts';
 import { exitCode } from './exit-codes.ts';
 import { grouped, table } from './format.ts';
@@ -52,9 +52,9 @@ interface Answer {
   readonly ranges: readonly PhysicalRange[];
 }
 
-function start(opened: Opened, parsed: Arguments, context: Context): number {
+function start(opened: OpenedGuest, parsed: Arguments, context: Context): number {
   const { out } = context;
-  const { travel, symbols } = opened;
+  const { travel, symbols, guest } = opened;
   const isJson = parsed.has('json');
   const asked = QUESTIONS.filter((name) => parsed.has(name));
   if (asked.length !== 1) throw new UsageError(`bisect needs one of --${QUESTIONS.join(', --')}${asked.length > 1 ? `, not ${asked.length}` : ''}`, 'bisect');
@@ -83,20 +83,21 @@ function start(opened: Opened, parsed: Arguments, context: Context): number {
   const ring = stores.at(0)?.position === at ? stores[0].cpl : ringOf(travel);
   const around = surroundings(opened, at);
   const calls = chainText(opened);
+  const task = taskAt(opened);
   const registers = readRegisters(travel.machine);
   if (isJson) {
     out.write(
       `${toJson({
-        verb: 'bisect', file: parsed.operands[0], result: 'found', what: answer.title, position, method: answer.method, instruction: { position: at, rip, symbol: symbols.tell(rip), ring }, calls,
-        stores: stores.map((write) => writeJson(symbols, write)), before: around, registers: Object.fromEntries(registers), seconds, exitCode: 0,
+        verb: 'bisect', file: parsed.operands[0], result: 'found', what: answer.title, position, method: answer.method, instruction: { position: at, rip, symbol: guest.tell(rip), source: guest.lineOf(rip), inlined: guest.framesOf?.(rip), ring }, task, calls,
+        stores: stores.map((write) => writeJson(guest, write)), before: around, registers: Object.fromEntries(registers), seconds, exitCode: 0,
       })}\n`,
     ); // prettier-ignore
     return exitCode('ok');
   }
   out.write(`@${grouped(position)}  ${answer.title}\n`);
-  const lines = [`${isEffect ? 'by' : 'at'}                @${grouped(at)}  ${codeAt(symbols, rip)}, ring ${ring}`];
+  const lines = [`${isEffect ? 'by' : 'at'}                @${grouped(at)}  ${codeAt(guest, rip)}, ring ${ring}`, ...inlinedLines(guest, rip), ...taskLines(task)];
   if (calls.length > 1) lines.push(`called from       ${calls.slice(1).join(', ')}`);
-  stores.forEach((write, i) => lines.push(`${i === 0 ? (write.position === at ? 'store            ' : 'last store       ') : i === 1 ? 'stores before    ' : '                 '} ${writeText(symbols, write)}`));
+  stores.forEach((write, i) => lines.push(`${i === 0 ? (write.position === at ? 'store            ' : 'last store       ') : i === 1 ? 'stores before    ' : '                 '} ${writeText(guest, write)}`));
   for (const line of [...lines, ...surroundingLines(around)]) out.write(`  ${line}\n`);
   const cells = ['rip', 'rflags', ...GENERAL_REGISTERS, 'cr2', 'cr3'].map((name) => [name.padEnd(6), `0x${(registers.get(name) ?? 0n).toString(16)}`]);
   out.write(`registers before it ran, @${grouped(at)}\n`);
@@ -108,7 +109,7 @@ function start(opened: Opened, parsed: Arguments, context: Context): number {
 }
 
 /** A text says why there is none. */
-function answerOf(opened: Opened, parsed: Arguments, context: Context, expression: Expression | undefined, from: number, to: number): Answer | string {
+function answerOf(opened: OpenedGuest, parsed: Arguments, context: Context, expression: Expression | undefined, from: number, to: number): Answer | string {
   const { travel, symbols } = opened;
   const span = `from @${grouped(from)} to @${grouped(to)}`;
   if (expression !== undefined) {

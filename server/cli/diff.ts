@@ -6,17 +6,20 @@ import { Replayer } from '../../engine/recording/replayer.ts';
 import { loadCore } from '../store/core-module.ts';
 import { FileSource } from '../store/files.ts';
 import { type ImagePlaces, openImages } from '../store/guest-images.ts';
+import { openRecording } from '../store/chains.ts';
 import { openLog } from '../store/logs.ts';
 import type { Arguments, VerbSpec } from './arguments.ts';
 import { IMAGE_OPTIONS, JSON_OPTION, imagePlaces } from './common-options.ts';
 import type { Context, Verb } from './context.ts';
 import { lineOf } from './event-text.ts';
 import { exitCode, failureOf } from './exit-codes.ts';
+import { explainDiff } from './diff-explain.ts';
 import { table } from './format.ts';
 import { turn } from './host.ts';
 import { type StateDifference, compareMachines } from './machine-state.ts';
 import { toJson } from './output.ts';
 import { type Signals, signalStatus } from './signals.ts';
+import { UsageError } from './usage-error.ts';
 
 const SLICE_INSTRUCTIONS = 5_000_000;
 /** Longest value of a device field that is shown. */
@@ -31,10 +34,15 @@ const SPEC: VerbSpec = {
     { name: 'at', value: '@POS', help: 'compares the machines at this position rather than at the first difference' },
     { name: 'rows', value: 'N', help: 'rows of each list that are shown (default: 16)' },
     { name: 'no-replay', help: 'headers and events only' },
+    { name: 'explain', help: 'finds the first instruction after which registers or memory differ, and what made them differ' },
     ...IMAGE_OPTIONS,
     JSON_OPTION,
   ],
-  notes: ['The machines are compared before the instruction at that position. Exit codes: 0 the same events, 3 different.'],
+  notes: [
+    'The machines are compared before the instruction at that position. Exit codes: 0 the same events, 3 different.',
+    'A branch is compared as the whole run, its parent\'s part included: `diff PARENT CHILD` shows what the change did.',
+    'With --explain the state between two looks of the search is taken to be the same when it is the same at both; an index of each recording makes it quick.',
+  ],
 };
 
 export const diff: Verb = { spec: SPEC, run: start };
@@ -49,8 +57,17 @@ async function start(parsed: Arguments, { out, err, signals }: Context): Promise
   const isJson = parsed.has('json');
   const rows = parsed.count('rows', 1) ?? 16;
   const asked = parsed.position('at');
-  const [a, b] = parsed.operands.map((file) => ({ file, ...openLog(new FileSource(file, file)) }));
+  const [a, b] = parsed.operands.map((file) => {
+    const source = new FileSource(file, file);
+    // --parent is of that of the two which is a branch.
+    const isBranch = openLog(source).reader.header.parent !== undefined;
+    return { file, ...openRecording(source, isBranch ? parsed.all('parent') : []) };
+  });
   for (const { file, torn } of [a, b]) if (torn !== undefined) err.write(`chronovisor: ${file}: ${torn.message}; comparing what comes before\n`);
+  if (parsed.has('explain')) {
+    if (parsed.has('no-replay') || asked !== undefined) throw new UsageError('--explain finds the position by a replay: leave --no-replay and --at out', 'diff');
+    return explainDiff(a, b, parsed, { out, err, signals });
+  }
   const headers = headerDifferences(a.reader, b.reader);
   const divergence = compareLogs(a.reader, b.reader);
   const at = asked ?? divergence?.position;

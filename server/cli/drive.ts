@@ -32,11 +32,13 @@ export interface DriveOptions {
   readonly idleLimitNs: number;
   /** Between syncs of the log; 0: only at the end. */
   readonly flushMs: number;
-  readonly signals: Signals;
+  readonly signals: Pick<Signals, 'received'>;
   /** A person types: idle time takes as long as it takes, and input may come at any moment. */
   readonly live: LiveInput | undefined;
   /** Nobody reads the console any more. */
   readonly isConsoleClosed: () => boolean;
+  /** Asked after each step: the run is to end, and why. */
+  readonly stopWanted?: () => { readonly reason: 'limit' | 'user'; readonly detail: string } | undefined;
   /** After each step: write out the console, draw the progress line. Returns true if the guest has written. */
   readonly afterStep: () => boolean;
 }
@@ -161,6 +163,8 @@ export async function drive(options: DriveOptions): Promise<DriveEnd> {
     }
     if (signals.received !== undefined) return stop({ kind: 'signal', signal: signals.received }, 'user', `stopped by ${signals.received}`);
     if (live?.isQuit === true) return stop({ kind: 'quit' }, 'user', 'ended at the terminal');
+    const wanted = options.stopWanted?.();
+    if (wanted !== undefined) return stop({ kind: 'quit' }, wanted.reason, wanted.detail);
     if (options.isConsoleClosed()) return stop({ kind: 'closed' }, 'user', 'nobody reads the console any more');
   }
 }

@@ -40,7 +40,7 @@ const OWN_CODES = {
   regime: { status: 17, meaning: 'there is no such regime, platform or CPU, or a `--regime-file` is wrong' },
   lossy: { status: 16, meaning: '`check --repair` made a new log, and something was lost' },
   import: { status: 18, meaning: 'the text to import holds nothing that is known, or a file is not one that `import` wrote' },
-  'not-found': { status: 19, meaning: '`bisect`, `last-write`: what was looked for does not happen in the recording; `explore`: every run went as the undisturbed one; `symbols`: there is no such name or line' },
+  'not-found': { status: 19, meaning: '`bisect`, `last-write`, `calls`, `find`: what was looked for does not happen in the recording; `explore`: every run went as the undisturbed one; `symbols`: there is no such name or line' },
   parent: { status: 20, meaning: 'the parent of a branch is missing, or those given are others' },
   hangup: { status: 129, meaning: 'stopped by SIGHUP; a recording was closed properly' },
   interrupted: { status: 130, meaning: 'stopped by SIGINT (Ctrl-C); a recording was closed properly' },

@@ -12,7 +12,7 @@ import { speedscopeText } from '../export/speedscope.ts';
 import { entriesOf, tellTimeline } from '../export/timeline.ts';
 import { FileSink, FileSource } from '../store/files.ts';
 import { StoreError, fileError } from '../store/errors.ts';
-import { openLog } from '../store/logs.ts';
+import { openRecording } from '../store/chains.ts';
 import { ownPackage } from '../store/package-root.ts';
 import type { Arguments, VerbSpec } from './arguments.ts';
 import { JSON_OPTION, QUIET_OPTION } from './common-options.ts';
@@ -123,7 +123,7 @@ async function writeEvents(path: string, format: Format, sink: ByteSink, signals
   const source = new FileSource(path, 'FILE');
   try {
     if (!isLog(source)) throw new UsageError(`${path} is no recording: --format ${format} needs one. An imported trace can be exported as ${PROFILE_FORMATS.join(' or ')}`, 'export');
-    const { reader, torn } = openLog(source);
+    const { reader, torn } = openRecording(source, []);
     if (torn !== undefined) err.write(`chronovisor: ${torn.message}\n`);
     const writer = await eventWriter(format, reader, sink);
     for (const _ of writer.steps()) {

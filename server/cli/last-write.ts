@@ -1,7 +1,8 @@
 /** `last-write`: who wrote to an address last, and before that; or all who ever did, by function. */
+import type { LinuxTask } from '../../engine/debug/linux.ts';
 import { type Write, writesBackward } from '../../engine/debug/queries.ts';
 import type { Arguments, VerbSpec } from './arguments.ts';
-import { COMMON_FIND_OPTIONS, EXPRESSION_NOTES, type Opened, goTo, rangeOf, surroundingLines, surroundings, withRecording, writeJson, writeText } from './bisect-common.ts';
+import { COMMON_FIND_OPTIONS, EXPRESSION_NOTES, type OpenedGuest, goTo, inlinedLines, rangeOf, surroundingLines, surroundings, taskAt, taskLines, withRecording, writeJson, writeText } from './bisect-common.ts';
 import type { Context, Verb } from './context.ts';
 import { exitCode } from './exit-codes.ts';
 import { grouped, table } from './format.ts';
@@ -31,9 +32,9 @@ const SPEC: VerbSpec = {
 
 export const lastWrite: Verb = { spec: SPEC, run: async (parsed, context) => withRecording('last-write', parsed, context, (opened) => start(opened, parsed, context)) };
 
-function start(opened: Opened, parsed: Arguments, context: Context): number {
+function start(opened: OpenedGuest, parsed: Arguments, context: Context): number {
   const { out } = context;
-  const { travel, symbols } = opened;
+  const { travel, symbols, guest } = opened;
   const isJson = parsed.has('json');
   const count = parsed.count('count', 1) ?? 1;
   if (count > COUNT_MAX) throw parsed.wrong('count', String(count), `at most ${COUNT_MAX}`);
@@ -64,7 +65,7 @@ function start(opened: Opened, parsed: Arguments, context: Context): number {
     const seconds = (monotonicMs() - startMs) / 1000;
     const status = exitCode(writers.length === 0 ? 'not-found' : 'ok');
     if (isJson) {
-      const list = writers.map(([name, { stores, first, last }]) => ({ name, stores, first: writeJson(symbols, first), last: writeJson(symbols, last) }));
+      const list = writers.map(([name, { stores, first, last }]) => ({ name, stores, first: writeJson(guest, first), last: writeJson(guest, last) }));
       out.write(`${toJson({ verb: 'last-write', file: parsed.operands[0], address: range.address, length: range.length, ranges: range.ranges, writers: list, seconds, exitCode: status })}\n`);
       return status;
     }
@@ -83,21 +84,28 @@ function start(opened: Opened, parsed: Arguments, context: Context): number {
   const seconds = (monotonicMs() - startMs) / 1000;
   const status = exitCode(writes.length === 0 ? 'not-found' : 'ok');
   if (isJson) {
-    const list = writes.map((write) => ({ ...writeJson(symbols, write), eventsBefore: surroundings(opened, write.position) }));
+    const list = writes.map((write) => ({ ...writeJson(guest, write), ...(count === 1 ? { inlined: guest.framesOf?.(write.rip), task: taskOf(opened, write) } : {}), eventsBefore: surroundings(opened, write.position) }));
     out.write(`${toJson({ verb: 'last-write', file: parsed.operands[0], address: range.address, length: range.length, ranges: range.ranges, writes: list, seconds, exitCode: status })}\n`);
     return status;
   }
   if (writes.length === 0) out.write(`no store to ${what} before @${grouped(before)}\n`);
   for (const write of writes) {
-    out.write(`${writeText(symbols, write)}\n`);
-    if (count === 1) for (const line of surroundingLines(surroundings(opened, write.position))) out.write(`  ${line}\n`);
+    out.write(`${writeText(guest, write)}\n`);
+    if (count === 1) for (const line of [...inlinedLines(guest, write.rip), ...taskLines(taskOf(opened, write)), ...surroundingLines(surroundings(opened, write.position))]) out.write(`  ${line}\n`);
   }
   if (!parsed.has('quiet')) context.err.write(`chronovisor: ${what}; ${seconds.toFixed(1)} s\n`);
   return status;
 }
 
+/** Who ran then. Moves the cursor. */
+function taskOf(opened: OpenedGuest, { position }: Write): LinuxTask | undefined {
+  if (opened.guest.linux === undefined) return undefined;
+  opened.travel.seek(position);
+  return taskAt(opened);
+}
+
 /** The function that wrote, or what else did. */
-function nameOf({ symbols }: Opened, { by, rip }: Write): string {
+function nameOf({ symbols }: OpenedGuest, { by, rip }: Write): string {
   if (by !== 'instruction') return by;
   return symbols.at(rip)?.name ?? `0x${rip.toString(16)}`;
 }

@@ -5,7 +5,10 @@ import { fileURLToPath } from 'node:url';
 import { ownPackage } from '../store/package-root.ts';
 import { nearest } from '../store/suggest.ts';
 import { describeVerb, parseArguments } from './arguments.ts';
+import { backtrace } from './backtrace.ts';
 import { bisectVerb } from './bisect.ts';
+import { branch } from './branch.ts';
+import { calls } from './calls.ts';
 import { check } from './check.ts';
 import { compare } from './compare.ts';
 import type { Verb } from './context.ts';
@@ -14,7 +17,9 @@ import { diff } from './diff.ts';
 import { dirty } from './dirty.ts';
 import { events } from './events.ts';
 import { exitCode, failureOf } from './exit-codes.ts';
+import { explore } from './explore.ts';
 import { exportVerb } from './export.ts';
+import { find } from './find.ts';
 import { guest } from './guest.ts';
 import { importVerb } from './import.ts';
 import { index } from './index-verb.ts';
@@ -29,9 +34,12 @@ import { replay } from './replay.ts';
 import { Signals } from './signals.ts';
 import { state } from './state-verb.ts';
 import { stat } from './stat.ts';
+import { symbolsVerb } from './symbols-verb.ts';
 import { UsageError } from './usage-error.ts';
+import { value } from './value.ts';
+import { why } from './why.ts';
 
-const VERBS: readonly Verb[] = [record, run, replay, info, events, check, index, state, debug, bisectVerb, lastWrite, diff, compare, regimes, stat, profile, dirty, migrate, importVerb, exportVerb, guest];
+const VERBS: readonly Verb[] = [record, run, replay, info, events, check, index, state, debug, bisectVerb, lastWrite, backtrace, why, calls, value, find, symbolsVerb, branch, explore, diff, compare, regimes, stat, profile, dirty, migrate, importVerb, exportVerb, guest];
 
 function usage(): string {
   const width = Math.max(...VERBS.map(({ spec }) => `${spec.name} ${spec.synopsis}`.length));

@@ -10,7 +10,7 @@ import type { OptionValue, Projection } from '../../engine/regimes/regime.ts';
 import type { ImportReport } from '../import/import-text.ts';
 import { ImportError, readImportedFile } from '../import/imported-file.ts';
 import { FileSource } from '../store/files.ts';
-import { openLog } from '../store/logs.ts';
+import { openRecording } from '../store/chains.ts';
 import type { Arguments, OptionSpec } from './arguments.ts';
 import { turn } from './host.ts';
 import { REGIME_FILE_OPTION, userPlatforms } from './regime-options.ts';
@@ -93,7 +93,7 @@ export async function loadProfile(parsed: Arguments, signals: Signals): Promise<
     }
     const regime = chosenRegime(parsed);
     const functionAt = functionNames(parsed);
-    const { reader, torn } = openLog(source);
+    const { reader, torn } = openRecording(source, parsed.all('parent'));
     const fold = foldOf(path, reader, regime, functionAt);
     for (let i = 0; i < reader.eventBlocks.length; i++) {
       fold.fold(reader.batch(i));

@@ -1,13 +1,17 @@
 /** `state`: registers and memory of any moment of a recording. */
-import { GENERAL_REGISTERS, readLinear, readPhysical, readRegisters } from '../../engine/debug/inspect.ts';
+import { PLACE_FORMS, parsePlace } from '../../engine/debug/places.ts';
+import { GENERAL_REGISTERS, readLinear, readPhysical, readRegister, readRegisters } from '../../engine/debug/inspect.ts';
+import type { GuestSymbols } from '../../engine/debug/guest-symbols.ts';
+import { currentTask } from '../../engine/debug/linux.ts';
 import { DivergedError, SeekError, TimeTravel } from '../../engine/debug/time-travel.ts';
 import { describeDivergence } from '../../engine/log/verify.ts';
 import { findIndex, indexPath } from '../store/checkpoints.ts';
 import { loadCore } from '../store/core-module.ts';
 import { FileSource } from '../store/files.ts';
 import { openImages } from '../store/guest-images.ts';
-import { openLog } from '../store/logs.ts';
+import { openRecording } from '../store/chains.ts';
 import type { Arguments, VerbSpec } from './arguments.ts';
+import { SYMBOLS_OPTION, codeAt, guestSymbolsOf, inlinedLines, ringOf, taskLines } from './bisect-common.ts';
 import { IMAGE_OPTIONS, JSON_OPTION, QUIET_OPTION, imagePlaces } from './common-options.ts';
 import type { Context, Verb } from './context.ts';
 import { exitCode } from './exit-codes.ts';
@@ -28,6 +32,7 @@ const SPEC: VerbSpec = {
     { name: 'memory', value: 'ADDRESS[,BYTES]', help: 'linear memory as the running code sees it (64 bytes unless told)', multiple: true },
     { name: 'physical', value: 'ADDRESS[,BYTES]', help: 'guest-physical memory', multiple: true },
     { name: 'all', help: 'all registers, not only the common ones' },
+    SYMBOLS_OPTION,
     ...IMAGE_OPTIONS,
     QUIET_OPTION,
     JSON_OPTION,
@@ -52,13 +57,16 @@ async function start(parsed: Arguments, context: Context): Promise<number> {
   const asked = [...ranges(parsed, 'memory', 'linear'), ...ranges(parsed, 'physical', 'physical')];
   const where = placeOf(parsed);
   const source = new FileSource(parsed.operands[0], 'FILE');
-  const { reader, torn } = openLog(source);
+  const { reader, torn, chain, paths } = openRecording(source, parsed.all('parent'));
   if (torn !== undefined && !isQuiet) err.write(`chronovisor: ${torn.message}\n`);
-  const found = findIndex(source.path, reader);
+  const found = findIndex(source.path, reader, { chain, paths });
   const startMs = monotonicMs();
-  const travel = new TimeTravel({ reader, images: openImages(reader, imagePlaces(parsed)), module: loadCore(), index: found.index });
+  const images = openImages(reader, imagePlaces(parsed));
+  const travel = new TimeTravel({ reader, images, module: loadCore(), index: found.index });
+  let guest: GuestSymbols;
   try {
     where(travel);
+    guest = guestSymbolsOf('state', parsed, travel, images.kernel, (text) => isQuiet || err.write(`chronovisor: ${text}\n`));
   } catch (error) {
     if (error instanceof SeekError) throw new UsageError(`--at: ${error.message}`, 'state');
     if (!(error instanceof DivergedError)) throw error;
@@ -72,17 +80,21 @@ async function start(parsed: Arguments, context: Context): Promise<number> {
   const { machine } = travel;
   const seconds = (monotonicMs() - startMs) / 1000;
   const registers = readRegisters(machine);
+  const rip = readRegister(machine, 'rip') ?? 0n;
+  const task = currentTask(machine, guest);
   const memory = asked.map((one) => ({ ...one, bytes: read(travel, one) }));
   if (isJson) {
     out.write(
       `${toJson({
         verb: 'state', file: source.path, position: travel.position, event: travel.records, virtualNs: machine.nowNs(), isEnd: travel.isAtEnd, digest: machine.digest().digest,
+        symbol: guest.tell(rip), source: guest.lineOf(rip), inlined: guest.framesOf?.(rip), task,
         registers: Object.fromEntries(registers), memory: memory.map(({ kind, address, length, bytes }) => ({ kind, address, length, bytes })), seconds, exitCode: 0,
       })}\n`,
     ); // prettier-ignore
     return exitCode('ok');
   }
   out.write(`@${grouped(travel.position)} of @${grouped(travel.last)}, event ${grouped(travel.records)}, ${virtualTime(machine.nowNs())}${travel.isAtEnd ? ', the end' : ''}\n`);
+  for (const line of [`at                ${codeAt(guest, rip)}, ring ${ringOf(travel)}`, ...inlinedLines(guest, rip), ...taskLines(task)]) out.write(`  ${line}\n`);
   const names = parsed.has('all') ? [...registers.keys()] : COMMON;
   const cells = names.map((name) => [name.padEnd(6), `0x${(registers.get(name) ?? 0n).toString(16)}`]);
   const rows: string[][] = [];
@@ -109,18 +121,9 @@ function read(travel: TimeTravel, { kind, address, length }: Asked): Uint8Array 
 
 function placeOf(parsed: Arguments): (travel: TimeTravel) => void {
   const text = parsed.text('at') ?? 'end';
-  if (text === 'end') return (travel) => travel.seek(Number.MAX_SAFE_INTEGER);
-  const event = /^event:(\d+)$/.exec(text);
-  if (event !== null) return (travel) => travel.seekRecord(Number(event[1]));
-  if (text.startsWith('mark:')) return (travel) => travel.seekMark(text.slice(5));
-  const percent = /^(\d+(?:\.\d+)?)%$/.exec(text);
-  if (percent !== null) return (travel) => travel.seekPercent(Number(percent[1]));
-  if (!/^@?[\d_]+$/.test(text)) throw parsed.wrong('at', text, '@1234567, 50%, event:1000, mark:NAME or end');
-  const position = parsed.position('at') ?? 0;
-  return (travel) => {
-    if (position > travel.last) throw new SeekError(`@${position} is after the end: the recording ends at @${travel.last}`);
-    travel.seek(position);
-  };
+  const go = parsePlace(text);
+  if (go === undefined) throw parsed.wrong('at', text, PLACE_FORMS);
+  return go;
 }
 
 function ranges(parsed: Arguments, name: string, kind: Asked['kind']): Asked[] {
