@@ -1,13 +1,18 @@
 /** What `monitor COMMAND` does in gdb (the packet qRcmd). Answers are lines for people. */
+import type { GuestSymbols } from '../../engine/debug/guest-symbols.ts';
+import { readRegister } from '../../engine/debug/inspect.ts';
+import { currentTask } from '../../engine/debug/linux.ts';
 import { SeekError, type TimeTravel } from '../../engine/debug/time-travel.ts';
 import { eventAt } from '../../engine/log/event-batch.ts';
+import { codeAt, taskText } from '../cli/bisect-common.ts';
 import { lineOf } from '../cli/event-text.ts';
 import { grouped, virtualTime } from '../cli/format.ts';
-import { PLACE_FORMS, parsePlace } from './places.ts';
+import { PLACE_FORMS, parsePlace } from '../../engine/debug/places.ts';
 
 const HELP = `when          position, event and virtual time of the present, and where the recording ends
 seek WHERE    goes to ${PLACE_FORMS}
               gdb does not notice: follow it with \`maintenance flush register-cache\` and \`maintenance flush dcache\`
+symbol NAME   where it is; of an ADDRESS, what is there: the symbols of the recording, a Linux kernel's own if it has no others
 marks         the marks of the recording
 events [N]    the N events before the present and the N after it (5 unless told)
 help          this
@@ -17,13 +22,15 @@ const EVENTS_MAX = 500;
 const MARKS_MAX = 1000;
 
 /** Throws DivergedError. */
-export function monitor(travel: TimeTravel, line: string): string {
+export function monitor(travel: TimeTravel, line: string, symbols?: GuestSymbols): string {
   const [, command, rest] = /^\s*(\S*)\s*(.*?)\s*$/s.exec(line) ?? ['', '', ''];
   switch (command) {
     case 'when':
-      return when(travel);
+      return when(travel, symbols);
     case 'seek':
-      return seek(travel, rest);
+      return seek(travel, rest, symbols);
+    case 'symbol':
+      return symbol(symbols, rest);
     case 'marks':
       return marks(travel);
     case 'events':
@@ -36,11 +43,25 @@ export function monitor(travel: TimeTravel, line: string): string {
   }
 }
 
-function when(travel: TimeTravel): string {
-  return `@${grouped(travel.position)} of @${grouped(travel.last)}, event ${grouped(travel.records)}, ${virtualTime(travel.machine.nowNs())}${travel.isAtEnd ? ', the end' : ''}\n`;
+function when(travel: TimeTravel, symbols: GuestSymbols | undefined): string {
+  return `@${grouped(travel.position)} of @${grouped(travel.last)}, event ${grouped(travel.records)}, ${virtualTime(travel.machine.nowNs())}${travel.isAtEnd ? ', the end' : ''}\n${symbols === undefined ? '' : place(travel, symbols)}`;
 }
 
-function seek(travel: TimeTravel, where: string): string {
+/** What runs: the function, the line of the source, the task. */
+function place({ machine }: TimeTravel, symbols: GuestSymbols): string {
+  const task = currentTask(machine, symbols);
+  return `at ${codeAt(symbols, readRegister(machine, 'rip') ?? 0n)}${task === undefined ? '' : `, task ${taskText(task)}`}\n`;
+}
+
+function symbol(symbols: GuestSymbols | undefined, text: string): string {
+  if (symbols === undefined || symbols.origin === 'none') return 'the recording has no symbols\n';
+  if (/^0x[0-9a-f]{1,16}$/i.test(text)) return `${codeAt(symbols, BigInt(text))}\n`;
+  const found = symbols.table.named(text);
+  if (found.length === 0) return `there is no symbol ${JSON.stringify(text)}\n`;
+  return found.map(({ address, name, file }) => `0x${address.toString(16)}  ${name}${file === undefined ? '' : ` (${file})`}\n`).join('');
+}
+
+function seek(travel: TimeTravel, where: string, symbols: GuestSymbols | undefined): string {
   const go = parsePlace(where);
   if (go === undefined) return `seek ${JSON.stringify(where)}: give ${PLACE_FORMS}\n`;
   try {
@@ -49,7 +70,7 @@ function seek(travel: TimeTravel, where: string): string {
     if (error instanceof SeekError) return `${error.message}\n`;
     throw error;
   }
-  return when(travel);
+  return when(travel, symbols);
 }
 
 function marks(travel: TimeTravel): string {

@@ -6,7 +6,6 @@
  */
 import * as L from '../../engine/cpu/layout.ts';
 import { readRegister } from '../../engine/debug/inspect.ts';
-import { Lapic } from '../../engine/devices/lapic/lapic.ts';
 import type { Machine } from '../../engine/machine/machine.ts';
 
 interface Register {
@@ -45,7 +44,7 @@ const SSE: readonly Register[] = [
 const SEGMENTS: readonly Register[] = [named('fs_base', 64, 'int', 'fs.base'), named('gs_base', 64, 'int', 'gs.base')];
 const CONTROL: readonly Register[] = [
   ...['cr0', 'cr2', 'cr3', 'cr4'].map((name) => named(name, 64, 'uint64')),
-  { name: 'cr8', bits: 64, type: 'uint64', read: cr8 },
+  { name: 'cr8', bits: 64, type: 'uint64', read: (machine) => BigInt(machine.taskPriority) },
   named('efer', 64, 'uint64'),
   { name: 'icount', bits: 64, type: 'uint64', read: (machine) => BigInt(machine.position()) },
 ];
@@ -125,12 +124,6 @@ function tagWord(machine: Machine): bigint {
     word |= tag << BigInt(i * 2);
   }
   return word;
-}
-
-/** CR8 is the task priority of the local APIC (SDM vol. 3A 10.8.6); in a machine without one it is a plain register that only the machine has. */
-function cr8(machine: Machine): bigint {
-  const lapic = machine.devices.find((device) => device instanceof Lapic);
-  return BigInt(lapic === undefined ? machine['cr8'] : lapic.cr8);
 }
 
 function feature(name: string, registers: readonly Register[], types: string): string {

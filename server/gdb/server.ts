@@ -1,5 +1,6 @@
 /** The socket of the gdb door: one debugger at a time, one after the other; the place in the recording stays where the last one left it. */
 import { type AddressInfo, type Socket, createServer } from 'node:net';
+import type { GuestSymbols } from '../../engine/debug/guest-symbols.ts';
 import type { TimeTravel } from '../../engine/debug/time-travel.ts';
 import { Cursor } from './cursor.ts';
 import { PacketDecoder, encodePacket } from './packet.ts';
@@ -7,6 +8,8 @@ import { GdbSession } from './session.ts';
 
 export interface GdbServerOptions {
   readonly travel: TimeTravel;
+  /** For `monitor`; gdb has its own. */
+  readonly symbols?: GuestSymbols | undefined;
   readonly host: string;
   /** 0: any that is free. */
   readonly port: number;
@@ -54,6 +57,7 @@ export function serveGdb(options: GdbServerOptions): Promise<GdbServer> {
     let why = 'the connection broke';
     const session = new GdbSession({
       cursor: new Cursor(travel),
+      symbols: options.symbols,
       turn,
       send: (bytes) => {
         if (socket.destroyed || !socket.writable) return;

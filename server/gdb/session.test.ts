@@ -190,6 +190,46 @@ it('answers whatever comes, and goes on', async () => {
   expect(travel.machine.digest().digest).toBe(digest);
 });
 
+it('1000 steps back and 1000 on', async () => {
+  travel.seek(57_612_185);
+  const from = travel.position;
+  for (let i = 1; i <= 1000; i++) {
+    expect(await client.ask('bs')).toBe('T05thread:1;');
+    expect(travel.position).toBe(from - i);
+  }
+  for (let i = 999; i >= 0; i--) {
+    await client.ask('s');
+    expect(travel.position).toBe(from - i);
+  }
+});
+
+it('walks, mistakes and interrupts in any order: it answers each, and nothing is changed', async () => {
+  const { digest: at } = ((): { digest: string } => {
+    travel.seek(1_000_000);
+    return travel.machine.digest();
+  })();
+  const packet = fc.constantFrom('s', 'bs', 'c', 'bc', 'vCont;s:1;c', 'vCont;c', 'g', 'p10', 'm1000,40', 'Z0,fffffffff0,1', 'Z1,ffffffff801012b0,1', 'z1,ffffffff801012b0,1', 'Z2,ffffffff801652a0,8', 'z2,ffffffff801652a0,8', 'Z4,0,0', 'qRcmd,7365656b20393925', 'qRcmd,00ff', 'vCont;x', 'G00', '?');
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.tuple(packet, fc.boolean(), fc.string({ maxLength: 3 })), { minLength: 1, maxLength: 6 }), async (list) => {
+      const one = new Client(travel);
+      for (const [data, isInterrupted, noise] of list) {
+        const before = one.replies.length;
+        one.raw(noise.replaceAll('$', '').replaceAll('-', ''));
+        one.raw(encodePacket(data));
+        if (isInterrupted || /^(?:c|bc|vCont;c)$/.test(data)) one.raw('\x03');
+        while (one.replies.length === before && one.ended === undefined) await turn();
+      }
+      expect(await one.ask('qC')).toBe('QC1');
+      // It leaves in the middle of a packet, maybe while it runs.
+      one.raw(`${encodePacket('c')}$m10`);
+      await one.session.close();
+    }),
+    { numRuns: 15 },
+  );
+  travel.seek(1_000_000);
+  expect(travel.machine.digest().digest).toBe(at);
+});
+
 it('asks again for what came damaged, and repeats what was not understood', async () => {
   client.raw('$qC#00');
   expect(client.naks).toBe(1);

@@ -6,6 +6,7 @@
  *
  * Facts of the protocol: GDB manual, appendix E. What a client sends is not trusted: it gets an error for what cannot be done, and is let go if it floods.
  */
+import type { GuestSymbols } from '../../engine/debug/guest-symbols.ts';
 import { readLinear, readRegister } from '../../engine/debug/inspect.ts';
 import { DivergedError } from '../../engine/debug/time-travel.ts';
 import { Cursor, type Halt, type PointKind } from './cursor.ts';
@@ -15,6 +16,8 @@ import { TARGET_XML, allRegistersHex, registerHex } from './registers.ts';
 
 export interface SessionOptions {
   readonly cursor: Cursor;
+  /** For `monitor`; gdb has its own. */
+  readonly symbols?: GuestSymbols | undefined;
   readonly send: (bytes: Uint8Array) => void;
   /** The session is over: the client detached, or it is let go, and why. */
   readonly onEnd: (reason: string) => void;
@@ -233,7 +236,7 @@ export class GdbSession {
       const command = hexToText(data.slice(6));
       if (command === undefined) return WRONG;
       // In pieces, as an answer may be longer than a packet.
-      const answer = Buffer.from(monitor(travel, command), 'utf8');
+      const answer = Buffer.from(monitor(travel, command, this.options.symbols), 'utf8');
       this.halt = { kind: 'step' };
       const piece = (PACKET_SIZE >> 1) - 16;
       for (let at = 0; at < answer.length; at += piece) this.reply(`O${toHex(answer.subarray(at, at + piece))}`);

@@ -12,8 +12,10 @@ import { GdbSession } from './session.ts';
 
 /** A lab guest that panics after 60 million instructions. */
 export const RECORDING = join(ownPackage().root, 'traces', 'bug-lost-update.cvlog');
-/** Its kernel, with symbols. */
-export const KERNEL = join(ownPackage().root, 'engine', 'guests', 'images', 'bug-lost-update.elf');
+/** Its kernel, with symbols: the one that was recorded, whatever the guests' images are by now. */
+export function recordedKernel(): Uint8Array {
+  return openImages(LogReader.open(new FileSource(RECORDING, 'the recording')), {}).kernel;
+}
 
 export function openRecording(): TimeTravel {
   const reader = LogReader.open(new FileSource(RECORDING, 'the recording'));

@@ -1,0 +1,158 @@
+/** Where a debugger stops, as people write it: `accounting_exit`, `panic.c:44 if rdi == 0`, `exit io`, `syscall openat`. */
+import { type Expression, parseExpression } from '../../engine/debug/expression.ts';
+import { ExpressionView } from '../../engine/debug/expression-view.ts';
+import type { GuestSymbols } from '../../engine/debug/guest-symbols.ts';
+import { type PhysicalRange, readRegister } from '../../engine/debug/inspect.ts';
+import { syscallName } from '../../engine/debug/linux.ts';
+import type { Condition, StopPoint } from '../../engine/debug/stop-points.ts';
+import { finish } from '../../engine/debug/steps.ts';
+import type { TimeTravel } from '../../engine/debug/time-travel.ts';
+import { EXIT_REASONS, LOG_KINDS, type LogKind } from '../../engine/log/events.ts';
+import { type AskedRange, rangeOf } from '../cli/bisect-common.ts';
+import { REASON_WORDS, reasonsOf } from '../cli/event-text.ts';
+import { DebuggerError } from './error.ts';
+
+export type PointKind = 'breakpoint' | 'watchpoint' | 'catchpoint';
+export type WatchAccess = 'change' | 'write' | 'read' | 'access';
+
+/** What a point stops at; a line of source may be several addresses. */
+export interface PointStops {
+  readonly stops: readonly StopPoint[];
+  /** Addresses of a breakpoint, range of a watchpoint. */
+  readonly addresses: readonly bigint[];
+  readonly range: AskedRange | undefined;
+  /** Asked at the stop itself, for what the engine has no condition for. */
+  readonly condition: Expression | undefined;
+}
+
+/** Lines of source without code that are passed over, as other debuggers do. */
+const LINES_AHEAD_MAX = 20;
+/** Numbers of system calls that are looked through for a name. */
+const SYSCALL_NUMBERS = 1024;
+
+/** `FILE:LINE`, `*EXPRESSION`, a symbol or an expression: addresses, ascending. Throws DebuggerError, ExpressionError. */
+export function addressesOf(travel: TimeTravel, symbols: GuestSymbols, text: string): readonly bigint[] {
+  const line = /^(.*\.[A-Za-z]\w*):(\d{1,9})$/.exec(text.trim());
+  if (line !== null) {
+    const [, file, number] = line;
+    for (let ahead = 0; ahead <= LINES_AHEAD_MAX; ahead++) {
+      const found = symbols.addressesOf(file, Number(number) + ahead);
+      if (found.length > 0) return found;
+    }
+    const why = symbols.origin === 'elf' ? 'no code of the guest comes from there' : 'the guest has no line numbers; give an ELF file with them (--symbols)';
+    throw new DebuggerError(`${file}:${number}: ${why}`);
+  }
+  return [valueAt(travel, symbols, text.trim().replace(/^\*/, ''))];
+}
+
+/** Of an expression, at the cursor. Throws DebuggerError, ExpressionError. */
+export function valueAt(travel: TimeTravel, symbols: GuestSymbols, text: string): bigint {
+  const value = parseExpression(text, symbols.table).value(new ExpressionView(travel.machine));
+  if (value === undefined) throw new DebuggerError(`"${text}" reads memory that is not mapped at @${travel.position}`);
+  return value;
+}
+
+export function parseBreakpoint(travel: TimeTravel, symbols: GuestSymbols, text: string, condition: string | undefined): PointStops {
+  const addresses = addressesOf(travel, symbols, text);
+  for (const address of addresses) if (address < 0n || address >= 1n << 64n) throw new DebuggerError(`"${text}" is ${address}, which is no address`);
+  const holds = condition === undefined ? undefined : asCondition(parseExpression(condition, symbols.table));
+  return { stops: addresses.map((address): StopPoint => ({ kind: 'breakpoint', address, ...(holds === undefined ? {} : { condition: holds }) })), addresses, range: undefined, condition: undefined };
+}
+
+/** `EXPRESSION[,BYTES]`, a symbol, or u32(EXPRESSION) and the like; p32(EXPRESSION) is physical. What is mapped there now is watched. */
+export function parseWatchpoint(travel: TimeTravel, symbols: GuestSymbols, text: string, access: WatchAccess, condition: string | undefined): PointStops {
+  const typed = /^([usp])(8|16|32|64)\s*\((.*)\)$/.exec(text.trim());
+  const asked = typed === null ? text.trim() : `${typed[3]},${Number(typed[2]) / 8}`;
+  const range = rangeOf({ travel, symbols: symbols.table }, asked, typed?.[1] === 'p', 'debug');
+  return watch(range, access, condition === undefined ? undefined : parseExpression(condition, symbols.table));
+}
+
+export function physicalWatchpoint(range: PhysicalRange, access: WatchAccess): PointStops {
+  return watch({ address: BigInt(range.paddr), length: range.length, ranges: [range] }, access, undefined);
+}
+
+function watch(range: AskedRange, access: WatchAccess, condition: Expression | undefined): PointStops {
+  const stop: StopPoint = { kind: 'watchpoint', ranges: range.ranges, access: access === 'change' ? 'write' : access, changed: access === 'change' };
+  return { stops: [stop], addresses: [], range, condition };
+}
+
+export const CATCH_FORMS = `exit [${REASON_WORDS.slice(0, 6).join('|')}|...], interrupt [VECTOR], exception [VECTOR], syscall [NAME|NUMBER], mark [NAME], console TEXT, event ${LOG_KINDS.join('|')}, when EXPRESSION`;
+
+/** Throws DebuggerError, ExpressionError. */
+export function parseCatchpoint(travel: TimeTravel, symbols: GuestSymbols, text: string): PointStops {
+  const [, kind, rest] = /^\s*(\S*)\s*(.*?)\s*$/s.exec(text) ?? ['', '', ''];
+  const only = (stop: StopPoint): PointStops => ({ stops: [stop], addresses: [], range: undefined, condition: undefined });
+  switch (kind) {
+    case 'exit': {
+      if (rest === '') return only({ kind: 'event', kinds: ['exit'] });
+      const reasons = reasonsOf(rest);
+      if (reasons === undefined) throw new DebuggerError(`there is no exit "${rest}"; there are ${REASON_WORDS.join(', ')}`);
+      return only({ kind: 'event', kinds: ['exit'], matches: (event) => event.kind === 'exit' && reasons.includes(event.reason) });
+    }
+    case 'interrupt': {
+      const vector = optionalNumber(rest, 'catch interrupt', 255);
+      return only({ kind: 'event', kinds: ['interrupt'], matches: (event) => event.kind === 'interrupt' && (event.phase === 'injected' || event.phase === 'acknowledged') && (vector === undefined || event.vector === vector) });
+    }
+    case 'exception': {
+      const vector = optionalNumber(rest, 'catch exception', 31);
+      return only({ kind: 'event', kinds: ['exit'], matches: (event) => event.kind === 'exit' && event.reason === EXIT_REASONS.exception && (vector === undefined || (event.detail.kind === 'exception' && event.detail.vector === vector)) });
+    }
+    case 'mark':
+      return only({ kind: 'event', kinds: ['mark'], matches: (event) => event.kind === 'mark' && (rest === '' || event.name === rest) });
+    case 'console': {
+      const wanted = rest.replace(/^"(.*)"$/s, '$1');
+      if (wanted === '') throw new DebuggerError('catch console needs a text');
+      return only({ kind: 'console', text: wanted });
+    }
+    case 'event': {
+      const kinds = rest.split(/[\s,]+/).filter((word) => word !== '');
+      if (kinds.length === 0 || !kinds.every((word): word is LogKind => LOG_KINDS.includes(word as LogKind))) throw new DebuggerError(`catch event "${rest}": give ${LOG_KINDS.join(', ')}`);
+      return only({ kind: 'event', kinds: kinds as readonly LogKind[] });
+    }
+    case 'syscall':
+      return catchSyscall(travel, rest);
+    case 'when': {
+      const expression = parseExpression(rest, symbols.table);
+      if (expression.rip !== undefined) return { stops: [{ kind: 'breakpoint', address: expression.rip, condition: asCondition(expression) }], addresses: [expression.rip], range: undefined, condition: undefined };
+      return only({ kind: 'condition', condition: asCondition(expression) });
+    }
+    default:
+      throw new DebuggerError(`catch "${kind}": give ${CATCH_FORMS}`);
+  }
+}
+
+/** The first instruction of the kernel's handler (LSTAR, for SYSCALL), with the number in rax. */
+function catchSyscall(travel: TimeTravel, text: string): PointStops {
+  let number: number | undefined;
+  if (text !== '') {
+    number = /^\d{1,4}$/.test(text) ? Number(text) : Array.from({ length: SYSCALL_NUMBERS }, (_, i) => i).find((i) => syscallName(i) === text);
+    if (number === undefined) throw new DebuggerError(`there is no system call "${text}": give the name of a Linux one, or a number`);
+  }
+  const entry = syscallEntry(travel);
+  if (entry === 0n) throw new DebuggerError('the guest never says where SYSCALL leads (LSTAR is 0, here and at the end)');
+  const condition: Condition | undefined = number === undefined ? undefined : (machine) => BigInt.asUintN(32, readRegister(machine, 'rax') ?? 0n) === BigInt(number);
+  return { stops: [{ kind: 'breakpoint', address: entry, ...(condition === undefined ? {} : { condition }) }], addresses: [entry], range: undefined, condition: undefined };
+}
+
+/** Kernels set it once, so it is that of the end where it is not set yet. */
+function syscallEntry(travel: TimeTravel): bigint {
+  const here = readRegister(travel.machine, 'lstar') ?? 0n;
+  if (here !== 0n) return here;
+  return finish(
+    travel.excursion(function* () {
+      yield travel.seek(Number.MAX_SAFE_INTEGER);
+      return readRegister(travel.machine, 'lstar') ?? 0n;
+    }),
+  );
+}
+
+function asCondition(expression: Expression): Condition {
+  return (machine) => expression.isTrue(new ExpressionView(machine));
+}
+
+function optionalNumber(text: string, what: string, max: number): number | undefined {
+  if (text === '') return undefined;
+  const number = /^(0x[0-9a-f]{1,4}|\d{1,4})$/i.test(text) ? Number(text) : NaN;
+  if (!(number <= max)) throw new DebuggerError(`${what} "${text}": give a number from 0 to ${max}`);
+  return number;
+}
