@@ -126,6 +126,13 @@ describe('hw: which events leave the guest (SDM "VMX Non-Root Operation" with KV
       s.interrupt(at(15), PHASE_INJECTED, CONTROLLER_PIC, 0x30, 0);
     };
     expect(hw({}, blocked)).toEqual(['EXTERNAL_INTERRUPT (interrupt)', 'INTERRUPT_WINDOW (interrupt)', 'interrupt x1']);
+    const both = (s: EventSink): void => {
+      device(s);
+      s.interrupt(at(20), PHASE_RAISED, CONTROLLER_PIC, -1, 5);
+      s.interrupt(at(20), PHASE_RAISED, CONTROLLER_IOAPIC, -1, 5);
+      s.interrupt(at(20), PHASE_INJECTED, CONTROLLER_LAPIC, 0x31, -1);
+    };
+    expect(hw({ apicv: false }, both), 'a masked PIC beside an I/O APIC').toEqual(['EXTERNAL_INTERRUPT (interrupt)', 'interrupt x1', 'EXTERNAL_INTERRUPT (interrupt)', 'interrupt x1']);
     const timer = (s: EventSink): void => {
       s.device(at(10), { kind: 'timer-fire', timer: 'lapic' });
       s.interrupt(at(10), PHASE_RAISED, CONTROLLER_LAPIC, 0xec, -1);

@@ -14,7 +14,7 @@ import {
   HANDLER_LIGHT, HANDLER_MMU, HANDLER_REFLECTION, HANDLER_SLEEP, type CostBook, type MissingTotal, type OptionSpec, type Options, type Regime, type RegimeSink, type RunTotals,
 } from './regime.ts';
 import { STORE_FREE, STORE_UNSYNC, ShadowMmu, type SavedShadow } from './shadow-mmu.ts';
-import { ACCESS_WRITE, CONTROLLER_PIC, CR_CLTS, CR_LMSW, CR_MOV_FROM, CR_MOV_TO, EXIT_REASONS, PHASE_INJECTED, PHASE_RAISED } from '../log/events.ts';
+import { ACCESS_WRITE, CONTROLLER_IOAPIC, CONTROLLER_PIC, CR_CLTS, CR_LMSW, CR_MOV_FROM, CR_MOV_TO, EXIT_REASONS, PHASE_INJECTED, PHASE_RAISED } from '../log/events.ts';
 import type { EventBatch } from '../log/event-batch.ts';
 import {
   SHAPE_COUNTS, SHAPE_DIRTY, SHAPE_EXIT_CPUID, SHAPE_EXIT_CR, SHAPE_EXIT_DR, SHAPE_EXIT_EXCEPTION, SHAPE_EXIT_IO, SHAPE_EXIT_MMIO, SHAPE_EXIT_MSR, SHAPE_EXIT_PAGE_TABLE, SHAPE_EXIT_PLAIN, SHAPE_IDLE,
@@ -130,6 +130,7 @@ class HardwareProjection extends BaseProjection {
   private isHalted = false;
   private raisedAt = -1;
   private isTimerDue = false;
+  private hasIoapic = false;
   private idleNs = 0;
   private nextHostTickNs: number;
   private mmioPages = new Set<number>();
@@ -470,6 +471,9 @@ class HardwareProjection extends BaseProjection {
   }
 
   private raised(out: RegimeSink, i: number, at: number, controller: number): void {
+    // With an I/O APIC in use, the PIC is masked and sees the same edges.
+    if (controller === CONTROLLER_IOAPIC) this.hasIoapic = true;
+    else if (controller === CONTROLLER_PIC && this.hasIoapic) return;
     const isTimer = this.isTimerDue;
     this.isTimerDue = false;
     this.raisedAt = at;
@@ -550,10 +554,10 @@ class HardwareProjection extends BaseProjection {
   }
 
   protected override data(): HardwareState {
-    const { cr0, cr4, hasPassedDr, isHalted, raisedAt, isTimerDue, idleNs, nextHostTickNs } = this;
+    const { cr0, cr4, hasPassedDr, isHalted, raisedAt, isTimerDue, hasIoapic, idleNs, nextHostTickNs } = this;
     const shadow = this.ptMmu?.save();
     return {
-      cr0, cr4, hasPassedDr, isHalted, raisedAt, isTimerDue, idleNs, recordedPv: this.recordedPv, nextHostTickNs: Number.isFinite(nextHostTickNs) ? nextHostTickNs : 0,
+      cr0, cr4, hasPassedDr, isHalted, raisedAt, isTimerDue, hasIoapic, idleNs, recordedPv: this.recordedPv, nextHostTickNs: Number.isFinite(nextHostTickNs) ? nextHostTickNs : 0,
       mmioPages: [...this.mmioPages], frames: this.frames.save(), ...(shadow !== undefined && { shadow }),
     };
   }
@@ -566,6 +570,7 @@ class HardwareProjection extends BaseProjection {
     this.isHalted = state.isHalted;
     this.raisedAt = state.raisedAt;
     this.isTimerDue = state.isTimerDue;
+    this.hasIoapic = state.hasIoapic;
     this.idleNs = state.idleNs;
     this.recordedPv = state.recordedPv;
     this.nextHostTickNs = Number.isFinite(this.hostTickNs) ? state.nextHostTickNs : Infinity;
@@ -582,6 +587,7 @@ interface HardwareState {
   readonly isHalted: boolean;
   readonly raisedAt: number;
   readonly isTimerDue: boolean;
+  readonly hasIoapic: boolean;
   readonly idleNs: number;
   readonly recordedPv: number;
   readonly nextHostTickNs: number;
