@@ -33,7 +33,7 @@ function record({ name, guest, commandLine }) {
       guest,
       commandLine,
       protocol: 'auto',
-      machine: { memoryBytes: row.memoryMib * 2 ** 20, seed: SEED, wallClockNs: WALL_CLOCK_NS, acpi: false, virtio: [], accessCostNs: 1000 },
+      machine: { memoryBytes: row.memoryMib * 2 ** 20, seed: SEED, wallClockNs: WALL_CLOCK_NS, acpi: false, virtio: [], accessCostNs: 1000, counts: true },
       epochInstructions: DEFAULT_EPOCH_INSTRUCTIONS,
       digestInstructions: DEFAULT_DIGEST_INSTRUCTIONS,
     },

@@ -58,7 +58,9 @@ describe('compare', () => {
     expect(status).toBe(0);
     for (const id of ['native', 'container', 'full', 'para', 'hw', 'hw-shadow']) expect(out).toMatch(new RegExp(`^  ${id} +\\d+\\.\\d+x`, 'm'));
     expect(out).toMatch(/^  native +1\.000x +1\.000x to 1\.000x +0 /m);
-    expect(out).toContain('not charged, because logs do not hold it: system calls (--system-calls): container, full, para');
+    expect(out).toContain('not charged, because logs do not hold it: TLB misses (--page-walks): native,');
+    const { out: older } = await cli('compare', join(root, 'traces', 'landed', 'lab-kernel-1.0.cvlog'));
+    expect(older).toContain('not charged, because logs do not hold it: system calls (--system-calls): container, full, para');
     expect((await cli('compare', trace, '--system-calls', '10', '--page-walks', '10', '--kernel-share', '0.5')).out).not.toContain('not charged');
   });
 
