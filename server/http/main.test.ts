@@ -1,11 +1,15 @@
 /** `npm start` after the build: run as a program, from dist. */
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { expect, it } from 'vitest';
+import { afterAll, expect, it } from 'vitest';
 
-const MAIN = fileURLToPath(new URL('../../dist/server/http/main.js', import.meta.url));
+const MAIN = fileURLToPath(new URL(`../../${process.env['CHRONOVISOR_DIST'] ?? 'dist'}/server/http/main.js`, import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'chronovisor-main-'));
+afterAll(() => rmSync(folder, { recursive: true }));
 
 interface Ended {
   readonly code: number | null;
@@ -16,7 +20,7 @@ interface Ended {
 function start(argument: readonly string[], until?: (output: string) => Promise<boolean>): Promise<Ended> {
   if (!existsSync(MAIN)) throw new Error('dist is not built: run `npm run build`');
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [MAIN, '--no-open', ...argument], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [MAIN, '--no-open', '--folder', folder, ...argument], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, CHRONOVISOR_TOKEN: '' } });
     let output = '';
     const take = (chunk: Buffer): void => {
       output += chunk.toString();
@@ -58,4 +62,28 @@ it('explains its options', async () => {
   expect(await start(['--port', 'many'])).toMatchObject({ code: 2, output: expect.stringContaining('usage:') as string });
   expect(await start(['--bogus'])).toMatchObject({ code: 2 });
   expect(await start(['--help'])).toMatchObject({ code: 0 });
+});
+
+it('listens beyond loopback with a token only', async () => {
+  for (const [argument, why] of [
+    [['--host', '0.0.0.0'], /needs a token: set CHRONOVISOR_TOKEN/],
+    [['--host', '0.0.0.0', '--token', 'short'], /at least 16 characters/],
+    [['--host-name', 'lab.example'], /--host-name needs a token/],
+    [['--runs', '0'], /--runs 0: a whole number/],
+    [['--run-memory', '12'], /a size such as 512M/],
+  ] as const) {
+    const { code, output } = await start(argument);
+    expect(code, argument.join(' ')).toBe(2);
+    expect(output).toMatch(why);
+  }
+  const token = 'a-token-of-some-length';
+  const statuses: number[] = [];
+  const { code } = await start(['--host', '0.0.0.0', '--port', '0', '--token', token], async (text) => {
+    const url = /http:\/\/localhost:\d+\//.exec(text)?.[0];
+    if (url === undefined || statuses.length > 0) return statuses.length === 2;
+    statuses.push((await fetch(`${url}api/v1/health`)).status, (await fetch(`${url}api/v1/health`, { headers: { authorization: `Bearer ${token}` } })).status);
+    return true;
+  });
+  expect(statuses).toEqual([401, 200]);
+  expect(code).toBe(0);
 });
