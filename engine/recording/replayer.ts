@@ -7,6 +7,8 @@
 import type { EndEvent, InputEvent, LogEvent, LogKind, MarkEvent } from '../log/events.ts';
 import type { Position } from '../log/position.ts';
 import type { LogReader } from '../log/reader.ts';
+import type { EventSink } from '../log/event-sink.ts';
+import { TeeSink } from '../log/tee-sink.ts';
 import { type Divergence, VerifyingSink } from '../log/verify.ts';
 import type { Machine } from '../machine/machine.ts';
 import { applyChange, changeProblem, logChange } from './change.ts';
@@ -23,6 +25,8 @@ export interface ReplayerOptions {
   readonly from?: Checkpoint;
   /** Where to stop: when so many records have been made and the position is reached. step() then goes no further: `isStopped`. */
   readonly stop?: { readonly position: number; readonly records: number };
+  /** Is told of each event that the machine makes, after it was compared, while the machine is at it. It must change nothing. */
+  readonly witness?: EventSink;
 }
 
 export type ReplayStatus =
@@ -47,6 +51,7 @@ export class Replayer {
   readonly machine: Machine;
   readonly reader: LogReader;
   private sink: VerifyingSink;
+  private readonly witness: EventSink | undefined;
   private readonly session: Session;
   private readonly inputs: readonly PlacedInput[];
   private nextInput = 0;
@@ -66,7 +71,8 @@ export class Replayer {
     if (reader.header.parent !== undefined) throw new RecipeError('the log is a branch: it can only be replayed together with its parent');
     this.machine = buildMachine(this.recipe, images, module, options.outputs ?? {});
     this.sink = new VerifyingSink(reader);
-    this.machine.attach(this.sink);
+    this.witness = options.witness;
+    this.machine.attach(this.machineSink());
     this.inputs = inputsOf(reader, this.recipe);
     const closing = closingOf(reader);
     this.end = closing.end;
@@ -91,9 +97,13 @@ export class Replayer {
     this.session.restore(state.session);
     this.sink = new VerifyingSink(this.reader, { fromRecord: state.records });
     this.session.setSink(this.sink);
-    this.machine.attach(this.sink);
+    this.machine.attach(this.machineSink());
     this.nextInput = firstAt(this.inputs, state.records);
     this.done = undefined;
+  }
+
+  private machineSink(): EventSink {
+    return this.witness === undefined ? this.sink : new TeeSink(this.sink, this.witness);
   }
 
   get position(): Position {

@@ -54,7 +54,7 @@ export interface OpenedGuest extends Opened {
 }
 
 /** Runs a question about a recording; what is wrong with the question or the replay becomes a message and an exit code. */
-export function withRecording(verb: string, parsed: Arguments, context: Context, ask: (opened: OpenedGuest) => number): number {
+export async function withRecording(verb: string, parsed: Arguments, context: Context, ask: (opened: OpenedGuest) => number | Promise<number>): Promise<number> {
   const { out, err } = context;
   const isQuiet = parsed.has('quiet');
   const source = new FileSource(parsed.operands[0], 'FILE');
@@ -65,7 +65,7 @@ export function withRecording(verb: string, parsed: Arguments, context: Context,
   const travel = new TimeTravel({ reader, images, module: loadCore(), index: found.index });
   try {
     const guest = guestSymbolsOf(verb, parsed, travel, images.kernel, (text) => isQuiet || err.write(`chronovisor: ${text}\n`));
-    const status = ask({ travel, symbols: guest.table, guest });
+    const status = await ask({ travel, symbols: guest.table, guest });
     const problem = found.problem ?? travel.problem;
     if (problem !== undefined && !isQuiet) err.write(`chronovisor: ${indexPath(source.path)}: ${problem.message}. It was not used; \`chronovisor index\` makes it anew\n`);
     return status;

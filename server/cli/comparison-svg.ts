@@ -239,17 +239,17 @@ function round(value: number): number {
   return Math.round(value * 100) / 100;
 }
 
-function charactersIn(width: number, fontSize = FONT_SIZE): number {
+export function charactersIn(width: number, fontSize = FONT_SIZE): number {
   return Math.floor(width / (fontSize * CHARACTER_WIDTH));
 }
 
-function cut(text: string, characters: number): string {
+export function cut(text: string, characters: number): string {
   const all = [...text];
   return all.length <= characters ? text : `${all.slice(0, characters - 1).join('')}…`;
 }
 
 /** Lines of at most so many characters, broken at spaces where there are any. */
-function wrapped(text: string, characters: number): string[] {
+export function wrapped(text: string, characters: number): string[] {
   const lines = [''];
   for (const word of text.split(' ')) {
     const last = lines[lines.length - 1];
@@ -260,7 +260,7 @@ function wrapped(text: string, characters: number): string[] {
 }
 
 /** For text and attributes. What XML 1.0 cannot hold (section 2.2, Char) becomes U+FFFD; half surrogate pairs do so when the text is encoded. */
-function escape(text: string): string {
+export function escape(text: string): string {
   const legal = text.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, '\ufffd');
   return legal.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;').replaceAll("'", '&#39;');
 }

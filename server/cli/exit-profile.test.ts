@@ -79,12 +79,31 @@ describe('stat and profile of a recording', () => {
     expect((await cli('profile', trace, '--by', 'port,time', '--top', '2')).out).toMatch(/PORT[\s\S]* more with [\s\S]*TIME/);
   });
 
+  it('know tasks and call stacks from a replay: as tables, folded, and as a flame graph', async () => {
+    const found = await json('profile', trace, '--by', 'task,stack', '--regime', 'hw');
+    const plain = await json('stat', trace, '--regime', 'hw');
+    for (const rows of [found.by.task, found.by.stack]) {
+      expect(rows.reduce((sum: number, row: any) => sum + row.count, 0)).toBe(plain.exits);
+      expect(rows.filter((row: any) => !row.isIdle).reduce((sum: number, row: any) => sum + row.cost.total, 0)).toBeCloseTo(plain.work.typical, 3);
+    }
+    const uart = found.by.stack[0];
+    expect(uart.frames.slice(1)).toEqual(['[syscall]', 'syscall_entry', 'syscall_dispatch', 'tty_write', 'tty_output', 'uart_write']);
+    const flame = await json('profile', trace, '--flame', 'flame.svg', '--regime', 'hw');
+    const svg = readFileSync(at('flame.svg'), 'utf8');
+    expect([flame.bytes, svg.includes('<title>uart_write: ')]).toEqual([Buffer.byteLength(svg), true]);
+    expect((await cli('profile', trace, '--flame', 'flame.svg')).status).toBe(12);
+  }, 120_000);
+
   it.each([
     [['stat', trace, '--regime', 'nonsense'], 17, 'nonsense'],
     [['stat', trace, '--cpu', 'haswell'], 2, '--cpu needs --regime'],
     [['profile', trace, '--by', 'function'], 2, '--symbols'],
     [['profile', trace, '--by', 'fun'], 2, 'function'],
     [['profile', trace, '--folded', '--json'], 2, 'excludes'],
+    [['profile', trace, '--folded', '--flame', 'x'], 2, 'excludes'],
+    [['profile', trace, '--flame', trace, '--force'], 2, 'what is read'],
+    [['profile', trace, '--images', '.'], 2, '--replay'],
+    [['profile', 'trace.txt', '--replay'], 2, 'is for recordings'],
     [['profile', trace, '--symbols', join(root, 'package.json')], 2, 'System.map'],
     [['stat', 'absent.cvlog'], 13, 'absent.cvlog'],
     [['stat', 'prose.txt'], 18, 'chronovisor import'],
@@ -109,6 +128,8 @@ describe('import', () => {
     const stat = await json('stat', 'trace.json');
     expect(stat.rows).toEqual([expect.objectContaining({ label: 'IO_INSTRUCTION', count: 50, cost: expect.objectContaining({ total: 350_000, mean: 7000 }) })]);
     expect((await cli('profile', 'trace.json', '--by', 'device')).out).toContain('uart');
+    expect((await cli('profile', 'trace.json', '--by', 'task')).err).toContain('which can be replayed');
+    expect((await cli('profile', 'trace.json', '--flame', 'trace.svg')).out).toContain('a flame graph of exits');
     expect((await cli('profile', 'trace.json', '--folded')).out).toBe('vcpu 0;[user];IO_INSTRUCTION;port 0x3f8 uart 350000\n');
     expect((await cli('export', 'trace.json', '--format', 'speedscope', '-o', 'trace.speedscope.json')).status).toBe(0);
     expect((await cli('export', 'trace.json', '--format', 'perfetto', '-o', 'no')).status).toBe(2);

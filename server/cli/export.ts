@@ -1,5 +1,6 @@
 /** `export`: a recording in the formats of other tools; profiles also of imported traces. */
 import { existsSync, renameSync } from 'node:fs';
+import type { ExitProfile } from '../../engine/analysis/exit-profile/profile.ts';
 import type { LogReader } from '../../engine/log/reader.ts';
 import type { ByteSink } from '../../engine/log/storage.ts';
 import { ChromeWriter } from '../export/chrome.ts';
@@ -22,7 +23,7 @@ import { exitCode } from './exit-codes.ts';
 import { megabytes } from './format.ts';
 import { turn } from './host.ts';
 import { toJson } from './output.ts';
-import { PROFILE_OPTIONS, isLog, loadProfile } from './profile-source.ts';
+import { PROFILE_OPTIONS, REPLAY_OPTIONS, endWithout, isLog, loadProfile } from './profile-source.ts';
 import { type Signals, signalStatus } from './signals.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -32,8 +33,8 @@ const FORMATS = {
   chrome: 'a timeline, as JSON: chrome://tracing, ui.perfetto.dev, speedscope',
   csv: 'a row an event, RFC 4180',
   parquet: 'a row an event: DuckDB, pandas, Spark, ClickHouse',
-  speedscope: 'exits by guest function: speedscope.app',
-  pprof: 'exits by guest function: go tool pprof',
+  speedscope: 'exits by guest function, or by call stack (--replay): speedscope.app',
+  pprof: 'exits by guest function, or by call stack (--replay): go tool pprof',
 } as const;
 type Format = keyof typeof FORMATS;
 const PROFILE_FORMATS: readonly Format[] = ['speedscope', 'pprof'];
@@ -48,22 +49,23 @@ const SPEC: VerbSpec = {
     { name: 'output', short: 'o', value: 'OUT', help: 'the file to write' },
     { name: 'force', help: 'replace OUT if it exists; only once the new file is complete' },
     { name: 'with-sleep', help: 'speedscope and pprof: HLT too' },
-    ...PROFILE_OPTIONS, QUIET_OPTION, JSON_OPTION,
+    ...PROFILE_OPTIONS, ...REPLAY_OPTIONS, QUIET_OPTION, JSON_OPTION,
   ],
   notes: Object.entries(FORMATS).map(([name, what]) => `${name.padEnd(10)} ${what}`),
 };
 
 export const exportVerb: Verb = { spec: SPEC, run: start };
 
-async function start(parsed: Arguments, { out, err, signals }: Context): Promise<number> {
+async function start(parsed: Arguments, context: Context): Promise<number> {
+  const { out, err, signals } = context;
   const path = parsed.operands[0];
   const [format, second] = parsed.words('format', Object.keys(FORMATS) as Format[]) ?? [];
   if (format === undefined || second !== undefined) throw new UsageError(`export needs one --format: ${Object.keys(FORMATS).join(', ')}`, 'export');
   const output = parsed.text('output');
   if (output === undefined) throw new UsageError('export needs a file to write: -o OUT', 'export');
   const isProfile = PROFILE_FORMATS.includes(format);
-  for (const { name } of [...PROFILE_OPTIONS, { name: 'with-sleep' }]) {
-    if (!isProfile && parsed.has(name)) throw new UsageError(`--${name} is for ${PROFILE_FORMATS.join(' and ')}: ${format} holds the events as they were recorded`, 'export');
+  for (const { name } of [...PROFILE_OPTIONS, ...REPLAY_OPTIONS, { name: 'with-sleep' }]) {
+    if (!isProfile && name !== 'parent' && parsed.has(name)) throw new UsageError(`--${name} is for ${PROFILE_FORMATS.join(' and ')}: ${format} holds the events as they were recorded`, 'export');
   }
   if (existsSync(output) && !parsed.has('force')) throw new StoreError('output-exists', { file: output, option: '-o (or replace it with --force)' });
   const isReplaced = parsed.has('force') && existsSync(output);
@@ -72,8 +74,11 @@ async function start(parsed: Arguments, { out, err, signals }: Context): Promise
   let isDone = false;
   try {
     const counted = new CountingSink(sink);
-    const isComplete = isProfile ? await writeProfile(parsed, format, counted, signals) : await writeEvents(path, format, counted, signals, err);
-    if (!isComplete) return signals.received === undefined ? exitCode('ok') : signalStatus(signals.received);
+    if (isProfile) {
+      const loaded = await loadProfile(parsed, context, parsed.has('replay'));
+      if (loaded.kind === 'stopped' || loaded.kind === 'diverged') return endWithout(loaded, parsed, context);
+      writeProfile(loaded.profile, parsed, format, counted);
+    } else if (!(await writeEvents(parsed, format, counted, signals, err))) return signals.received === undefined ? exitCode('ok') : signalStatus(signals.received);
     sink.sync();
     sink.close();
     if (isReplaced) {
@@ -110,20 +115,18 @@ class CountingSink implements ByteSink {
   }
 }
 
-/** Returns false if a signal came. */
-async function writeProfile(parsed: Arguments, format: Format, sink: ByteSink, signals: Signals): Promise<boolean> {
-  const loaded = await loadProfile(parsed, signals);
-  if (loaded.kind === 'stopped') return false;
+function writeProfile(profile: ExitProfile, parsed: Arguments, format: Format, sink: ByteSink): void {
   const withSleep = parsed.has('with-sleep');
-  sink.append(format === 'pprof' ? pprofBytes(loaded.profile, withSleep) : new TextEncoder().encode(speedscopeText(loaded.profile, `chronovisor ${ownPackage().version}`, withSleep)));
-  return true;
+  sink.append(format === 'pprof' ? pprofBytes(profile, withSleep) : new TextEncoder().encode(speedscopeText(profile, `chronovisor ${ownPackage().version}`, withSleep)));
 }
 
-async function writeEvents(path: string, format: Format, sink: ByteSink, signals: Signals, err: Context['err']): Promise<boolean> {
+/** Returns false if a signal came. */
+async function writeEvents(parsed: Arguments, format: Format, sink: ByteSink, signals: Signals, err: Context['err']): Promise<boolean> {
+  const [path] = parsed.operands;
   const source = new FileSource(path, 'FILE');
   try {
     if (!isLog(source)) throw new UsageError(`${path} is no recording: --format ${format} needs one. An imported trace can be exported as ${PROFILE_FORMATS.join(' or ')}`, 'export');
-    const { reader, torn } = openRecording(source, []);
+    const { reader, torn } = openRecording(source, parsed.all('parent'));
     if (torn !== undefined) err.write(`chronovisor: ${torn.message}\n`);
     const writer = await eventWriter(format, reader, sink);
     for (const _ of writer.steps()) {

@@ -3,9 +3,11 @@ import type { ExitProfile, ProfileDimension, ProfileRow } from '../../engine/ana
 import { grouped, virtualTime } from './format.ts';
 
 const LABEL_MAX = 48;
+/** Characters of a line of callers. */
+const FRAMES_WIDTH = 120;
 
 export const DIMENSION_TITLES: Readonly<Record<ProfileDimension, string>> = {
-  reason: 'VM-EXIT', handler: 'HANDLED BY', device: 'DEVICE', port: 'PORT', msr: 'MSR', gpa: 'ADDRESS', rip: 'RIP', function: 'FUNCTION', phase: 'PHASE', vcpu: 'VCPU', time: 'TIME',
+  reason: 'VM-EXIT', handler: 'HANDLED BY', device: 'DEVICE', port: 'PORT', msr: 'MSR', gpa: 'ADDRESS', rip: 'RIP', function: 'FUNCTION', task: 'TASK', stack: 'CALL STACK', phase: 'PHASE', vcpu: 'VCPU', time: 'TIME',
 };
 
 /** Columns with the first at the left, numbers at the right. */
@@ -40,11 +42,29 @@ export function viewLines(profile: ExitProfile, dimension: ProfileDimension, lim
   ];
   const workExits = profile.exits - profile.idleExits;
   const shown = work.slice(0, limit);
-  const lines = rightTable([heading, ...shown.map((row) => line(row, workExits))]);
-  const idleLines = idle.slice(0, limit).map((row) => line(row, profile.idleExits));
+  const lines = withFrames(rightTable([heading, ...shown.map((row) => line(row, workExits))]), shown);
+  const shownIdle = idle.slice(0, limit);
+  const idleLines = shownIdle.map((row) => line(row, profile.idleExits));
   const left = work.slice(limit);
   if (left.length > 0) lines.push(`  ... ${left.length} more with ${grouped(left.reduce((sum, { count }) => sum + count, 0))} exits (--top N, --json)`);
-  if (idleLines.length > 0) lines.push('', '  sleep, kept apart from work:', ...rightTable([heading, ...idleLines]).slice(1));
+  if (idleLines.length > 0) lines.push('', '  sleep, kept apart from work:', ...withFrames(rightTable([heading, ...idleLines]), shownIdle).slice(1));
+  return lines;
+}
+
+/** Under each row that is a call stack its callers, the innermost first. `table` has a heading. */
+function withFrames(table: readonly string[], rows: readonly ProfileRow[]): string[] {
+  return [table[0], ...rows.flatMap((row, i) => [table[i + 1], ...framesText(row)])];
+}
+
+function framesText({ frames }: ProfileRow): string[] {
+  const callers = frames?.slice(0, -1).reverse() ?? [];
+  const lines: string[] = [];
+  for (const each of callers) {
+    const caller = `< ${each.replace(/[^\x20-\x7e]/g, '?')}`;
+    const last = lines[lines.length - 1];
+    if (last === undefined || last.length + 1 + caller.length > FRAMES_WIDTH) lines.push(`      ${caller}`);
+    else lines[lines.length - 1] = `${last} ${caller}`;
+  }
   return lines;
 }
 

@@ -1,27 +1,27 @@
 /** `stat`: the exits of a recording or of an imported trace as a table, as `perf kvm stat report` prints them. */
 import type { Arguments, VerbSpec } from './arguments.ts';
-import { JSON_OPTION } from './common-options.ts';
+import { JSON_OPTION, PARENT_OPTION } from './common-options.ts';
 import type { Context, Verb } from './context.ts';
 import { exitCode } from './exit-codes.ts';
 import { toJson } from './output.ts';
-import { PROFILE_OPTIONS, loadProfile } from './profile-source.ts';
+import { PROFILE_OPTIONS, endWithout, loadProfile } from './profile-source.ts';
 import { footLines, headLines, viewLines } from './profile-text.ts';
-import { signalStatus } from './signals.ts';
 
 const SPEC: VerbSpec = {
   name: 'stat',
   synopsis: 'FILE [options]',
   summary: 'Shows exits by reason: counts, rates, costs with their range. FILE is a recording, or what `import` wrote.',
   operands: { min: 1, max: 1 },
-  options: [...PROFILE_OPTIONS, JSON_OPTION],
+  options: [...PROFILE_OPTIONS, PARENT_OPTION, JSON_OPTION],
   notes: ['Sleep (HLT and its like) is counted apart: its time is not overhead.'],
 };
 
 export const stat: Verb = { spec: SPEC, run: start };
 
-async function start(parsed: Arguments, { out, err, signals }: Context): Promise<number> {
-  const loaded = await loadProfile(parsed, signals);
-  if (loaded.kind === 'stopped') return signals.received === undefined ? exitCode('ok') : signalStatus(signals.received);
+async function start(parsed: Arguments, context: Context): Promise<number> {
+  const { out, err } = context;
+  const loaded = await loadProfile(parsed, context);
+  if (loaded.kind === 'stopped' || loaded.kind === 'diverged') return endWithout(loaded, parsed, context);
   const { profile } = loaded;
   if (parsed.has('json')) {
     const { stacks: _, by, ...rest } = profile;

@@ -18,6 +18,7 @@ import { delimiter, dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ContextColumns, StackTree } from '../../engine/analysis/exit-profile/contexts.ts';
 import { ExitProfileFold } from '../../engine/analysis/exit-profile/fold.ts';
 import type { ExitProfile } from '../../engine/analysis/exit-profile/profile.ts';
 import { Symbols } from '../../engine/analysis/exit-profile/symbols.ts';
@@ -218,6 +219,53 @@ describe('chrome', () => {
   });
 });
 
+/** A profile with call stacks and tasks as a replay gives them: deep, recursive, the same function in several. */
+function stackedProfile(): ExitProfile {
+  const stacks = new StackTree();
+  const columns = new ContextColumns();
+  for (let i = 0; i < lab.records; i++) {
+    let stack = stacks.add(0, i % 2 === 0 ? '[user]' : 'start_kernel');
+    for (const frame of ['[syscall]', 'do_syscall', ...Array.from({ length: i % 5 }, () => 'recurse'), `leaf${i % 3}`]) stack = stacks.add(stack, frame);
+    columns.set(i, stack, 1 + (i % 2));
+  }
+  const fold = new ExitProfileFold({ name: 'lab kernel', projection: new TestProjection(), contexts: { stacks, tasks: ['', 'init-1', 'work-2'] } });
+  for (let i = 0; i < lab.eventBlocks.length; i++) fold.fold(lab.batch(i), 0, undefined, columns);
+  return fold.report();
+}
+
+describe('call stacks', () => {
+  const profile = stackedProfile();
+  const work = profile.stacks.filter(({ isIdle }) => !isIdle);
+
+  it.skipIf(pprofFormat === undefined)('are read by pprof-format, frame by frame, with their tasks as labels', () => {
+    const read = pprofFormat.Profile.decode(gunzipSync(pprofBytes(profile, false)));
+    const text = (index: number | bigint): string => read.stringTable.strings[Number(index)];
+    const names = new Map(read.function.map((each: any) => [Number(each.id), text(each.name)]));
+    const lines = new Map(read.location.map((each: any) => [Number(each.id), names.get(Number(each.line[0].functionId))]));
+    const told = read.sample.map((each: any) => [each.locationId.map((id: any) => lines.get(Number(id))).reverse().join(';'), ...each.label.map((label: any) => `${text(label.key)}=${text(label.str)}`), ...each.value.map(Number)]);
+    expect(told).toEqual(work.map(({ frames, task, count, cost }) => [frames.join(';'), `task=${task}`, count, cost]));
+    expect(told.some(([stack]: any) => /;recurse;recurse;recurse;/.test(stack))).toBe(true);
+  });
+
+  it.skipIf(go === undefined)('are read by go tool pprof', () => {
+    const file = join(folder, 'stacks.pb.gz');
+    writeFileSync(file, pprofBytes(profile, false));
+    const out = execFileSync(go ?? '', ['tool', 'pprof', '-traces', '-tagfocus=task=work-2', file], { encoding: 'utf8' });
+    expect(out).toContain('recurse');
+    expect(out).not.toContain('init-1');
+  });
+
+  it.skipIf(speedscope === undefined || ajv === undefined)('are valid by speedscope\'s schema, and add up', () => {
+    const schema = JSON.parse(readFileSync(join(speedscope ?? '', 'dist', 'release', 'file-format-schema.json'), 'utf8'));
+    const validator = new (ajv.default.default ?? ajv.default)({ strict: false });
+    const value = JSON.parse(speedscopeText(profile, 'test', false));
+    expect(validator.validate(schema, value), JSON.stringify(validator.errors)).toBe(true);
+    const [costs] = value.profiles;
+    expect(costs.endValue).toBe(profile.work?.typical);
+    expect(costs.samples.map((sample: number[]) => sample.map((frame) => value.shared.frames[frame].name).join(';'))).toEqual(work.filter(({ cost }) => (cost ?? 0) > 0).map(({ frames }) => frames.join(';')));
+  });
+});
+
 describe.skipIf(pprofFormat === undefined)('pprof', () => {
   it.each([false, true])('is read by pprof-format (costs: %s)', (withCosts) => {
     const profile = profileOf(lab, withCosts);
@@ -341,6 +389,9 @@ describe.skipIf(speedscope === undefined)('speedscope', () => {
     it('opens its own format, pprof and Chrome traces of ours', async () => {
       const profile = profileOf(lab, true);
       const uart = profile.stacks.filter(({ frames }) => frames.at(-1) === 'port 0x3f8 uart').reduce((sum, stack) => sum + (stack.cost ?? 0), 0);
+      const stacked = stackedProfile();
+      const port = stacked.stacks.filter(({ frames }) => frames.at(-1) === 'port 0x3f8 uart').reduce((sum, { cost }) => sum + (cost ?? 0), 0);
+      expect(await openIn('stacks.speedscope.json', new TextEncoder().encode(speedscopeText(stacked, 'test', false)), 'port 0x3f8 uart')).toContain(port.toLocaleString('en-US'));
       for (const [name, bytes] of [['lab.speedscope.json', new TextEncoder().encode(speedscopeText(profile, 'test', false))], ['lab.pb.gz', pprofBytes(profile, false)]] as const) {
         expect(await openIn(name, bytes, 'port 0x3f8 uart'), name).toContain(uart.toLocaleString('en-US'));
       }

@@ -20,7 +20,7 @@ export function pprofBytes(profile: ExitProfile, withSleep: boolean): Uint8Array
 
   // A frame is a location and a function with the same number: there are no addresses of lines.
   const frames = new Map<string, number>();
-  for (const { frames: stack, count, cost, isIdle } of profile.stacks) {
+  for (const { frames: stack, task, count, cost, isIdle } of profile.stacks) {
     if (isIdle && !withSleep) continue;
     const locations = stack.map((name) => {
       const known = frames.get(name);
@@ -30,6 +30,7 @@ export function pprofBytes(profile: ExitProfile, withSleep: boolean): Uint8Array
     });
     const sample = new ProtobufWriter().packed(1, locations.reverse()).packed(2, [count, ...(profile.unit === undefined ? [] : [Math.round(cost ?? 0)])]);
     if (isIdle) sample.message(3, new ProtobufWriter().varint(1, stringOf('sleep')).varint(2, stringOf('yes')));
+    if (task !== undefined) sample.message(3, new ProtobufWriter().varint(1, stringOf('task')).varint(2, stringOf(task)));
     out.message(PROFILE.sample, sample);
   }
   for (const id of frames.values()) out.message(PROFILE.location, new ProtobufWriter().varint(1, id).message(4, new ProtobufWriter().varint(1, id)));

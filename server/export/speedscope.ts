@@ -1,4 +1,4 @@
-/** Speedscope's own file format: one profile weighted by cost, if there is one, and one by count. https://github.com/jlfwong/speedscope/wiki/Importing-from-custom-sources */
+/** Speedscope's own file format: one profile weighted by cost, if there is one, and one by count; by whole call stacks of tasks where the profile has them. https://github.com/jlfwong/speedscope/wiki/Importing-from-custom-sources */
 import type { ExitProfile, StackWeight } from '../../engine/analysis/exit-profile/profile.ts';
 
 export function speedscopeText(profile: ExitProfile, exporter: string, withSleep: boolean): string {

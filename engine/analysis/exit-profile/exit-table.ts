@@ -135,6 +135,10 @@ export class ExitTable {
   phase = 0;
   private readonly phaseNames = new Map<string, number>();
 
+  /** By cell. */
+  private leaves: number[] = [];
+  private readonly leafCells = new Map<string, number>();
+
   private slots = new Int32Array(256).fill(-1);
   private readonly isIdle: (reason: number, handler: number) => boolean;
 
@@ -221,6 +225,21 @@ export class ExitTable {
   /** One of the sums of a cell: CELL_*. */
   sum(cell: number, column: number): number {
     return this.sums[cell * CELL_COLUMNS + column];
+  }
+
+  /** The first cell with the same reason, target and side: what is left of an exit without who made it, and when. */
+  leafOf(cell: number): number {
+    for (let each = this.leaves.length; each <= cell; each++) {
+      const key = `${this.reason[each]} ${this.targetKind[each]} ${this.targetLo[each]} ${this.targetHi[each]} ${this.isIdleCell(each) ? 1 : 0}`;
+      const first = this.leafCells.get(key);
+      if (first === undefined) this.leafCells.set(key, each);
+      this.leaves.push(first ?? each);
+    }
+    return this.leaves[cell];
+  }
+
+  isIdleCell(cell: number): boolean {
+    return this.sums[cell * CELL_COLUMNS + CELL_IDLE] !== 0;
   }
 
   /** True if the cell is of this reason and handler. */
@@ -313,6 +332,8 @@ export class ExitTable {
     this.phase = state.phase;
     this.phaseNames.clear();
     for (const [name, times] of state.phaseNames) this.phaseNames.set(name, times);
+    this.leaves = [];
+    this.leafCells.clear();
     this.index();
   }
 

@@ -5,6 +5,8 @@
  *     batch ──► rows up to a mark ──► (projection ──►) cells of the phase ──► mark: a new phase ──► rows up to the next mark ──► ...
  *
  * A row costs a look at its site, whose cell is known after the first time in a batch, and the sums of that cell. Nothing is allocated for a row.
+ *
+ * Call stacks and tasks are not in a log: who has them (server/cli/profile-replay.ts, from a replay) gives columns of ids beside the batch.
  */
 import type { EventBatch } from '../../log/event-batch.ts';
 import { EXIT_REASONS, KIND_END, KIND_EXIT, KIND_IDLE, KIND_MARK, HYPERCALL_REASON } from '../../log/events.ts';
@@ -16,6 +18,8 @@ import { DIRECT_HALT_POLL, DIRECT_KINDS, HANDLER_SLEEP, type Projection, type Pr
 import {
   ExitTable, type ExitTableState, HANDLER_UNKNOWN, TARGET_CR, TARGET_DR, TARGET_GPA, TARGET_LEVEL, TARGET_MSR, TARGET_NONE, TARGET_PORT, TARGET_VECTOR,
 } from './exit-table.ts';
+import { ContextTable, type ContextTableState } from './context-table.ts';
+import { CONTEXT_NONE, type ContextColumns, type ContextNames } from './contexts.ts';
 import type { Window } from './places.ts';
 import type { DirectCost, ExitProfile } from './profile.ts';
 import { summarize } from './summary.ts';
@@ -34,6 +38,8 @@ export interface ExitProfileOptions {
   readonly under?: string | undefined;
   readonly windows?: readonly Window[] | undefined;
   readonly functionAt?: ((ripLo: number, ripHi: number) => string | undefined) | undefined;
+  /** What the ids of the columns that fold() is given mean: the profile is then by task and by stack, too. */
+  readonly contexts?: ContextNames | undefined;
 }
 
 /** Structured-cloneable. */
@@ -47,6 +53,8 @@ export interface ExitProfileState {
   readonly isEnded: boolean;
   readonly direct: Float64Array;
   readonly projection: ProjectionState | undefined;
+  /** Its ids are those of the names that this fold was given: it goes on with the same. */
+  readonly contexts?: ContextTableState | undefined;
 }
 
 const DIRECT_COLUMNS = 4;
@@ -71,6 +79,8 @@ export class ExitProfileFold {
   /** Count, low, typical and high of each kind. */
   private readonly direct = new Float64Array(DIRECT_KINDS.length * DIRECT_COLUMNS);
   private batch: EventBatch | undefined;
+  private readonly contextTable: ContextTable | undefined;
+  private columns: ContextColumns | undefined;
   private position = 0;
   private timeNs = 0;
   private idleNs = 0;
@@ -86,6 +96,7 @@ export class ExitProfileFold {
     // Slices begin at power-on: idle time and exits may be told in another order, depending on where batches are cut.
     this.table.sliceBaseNs = 0;
     if (this.projection !== undefined) this.table.withCosts();
+    this.contextTable = options.contexts === undefined ? undefined : new ContextTable();
     this.sink = {
       exit: (row, _position, reason, _qualification, handler, low, typical, high) => this.takeExit(row, reason, handler, low, typical, high),
       direct: (_row, _position, kind, count, low, typical, high) => {
@@ -98,9 +109,10 @@ export class ExitProfileFold {
     };
   }
 
-  /** Rows `start` to `end` - 1 of a batch, which go on where the last call stopped. */
-  fold(batch: EventBatch, start = 0, end = batch.count): void {
+  /** Rows `start` to `end` - 1 of a batch, which go on where the last call stopped. `columns`: stacks and tasks of these records. */
+  fold(batch: EventBatch, start = 0, end = batch.count, columns?: ContextColumns): void {
     this.batch = batch;
+    this.columns = columns;
     this.siteCells.fill(-1, 0, batch.sites.count * WAYS);
     let from = start;
     const { kind } = batch;
@@ -121,6 +133,7 @@ export class ExitProfileFold {
       this.timeNs = this.position + (end === batch.count ? batch.endTimeOffsetNs : batch.timeOffsetNs[end]);
     }
     this.batch = undefined;
+    this.columns = undefined;
   }
 
   /** What is known so far. */
@@ -145,6 +158,7 @@ export class ExitProfileFold {
       endPosition: this.position,
       idleNs: this.idleNs,
       direct: projection === undefined ? undefined : direct,
+      ...(this.contextTable !== undefined && options.contexts !== undefined && { contexts: { table: this.contextTable, names: options.contexts } }),
       notes,
     });
   }
@@ -154,13 +168,16 @@ export class ExitProfileFold {
       version: 1, table: this.table.save(), position: this.position, timeNs: this.timeNs, idleNs: this.idleNs, phaseFrom: this.phaseFrom, isEnded: this.isEnded,
       direct: this.direct.slice(),
       projection: this.projection?.save(),
+      ...(this.contextTable !== undefined && { contexts: this.contextTable.save() }),
     };
   }
 
   /** Throws RegimeError if the state is of another regime. */
   restore(state: ExitProfileState): void {
     if ((state.projection === undefined) !== (this.projection === undefined)) throw new Error('the saved profile and this one are not under the same regime');
+    if ((state.contexts === undefined) !== (this.contextTable === undefined)) throw new Error('one of the saved profile and this one has call stacks, the other has not');
     if (state.projection !== undefined) this.projection?.restore(state.projection);
+    if (state.contexts !== undefined) this.contextTable?.restore(state.contexts);
     this.table.restore(state.table);
     if (this.projection !== undefined) this.table.withCosts();
     this.position = state.position;
@@ -180,13 +197,14 @@ export class ExitProfileFold {
       return;
     }
     const { kind, site, position, timeOffsetNs } = batch;
-    const { siteCells, table } = this;
+    const { siteCells, table, contextTable } = this;
     for (let i = start; i < end; i++) {
       if (kind[i] !== KIND_EXIT) continue;
       const at = site[i];
       let cell = siteCells[at * WAYS];
       if (cell < 0) siteCells[at * WAYS] = cell = this.cellOfSite(batch, at, eventReason(batch, at), HANDLER_UNKNOWN);
       table.arriveAt(cell, position[i] + timeOffsetNs[i]);
+      if (contextTable !== undefined) this.addContext(contextTable, i, cell, position[i] + timeOffsetNs[i], false, 0, 0, 0);
     }
   }
 
@@ -214,13 +232,25 @@ export class ExitProfileFold {
     if (batch === undefined || row < 0) {
       const cell = table.asynchronousCell(reason, handler);
       table.arriveCost(cell, this.closedNs, low, typical, high);
+      if (this.contextTable !== undefined) this.addContext(this.contextTable, -1, cell, this.closedNs, true, low, typical, high);
       return;
     }
     const at = batch.site[row];
     const way = at * WAYS + ((reason ^ (handler << 1)) & (WAYS - 1));
     let cell = this.siteCells[way];
     if (cell < 0 || !table.isOf(cell, reason, handler)) this.siteCells[way] = cell = this.cellOfSite(batch, at, reason, handler);
-    table.arriveCost(cell, batch.position[row] + batch.timeOffsetNs[row], low, typical, high);
+    const ns = batch.position[row] + batch.timeOffsetNs[row];
+    table.arriveCost(cell, ns, low, typical, high);
+    if (this.contextTable !== undefined) this.addContext(this.contextTable, row, cell, ns, true, low, typical, high);
+  }
+
+  /** `row` -1: of no record. */
+  private addContext(contexts: ContextTable, row: number, cell: number, ns: number, isCosted: boolean, low: number, typical: number, high: number): void {
+    const { columns, batch, table } = this;
+    const record = batch === undefined || row < 0 ? -1 : batch.firstRecord + row;
+    const stack = columns === undefined || record < 0 ? CONTEXT_NONE : columns.stackAt(record);
+    const task = columns === undefined || record < 0 ? CONTEXT_NONE : columns.taskAt(record);
+    contexts.add(stack, task, table.leafOf(cell), table.isIdleCell(cell), ns, isCosted, low, typical, high);
   }
 
   private cellOfSite(batch: EventBatch, site: number, reason: number, handler: number): number {

@@ -3,7 +3,7 @@
  * architectural events alone, and for what other tools measured (server/import).
  */
 
-export const PROFILE_DIMENSIONS = ['reason', 'handler', 'device', 'port', 'msr', 'gpa', 'rip', 'function', 'phase', 'vcpu', 'time'] as const;
+export const PROFILE_DIMENSIONS = ['reason', 'handler', 'device', 'port', 'msr', 'gpa', 'rip', 'function', 'task', 'stack', 'phase', 'vcpu', 'time'] as const;
 export type ProfileDimension = (typeof PROFILE_DIMENSIONS)[number];
 
 /** Costs of the exits of a row whose cost is known. In the unit of the profile. */
@@ -45,6 +45,8 @@ export interface ProfileRow {
   readonly perSecond?: number | undefined;
   readonly cost?: CostSummary | undefined;
   readonly betweenNs?: Between | undefined;
+  /** Of a row that is a call stack: guest functions, system calls and interrupts, outermost first. */
+  readonly frames?: readonly string[] | undefined;
   /** Where the row begins, if it is a stretch of time. ns since power-on (recordings) or the first exit (imports). */
   readonly fromNs?: number | undefined;
   readonly toNs?: number | undefined;
@@ -60,8 +62,11 @@ export interface DirectCost {
 }
 
 export interface StackWeight {
-  /** From the root: phase, guest function, reason, target. */
+  /** From the root: phase, guest function, reason, target; with call stacks: task, frames of the guest, reason, target. */
   readonly frames: readonly string[];
+  /** Frames at the end that are the exit, not the guest: reason and target. */
+  readonly exitFrames?: number | undefined;
+  readonly task?: string | undefined;
   readonly count: number;
   /** Typical; undefined if no cost is known. */
   readonly cost?: number | undefined;
@@ -93,6 +98,8 @@ export interface ExitProfile {
   readonly by: Readonly<Partial<Record<ProfileDimension, readonly ProfileRow[]>>>;
   readonly direct?: readonly DirectCost[] | undefined;
   readonly stacks: readonly StackWeight[];
+  /** True if `stacks` are whole call stacks of tasks. */
+  readonly hasCallStacks?: boolean | undefined;
   /** What a reader has to know: sentences. */
   readonly notes: readonly string[];
 }

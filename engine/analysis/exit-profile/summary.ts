@@ -1,6 +1,10 @@
 /** From the cells of an ExitTable to an ExitProfile: sums over cells, names, order. */
 import { HANDLER_CLASSES } from '../../regimes/regime.ts';
 import {
+  CONTEXT_OTHER, type ContextTable, SUM_COSTED, SUM_COUNT, SUM_FIRST_NS, SUM_HIGH, SUM_LAST_NS, SUM_LOW, SUM_MAX, SUM_MIN, SUM_TYPICAL,
+} from './context-table.ts';
+import { CONTEXT_NONE, type ContextNames } from './contexts.ts';
+import {
   CELL_COSTED, CELL_COUNT, CELL_FIRST_NS, CELL_HIGH, CELL_IDLE, CELL_LAST_NS, CELL_LOW, CELL_MAX, CELL_MIN, CELL_TYPICAL,
   COARSE_ASYNCHRONOUS, COARSE_RIP, COARSE_TARGET, type ExitTable, HANDLER_UNKNOWN, REASON_OTHER, SLICES, SLICE_COST, SLICE_EXITS, SLICE_IDLE_EXITS,
   TARGET_CR, TARGET_DR, TARGET_GPA, TARGET_LEVEL, TARGET_MSR, TARGET_NONE, TARGET_PORT, TARGET_VECTOR,
@@ -29,6 +33,8 @@ export interface SummaryOptions {
   readonly phasesAre?: 'phase' | 'vcpu';
   /** False if exits have no rip. */
   readonly hasRips?: boolean;
+  /** Exits by task and call stack. */
+  readonly contexts?: { readonly table: ContextTable; readonly names: ContextNames } | undefined;
   readonly notes?: readonly string[];
 }
 
@@ -51,6 +57,7 @@ interface Sum {
   firstNs: number;
   lastNs: number;
   histogram: Float64Array | undefined;
+  readonly frames?: readonly string[] | undefined;
 }
 
 interface Key {
@@ -139,6 +146,7 @@ export function summarize(table: ExitTable, options: SummaryOptions): ExitProfil
           ...(gaps !== undefined && gaps.count > 0 && { min: gaps.min, p99: quantile(table.reasonHistogram, gaps.offset, 0.99, gaps.min, gaps.max), max: gaps.max }),
         },
       }),
+      ...(sum.frames !== undefined && { frames: sum.frames }),
       ...(sum.fromNs !== undefined && { fromNs: sum.fromNs - startNs, toNs: (sum.toNs ?? 0) - startNs }),
     };
   };
@@ -164,12 +172,17 @@ export function summarize(table: ExitTable, options: SummaryOptions): ExitProfil
       addCell(sum, table, cell);
     }
     const rows = [...sums.values()].map(finish);
-    by[dimension] = dimension === 'phase' ? rows : rows.sort((a, b) => Number(a.isIdle) - Number(b.isIdle) || (b.cost?.total ?? 0) - (a.cost?.total ?? 0) || b.count - a.count || (a.label < b.label ? -1 : 1));
+    by[dimension] = dimension === 'phase' ? rows : rows.sort(byWeight);
+  }
+  if (options.contexts !== undefined) {
+    by.task = taskSums(options.contexts).map(finish).sort(byWeight);
+    by.stack = stackSums(table, options.contexts).map(finish).sort(byWeight);
   }
   by.time = sliceRows(table, options.endNs, startNs, unit !== undefined, sides[0].typical);
 
   const notes = [...(options.notes ?? [])];
   if (coarseRips > 0) notes.push(`${coarseRips} exits of addresses that came after ${table.cells} combinations were known share rows called "(other addresses)"; sums by reason, device and phase are exact`);
+  if (options.contexts !== undefined) notes.push(...contextNotes(options.contexts));
   if (coarseTargets > 0) notes.push(`${coarseTargets} exits of ports, MSRs or device registers that came late are counted by reason only`);
   if (table.sliceBaseNs !== undefined && durationNs > 0 && sides[0].exits + sides[1].exits === 0) notes.push('there is no exit');
 
@@ -184,9 +197,107 @@ export function summarize(table: ExitTable, options: SummaryOptions): ExitProfil
     ...(unit !== undefined && { work: { low: sides[0].low, typical: sides[0].typical, high: sides[0].high }, idle: { low: sides[1].low, typical: sides[1].typical, high: sides[1].high } }),
     by: Object.fromEntries(Object.entries(by).filter(([, rows]) => rows.length > 0)),
     ...(options.direct !== undefined && { direct: options.direct }),
-    stacks: stacksOf(table, options, functionOf, reasonLabel),
+    stacks: options.contexts === undefined ? stacksOf(table, options, functionOf, reasonLabel) : contextStacks(table, options.contexts, options, reasonLabel),
+    ...(options.contexts !== undefined && { hasCallStacks: true }),
     notes,
   };
+}
+
+function byWeight(a: ProfileRow, b: ProfileRow): number {
+  return Number(a.isIdle) - Number(b.isIdle) || (b.cost?.total ?? 0) - (a.cost?.total ?? 0) || b.count - a.count || (a.label < b.label ? -1 : 1);
+}
+
+type Contexts = NonNullable<SummaryOptions['contexts']>;
+const NO_TASK = '(no task)';
+const OTHER_TASKS = '(other tasks)';
+const OTHER_STACKS = '(other stacks)';
+
+function taskName({ names }: Contexts, task: number): string {
+  return task === CONTEXT_OTHER ? OTHER_TASKS : task === CONTEXT_NONE ? NO_TASK : (names.tasks[task] ?? `task ${task}`);
+}
+
+function stackFrames({ names }: Contexts, stack: number): readonly string[] {
+  return stack === CONTEXT_OTHER ? [OTHER_STACKS] : stack === CONTEXT_NONE ? [ASYNCHRONOUS.label] : names.stacks.framesOf(stack);
+}
+
+function newSum(label: string, isIdle: boolean, isOther: boolean, frames: readonly string[] | undefined): Sum {
+  return {
+    label, detail: undefined, isIdle, isOther, fromNs: undefined, toNs: undefined, reason: undefined,
+    count: 0, costed: 0, low: 0, typical: 0, high: 0, min: Infinity, max: -Infinity, firstNs: Infinity, lastNs: -Infinity, histogram: undefined, frames,
+  };
+}
+
+function addSums(sum: Sum, of: (column: number) => number): void {
+  sum.count += of(SUM_COUNT);
+  sum.costed += of(SUM_COSTED);
+  sum.low += of(SUM_LOW);
+  sum.typical += of(SUM_TYPICAL);
+  sum.high += of(SUM_HIGH);
+  sum.min = Math.min(sum.min, of(SUM_MIN));
+  sum.max = Math.max(sum.max, of(SUM_MAX));
+  sum.firstNs = Math.min(sum.firstNs, of(SUM_FIRST_NS));
+  sum.lastNs = Math.max(sum.lastNs, of(SUM_LAST_NS));
+}
+
+function taskSums(contexts: Contexts): Sum[] {
+  const { table } = contexts;
+  const sums = new Map<string, Sum>();
+  for (let row = 0; row < table.tasks; row++) {
+    const { task, isIdle } = table.taskAt(row);
+    const label = taskName(contexts, task);
+    const key = `${isIdle ? 1 : 0}${label}`;
+    const sum = sums.get(key) ?? newSum(label, isIdle, task === CONTEXT_OTHER, undefined);
+    sums.set(key, sum);
+    addSums(sum, (column) => table.taskSum(row, column));
+    const costs = table.taskHistogramOf(row);
+    if (costs === undefined) continue;
+    sum.histogram ??= new Float64Array(BUCKETS);
+    for (let i = 0; i < BUCKETS; i++) sum.histogram[i] += costs.counts[costs.offset + i];
+  }
+  return [...sums.values()];
+}
+
+/** A row for each stack, whichever task it is of. */
+function stackSums(cells: ExitTable, contexts: Contexts): Sum[] {
+  const { table } = contexts;
+  const sums = new Map<number, Sum>();
+  for (let row = 0; row < table.rows; row++) {
+    const stack = table.stackOf(row);
+    const isIdle = cells.isIdleCell(table.leafOf(row));
+    const key = stack * 2 + (isIdle ? 1 : 0);
+    let sum = sums.get(key);
+    if (sum === undefined) {
+      const frames = stackFrames(contexts, stack);
+      sums.set(key, (sum = newSum(frames[frames.length - 1], isIdle, stack === CONTEXT_OTHER, frames)));
+    }
+    addSums(sum, (column) => table.sum(row, column));
+  }
+  return [...sums.values()];
+}
+
+function contextStacks(cells: ExitTable, contexts: Contexts, options: SummaryOptions, reasonLabel: (reason: number) => string): StackWeight[] {
+  const { table } = contexts;
+  const stacks: StackWeight[] = [];
+  for (let row = 0; row < table.rows; row++) {
+    const cell = table.leafOf(row);
+    const task = taskName(contexts, table.taskOf(row));
+    const target = targetText(cells, cell, options.windows ?? []);
+    stacks.push({
+      frames: [task, ...stackFrames(contexts, table.stackOf(row)), reasonLabel(cells.reason[cell]), ...(target === undefined ? [] : [target])],
+      exitFrames: target === undefined ? 1 : 2, task, count: table.sum(row, SUM_COUNT), ...(options.unit !== undefined && { cost: table.sum(row, SUM_TYPICAL) }), isIdle: cells.isIdleCell(cell),
+    });
+  }
+  return stacks;
+}
+
+function contextNotes(contexts: Contexts): string[] {
+  const { table, names } = contexts;
+  const notes: string[] = [];
+  let shared = 0;
+  for (let row = 0; row < table.rows; row++) if (table.stackOf(row) === CONTEXT_OTHER) shared += table.sum(row, SUM_COUNT);
+  if (shared > 0) notes.push(`${shared} exits of tasks and stacks that came late share rows called "${OTHER_STACKS}"; sums by task are exact`);
+  if (names.stacks.cut > 0) notes.push(`${names.stacks.cut} times a call stack was too deep, or one too many, to be told whole: it ends at an outer frame`);
+  return notes;
 }
 
 function addCell(sum: Sum, table: ExitTable, cell: number): void {

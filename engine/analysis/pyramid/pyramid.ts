@@ -9,7 +9,7 @@
  * level of its zoom by copying; a finer one than the base by countWindow() from the few events in it.
  */
 import { type EventBatch, eventAt } from '../../log/event-batch.ts';
-import { EXIT_REASONS, KIND_COUNTS, KIND_DEVICE, KIND_DIRTY, KIND_EXIT, KIND_IDLE, KIND_INTERRUPT, KIND_NAMES, PHASE_ACKNOWLEDGED, PHASE_INJECTED } from '../../log/events.ts';
+import { EXIT_REASONS, KIND_DEVICE, KIND_DIRTY, KIND_EXIT, KIND_IDLE, KIND_INTERRUPT, KIND_NAMES, PHASE_ACKNOWLEDGED, PHASE_INJECTED } from '../../log/events.ts';
 import type { Position } from '../../log/position.ts';
 import type { LogReader } from '../../log/reader.ts';
 import {
@@ -26,7 +26,7 @@ const CHUNK_BITS = 10;
 const CHUNK = 1 << CHUNK_BITS;
 
 /** Names of tracks. Counts of events but the last four, which are sums: pages, ns, instructions, calls. */
-export const SUM_TRACKS = ['dirty-pages', 'idle-ns', 'kernel-instructions', 'system-calls'] as const;
+export const SUM_TRACKS = ['dirty-pages', 'idle-ns'] as const;
 const SUMS: ReadonlySet<string> = new Set(SUM_TRACKS);
 const OTHER = 'other';
 const KIND_TRACKS = KIND_NAMES.map((name) => `kind:${name}`);
@@ -84,14 +84,10 @@ function addRows(batch: EventBatch, start: number, end: number, shift: number, f
       sites[site] = detail === undefined ? undefined : adderOf(detail);
     }
     sites[site]?.add(bucket, 1);
-    if (kind !== KIND_IDLE && kind !== KIND_DIRTY && kind !== KIND_COUNTS) continue;
+    if (kind !== KIND_IDLE && kind !== KIND_DIRTY) continue;
     const event = eventAt(batch, i);
     if (event.kind === 'idle') adderOf('idle-ns')?.add(bucket, event.ns);
     if (event.kind === 'dirty') adderOf('dirty-pages')?.add(bucket, event.pages.length);
-    if (event.kind === 'counts') {
-      adderOf('kernel-instructions')?.add(bucket, event.kernelInstructions);
-      adderOf('system-calls')?.add(bucket, event.systemCalls);
-    }
   }
 }
 
