@@ -3,6 +3,7 @@ import { LitElement, css, html, nothing } from 'lit';
 import './record-page.ts';
 import './run-page.ts';
 import './start-page.ts';
+import { analysisPage } from './analysis-pages.ts';
 import { LogError } from '../engine/log/errors.ts';
 import { LogReader } from '../engine/log/reader.ts';
 import { MemorySource } from '../engine/log/storage.ts';
@@ -110,6 +111,8 @@ export class App extends LitElement {
         return html`<lab-record></lab-record>`;
       case 'run':
         return html`<lab-run .route=${this.route}></lab-run>`;
+      case 'analysis':
+        return analysisPage(this.route);
       default:
         return this.route satisfies never;
     }

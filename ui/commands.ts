@@ -1,4 +1,4 @@
-/** Everything a key can do on the run page. The handler and the key sheet are made from this one table. */
+/** Everything a key can do on the run page. The handler, the key sheet and the palette are made from this one table. */
 import type { EventTable } from './event-table.ts';
 import type { RunModel } from './run-model.ts';
 import type { Timeline } from './timeline.ts';
@@ -9,6 +9,9 @@ export interface CommandTargets {
   readonly table: EventTable | undefined;
   togglePlay(): void;
   focusPosition(): void;
+  /** Brings a panel to the front; `at`: an expression that it is to show. */
+  showPanel(panel: string, at?: string): void;
+  openPalette(): void;
   toggleHelp(): void;
 }
 
@@ -26,9 +29,14 @@ const key =
   (event: KeyboardEvent): boolean =>
     event.key === name && event.shiftKey === shift;
 const letter =
-  (code: string) =>
+  (code: string, shift = false) =>
   (event: KeyboardEvent): boolean =>
-    event.code === `Key${code}` && !event.shiftKey;
+    event.code === `Key${code}` && event.shiftKey === shift && !event.ctrlKey && !event.metaKey;
+/** With Control, or Command where that is the key. */
+const control =
+  (code: string, shift = false) =>
+  (event: KeyboardEvent): boolean =>
+    event.code === `Key${code}` && (event.ctrlKey || event.metaKey) && event.shiftKey === shift;
 const typed =
   (character: string) =>
   (event: KeyboardEvent): boolean =>
@@ -39,8 +47,20 @@ export const COMMANDS: readonly Command[] = [
   { keys: ['←'], title: 'Previous event that is shown', matches: key('ArrowLeft'), run: ({ model }) => model.moveToShown(-1) },
   { keys: ['.'], title: 'Next event of the same kind', matches: typed('.'), run: ({ model }) => model.moveToSameKind(1) },
   { keys: [','], title: 'Previous event of the same kind', matches: typed(','), run: ({ model }) => model.moveToSameKind(-1) },
-  { keys: ['Shift', '→'], title: 'One instruction forward', matches: key('ArrowRight', true), run: ({ model }) => model.moveToPosition(model.cursor.position + 1) },
-  { keys: ['Shift', '←'], title: 'One instruction back', matches: key('ArrowLeft', true), run: ({ model }) => model.moveToPosition(model.cursor.position - 1) },
+  { keys: ['Shift', '→'], title: 'One instruction forward', matches: key('ArrowRight', true), run: ({ model }) => model.travel('instruction', 'forward') },
+  { keys: ['Shift', '←'], title: 'One instruction back', matches: key('ArrowLeft', true), run: ({ model }) => model.travel('instruction', 'backward') },
+  { keys: ['F6'], title: 'Step over calls', matches: key('F6'), run: ({ model }) => model.travel('over', 'forward') },
+  { keys: ['Shift', 'F6'], title: 'Step back over calls', matches: key('F6', true), run: ({ model }) => model.travel('over', 'backward') },
+  { keys: ['F7'], title: 'Next line of the source', matches: key('F7'), run: ({ model }) => model.travel('over-line', 'forward') },
+  { keys: ['Shift', 'F7'], title: 'Line of the source before', matches: key('F7', true), run: ({ model }) => model.travel('over-line', 'backward') },
+  { keys: ['F8'], title: 'Run until this function returns', matches: key('F8'), run: ({ model }) => model.travel('out', 'forward') },
+  { keys: ['Shift', 'F8'], title: 'Back to the call of this function', matches: key('F8', true), run: ({ model }) => model.travel('out', 'backward') },
+  { keys: ['F9'], title: 'Run to the next point', matches: key('F9'), run: ({ model }) => model.travel('continue', 'forward') },
+  { keys: ['Shift', 'F9'], title: 'Run back to the point before', matches: key('F9', true), run: ({ model }) => model.travel('continue', 'backward') },
+  { keys: ['Esc'], title: 'Stop a run where it is', matches: key('Escape'), run: ({ model }) => model.interrupt() },
+  { keys: ['Z'], title: 'Back to where the cursor was', matches: letter('Z'), run: ({ model }) => model.undo() },
+  { keys: ['Shift', 'Z'], title: 'Forth again', matches: letter('Z', true), run: ({ model }) => model.redo() },
+  { keys: ['B'], title: 'Bookmark at the cursor', matches: letter('B'), run: ({ model, showPanel }) => (model.addNote('bookmark'), showPanel('notes')) },
   { keys: ['Home'], title: 'Start of the recording', matches: key('Home'), run: ({ model }) => model.moveToRow(0) },
   { keys: ['End'], title: 'End of the recording', matches: key('End'), run: ({ model }) => model.moveToRow(model.count - 1) },
   { keys: ['Space'], title: 'Play, pause', matches: key(' '), run: (targets) => targets.togglePlay() },
@@ -49,15 +69,26 @@ export const COMMANDS: readonly Command[] = [
   { keys: ['A'], title: 'Move the window left', matches: letter('A'), run: ({ timeline }) => timeline?.pan(-0.15) },
   { keys: ['D'], title: 'Move the window right', matches: letter('D'), run: ({ timeline }) => timeline?.pan(0.15) },
   { keys: ['F'], title: 'Around the cursor; again: the whole run', matches: letter('F'), run: ({ timeline }) => timeline?.focusCursor() },
+  { keys: ['T'], title: 'Exits by reason, interrupts by vector, devices, dirty pages', matches: letter('T'), run: ({ timeline }) => timeline?.toggleDetails() },
   { keys: ['G'], title: 'Go to a position', matches: letter('G'), run: (targets) => targets.focusPosition() },
   { keys: ['/'], title: 'Filter the events', matches: typed('/'), run: ({ table }) => table?.focusFilter() },
+  { keys: ['1'], title: 'Registers', matches: typed('1'), run: ({ showPanel }) => showPanel('registers') },
+  { keys: ['2'], title: 'Call stack', matches: typed('2'), run: ({ showPanel }) => showPanel('stack') },
+  { keys: ['3'], title: 'Memory', matches: typed('3'), run: ({ showPanel }) => showPanel('memory') },
+  { keys: ['4'], title: 'Page walk', matches: typed('4'), run: ({ showPanel }) => showPanel('paging') },
+  { keys: ['5'], title: 'Devices', matches: typed('5'), run: ({ showPanel }) => showPanel('devices') },
+  { keys: ['6'], title: 'Breakpoints and watchpoints', matches: typed('6'), run: ({ showPanel }) => showPanel('points') },
+  { keys: ['7'], title: 'Origin of a value', matches: typed('7'), run: ({ showPanel }) => showPanel('origin') },
+  { keys: ['8'], title: 'Notes', matches: typed('8'), run: ({ showPanel }) => showPanel('notes') },
+  { keys: ['9'], title: 'About the recording', matches: typed('9'), run: ({ showPanel }) => showPanel('recording') },
   { keys: ['V'], title: 'Replay and verify', matches: letter('V'), run: ({ model }) => model.verify() },
+  { keys: ['Ctrl', 'K'], title: 'All commands, and places to go to', matches: control('K'), run: (targets) => targets.openPalette() },
   { keys: ['?'], title: 'These keys', matches: typed('?'), run: (targets) => targets.toggleHelp() },
 ];
 
 /** True if the key belongs to the control that has the focus. */
 export function belongsToControl(event: KeyboardEvent): boolean {
-  if (event.ctrlKey || event.metaKey || event.altKey) return true;
+  if (event.altKey || ((event.ctrlKey || event.metaKey) && event.code !== 'KeyK')) return true;
   const target = event.composedPath()[0];
   if (!(target instanceof HTMLElement)) return false;
   if (target.matches('input, textarea, select')) return true;

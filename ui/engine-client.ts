@@ -29,7 +29,7 @@ export class EngineClient {
     };
   }
 
-  /** All replies to a request, the final one included. A failure is an error. Unsubscribing only stops listening. */
+  /** All replies to a request, the final one included. A failure is an error. Unsubscribing only stops listening; see run(). */
   ask(request: Asked, transfer: readonly Transferable[] = []): Observable<Reply> {
     return new Observable((subscriber) => {
       const id = this.post(request, transfer, (reply) => {
@@ -40,6 +40,25 @@ export class EngineClient {
         }
       });
       return () => this.listeners.delete(id);
+    });
+  }
+
+  /** The same for long work: unsubscribing ends it. */
+  run(request: Asked, transfer: readonly Transferable[] = []): Observable<Reply> {
+    return new Observable((subscriber) => {
+      let isOver = false;
+      const id = this.post(request, transfer, (reply) => {
+        isOver = isFinal(reply);
+        if (reply.kind === 'failed') subscriber.error(new EngineFailure(reply.failure));
+        else {
+          subscriber.next(reply);
+          if (isOver) subscriber.complete();
+        }
+      });
+      return () => {
+        this.listeners.delete(id);
+        if (!isOver) this.tell({ kind: 'cancel', target: id });
+      };
     });
   }
 
@@ -57,7 +76,7 @@ export class EngineClient {
   }
 
   /** A request that is not answered. */
-  tell(request: Extract<Asked, { kind: 'input' | 'stop' }>): void {
+  tell(request: Extract<Asked, { kind: 'input' | 'stop' | 'cancel' }>): void {
     this.worker.postMessage({ ...request, id: this.nextId++ });
   }
 
@@ -75,4 +94,9 @@ export class EngineClient {
     this.worker.postMessage({ ...request, id }, [...transfer]);
     return id;
   }
+}
+
+export function failureOf(error: unknown): Failure {
+  if (error instanceof EngineFailure) return error.failure;
+  return { message: error instanceof Error ? error.message : String(error), advice: 'reload the page' };
 }

@@ -3,18 +3,25 @@
  * core.wasm as in Node.
  */
 import { BootError } from '../engine/machine/boot/errors.ts';
+import { Pyramid, countWindow } from '../engine/analysis/pyramid/pyramid.ts';
+import { ExpressionError } from '../engine/debug/expression.ts';
+import { StepError } from '../engine/debug/steps.ts';
+import { SymbolError } from '../engine/debug/symbols.ts';
+import { DivergedError, SeekError } from '../engine/debug/time-travel.ts';
 import { LogError } from '../engine/log/errors.ts';
 import { describeEvent } from '../engine/log/events.ts';
 import { Sha256 } from '../engine/log/sha256.ts';
-import type { LogPlace, Reply, Request } from '../engine/protocol/messages.ts';
+import { type LogPlace, type Reply, type Request, isFinal } from '../engine/protocol/messages.ts';
 import { summarize } from '../engine/protocol/summary.ts';
 import { LogReader } from '../engine/log/reader.ts';
 import { MemorySource } from '../engine/log/storage.ts';
 import { RecipeError, type RunImages } from '../engine/recording/recipe.ts';
 import { Replayer } from '../engine/recording/replayer.ts';
+import { keepCheckpoints, readCheckpoints } from './debug/checkpoint-cache.ts';
+import { PointError } from './debug/points.ts';
+import { type Job, TravelSession } from './debug/travel-session.ts';
 import { LiveRun } from './live-run.ts';
 import { OpenedLog, textFilter } from './opened-log.ts';
-import { StateFinder } from './state-finder.ts';
 import { Turns } from './turns.ts';
 
 const VERIFY_SLICE_INSTRUCTIONS = 2_000_000;
@@ -27,14 +34,16 @@ const door = globalThis as unknown as {
 const turns = new Turns();
 let log: OpenedLog | undefined;
 let imageUrl: string | undefined;
-let finder: StateFinder | undefined;
+let session: TravelSession | undefined;
+let pyramid = new Pyramid();
 let live: LiveRun | undefined;
 let core: Promise<WebAssembly.Module> | undefined;
 /** Numbers of the newest request of a kind that supersedes its elders. */
-let newestSeek = 0;
+let newestMove = 0;
 let newestFilter = 0;
-/** Seeks share machines, so they come one after the other. */
-let seeks: Promise<void> = Promise.resolve();
+/** Requests that were ended by the page. */
+const cancelled = new Set<number>();
+let isNamed = false;
 
 /** Something that a person can mend. */
 class Refusal extends Error {
@@ -49,6 +58,7 @@ class Refusal extends Error {
 }
 
 function send(reply: Reply, transfer: readonly Transferable[] = []): void {
+  if (isFinal(reply)) cancelled.delete(reply.id);
   door.postMessage(reply, transfer);
 }
 
@@ -72,14 +82,22 @@ async function open(id: number, place: LogPlace): Promise<void> {
   const bytes = place.kind === 'url' ? await download(place.url, 'the recording') : place.bytes;
   const opened = new OpenedLog(bytes);
   log = opened;
-  finder = new StateFinder(() => newReplayer(opened), turns);
+  session = new TravelSession({
+    newReader: () => opened.newReader(),
+    images: () => imagesOf(opened),
+    module: loadCore,
+    turns,
+    cache: { read: () => readCheckpoints(opened.summary.id), keep: (index) => keepCheckpoints(opened.summary.id, index) },
+    onSymbols: (symbols) => send({ kind: 'symbols', id, symbols }),
+  });
+  pyramid = new Pyramid();
   send({ kind: 'opened', id, summary: opened.summary });
-  for (const columns of opened.columns()) {
+  for (const columns of opened.columns((batch) => pyramid.add(batch))) {
     send({ kind: 'events', id, first: columns.first, positions: columns.positions, kinds: columns.kinds }, [columns.positions.buffer, columns.kinds.buffer]);
     if (columns.consoleRows.length > 0) send({ kind: 'console', id, rows: columns.consoleRows, bytes: columns.consoleBytes }, [columns.consoleRows.buffer, columns.consoleBytes.buffer]);
     await turns.next();
   }
-  send({ kind: 'loaded', id, marks: opened.marks() });
+  send({ kind: 'loaded', id, marks: opened.marks(), rings: opened.rings() });
 }
 
 function opened(): OpenedLog {
@@ -87,7 +105,7 @@ function opened(): OpenedLog {
   return log;
 }
 
-async function newReplayer(from: OpenedLog): Promise<Replayer> {
+async function imagesOf(from: OpenedLog): Promise<RunImages> {
   const found = new Map<string, Uint8Array>();
   const missing: string[] = [];
   for (const { name, sha256, bytes } of from.summary.images) {
@@ -106,8 +124,7 @@ async function newReplayer(from: OpenedLog): Promise<Replayer> {
   }
   const initrd = found.get('initrd');
   const disk = found.get('disk');
-  const images: RunImages = { kernel, ...(initrd === undefined ? {} : { initrd }), ...(disk === undefined ? {} : { disk: new MemoryDisk(disk) }) };
-  return new Replayer({ reader: from.newReader(), images, module: await loadCore() });
+  return { kernel, ...(initrd === undefined ? {} : { initrd }), ...(disk === undefined ? {} : { disk: new MemoryDisk(disk) }) };
 }
 
 class MemoryDisk {
@@ -155,26 +172,68 @@ async function filter(id: number, kinds: number, text: string): Promise<void> {
   send(newestFilter === id ? { kind: 'filtered', id } : { kind: 'superseded', id });
 }
 
-async function seek(id: number, position: number, row: number): Promise<void> {
-  const isSuperseded = (): boolean => newestSeek !== id;
-  if (isSuperseded()) return send({ kind: 'superseded', id });
-  const from = opened();
-  const around: number[] = [];
-  const last = Math.min(from.summary.records - 1, row + StateFinder.neighbours);
-  for (let each = Math.max(0, row - StateFinder.neighbours); each <= last; each++) {
-    const at = from.text(each).position;
-    if (around.at(-1) !== at) around.push(at);
-  }
-  const request = { position, around, isSuperseded, progress: (at: number) => send({ kind: 'progress', id, position: at, of: position }) };
-  const state = await finder!.find(request);
-  if (state === undefined) return send({ kind: 'superseded', id });
-  send({ kind: 'state', id, state });
-  await finder!.ahead({ ...request, progress: () => undefined });
+/** superseding: what comes later of its kind ends it. */
+function jobOf(id: number, superseding: boolean): Job {
+  return { isOver: () => cancelled.has(id) || (superseding && newestMove !== id), progress: (position, of) => send({ kind: 'progress', id, position, of }) };
+}
+
+function travelling(): TravelSession {
+  if (session === undefined) throw new Error('no log is open');
+  return session;
+}
+
+async function seek({ id, position, look }: Extract<Request, { kind: 'seek' }>): Promise<void> {
+  newestMove = id;
+  const moment = await travelling().seek(position, look, jobOf(id, true));
+  send(moment === undefined ? { kind: 'superseded', id } : { kind: 'moment', id, moment });
+  if (isNamed || moment === undefined) return;
+  isNamed = true;
+  await travelling().nameGuest();
+}
+
+async function walk({ id, from, unit, direction, points, look }: Extract<Request, { kind: 'walk' }>): Promise<void> {
+  newestMove = id;
+  const walked = await travelling().walk(from, unit, direction, points, look, jobOf(id, true));
+  send(walked === undefined ? { kind: 'superseded', id } : { kind: 'walked', id, ...walked });
+}
+
+async function point({ id, position, asked }: Extract<Request, { kind: 'point' }>): Promise<void> {
+  const made = await travelling().makePoint(position, asked, jobOf(id, false));
+  send(made === undefined ? { kind: 'superseded', id } : { kind: 'point', id, point: made });
+}
+
+async function stack({ id, position }: Extract<Request, { kind: 'stack' }>): Promise<void> {
+  const frames = await travelling().stack(position, jobOf(id, false));
+  send(frames === undefined ? { kind: 'superseded', id } : { kind: 'stack', id, frames });
+}
+
+async function hits({ id, point: of }: Extract<Request, { kind: 'hits' }>): Promise<void> {
+  const done = await travelling().hits(
+    of,
+    (found, scanned) => {
+      const positions = Float64Array.from(found);
+      send({ kind: 'hits', id, positions, scanned }, [positions.buffer]);
+    },
+    jobOf(id, false),
+  );
+  send(done === undefined ? { kind: 'superseded', id } : { kind: 'all-hits', id, isFull: done.isFull });
+}
+
+async function origin({ id, position, asked }: Extract<Request, { kind: 'origin' }>): Promise<void> {
+  const done = await travelling().origin(position, asked, (link) => send({ kind: 'origin-link', id, link }), jobOf(id, false));
+  send(done === undefined ? { kind: 'superseded', id } : { kind: 'origin', id });
+}
+
+function window({ id, from, to, buckets }: Extract<Request, { kind: 'window' }>): void {
+  const query = { from, to, buckets };
+  const { shift, first, count, tracks } = pyramid.window(query) ?? countWindow(opened().reader, query);
+  const columns = [...tracks.values()];
+  send({ kind: 'window', id, shift, first, count, names: [...tracks.keys()], columns }, columns.map(({ buffer }) => buffer as ArrayBuffer));
 }
 
 async function verify(id: number): Promise<void> {
   const from = opened();
-  const replayer = await newReplayer(from);
+  const replayer = new Replayer({ reader: from.newReader(), images: await imagesOf(from), module: await loadCore() });
   for (;;) {
     const status = replayer.step(VERIFY_SLICE_INSTRUCTIONS);
     switch (status.kind) {
@@ -217,12 +276,23 @@ async function answer(request: Request): Promise<void> {
     case 'filter':
       newestFilter = request.id;
       return filter(request.id, request.kinds, request.text);
-    case 'seek': {
-      newestSeek = request.id;
-      const turn = seeks.then(() => seek(request.id, request.position, request.row));
-      seeks = turn.catch(() => undefined);
-      return turn;
-    }
+    case 'seek':
+      return seek(request);
+    case 'walk':
+      return walk(request);
+    case 'point':
+      return point(request);
+    case 'stack':
+      return stack(request);
+    case 'hits':
+      return hits(request);
+    case 'origin':
+      return origin(request);
+    case 'window':
+      return window(request);
+    case 'cancel':
+      cancelled.add(request.target);
+      return undefined;
     case 'verify':
       return verify(request.id);
     case 'record':
@@ -243,6 +313,11 @@ function fail(id: number, error: unknown): void {
   }
   if (error instanceof LogError) return send({ kind: 'failed', id, failure: { message: error.message, advice: error.advice } });
   const message = error instanceof Error ? error.message : String(error);
+  if (error instanceof ExpressionError || error instanceof SymbolError || error instanceof PointError) {
+    return send({ kind: 'failed', id, failure: { message: message.split('\n')[0], advice: 'give an address such as 0xffffffff80100000, a register, or a symbol of the guest' } });
+  }
+  if (error instanceof StepError || error instanceof SeekError) return send({ kind: 'failed', id, failure: { message, advice: 'the cursor stays where it was' } });
+  if (error instanceof DivergedError) return send({ kind: 'failed', id, failure: { message, advice: '“Replay and verify” shows where it differs; before that place everything can be looked at' } });
   if (error instanceof RecipeError) return send({ kind: 'failed', id, failure: { message, advice: 'the events can still be read; replay it with the version that recorded it' } });
   if (error instanceof BootError) return send({ kind: 'failed', id, failure: { message, advice: 'check the image and the settings of the machine' } });
   if (error instanceof RangeError && /memory/i.test(message)) {

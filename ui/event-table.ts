@@ -140,6 +140,7 @@ export class EventTable extends LitElement {
       .k7 { --dot: var(--kind-digest); }
       .k8 { --dot: var(--kind-mark); }
       .k9 { --dot: var(--kind-end); }
+      .k10 { --dot: var(--kind-counts); }
       .empty {
         display: grid;
         place-content: center;

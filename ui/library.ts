@@ -1,6 +1,7 @@
 /** The recordings a person can open: those of the server, and those kept in this browser (IndexedDB, or this page's memory if that fails). */
 import { type DBSchema, type IDBPDatabase, openDB } from 'idb';
 import type { LogSummary } from '../engine/protocol/summary.ts';
+import { dropCheckpoints } from './debug/checkpoint-cache.ts';
 
 export interface ServerRecording {
   readonly id: string;
@@ -94,6 +95,8 @@ export async function localLog(id: string): Promise<Uint8Array | undefined> {
 export async function deleteLocal(id: string): Promise<void> {
   if (unkept.delete(id)) return;
   const db = await open();
+  const kept = await db.get('catalogue', id);
+  if (kept !== undefined) await dropCheckpoints(kept.summary.id);
   const transaction = db.transaction(['catalogue', 'logs'], 'readwrite');
   await Promise.all([transaction.objectStore('catalogue').delete(id), transaction.objectStore('logs').delete(id), transaction.done]);
 }

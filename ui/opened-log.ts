@@ -5,7 +5,7 @@ import { KIND_DEVICE, type LogEvent } from '../engine/log/events.ts';
 import { LogReader } from '../engine/log/reader.ts';
 import { SHAPE_UART_TX } from '../engine/log/shapes.ts';
 import { MemorySource } from '../engine/log/storage.ts';
-import type { EventText, Mark } from '../engine/protocol/messages.ts';
+import type { EventText, Mark, RingShares } from '../engine/protocol/messages.ts';
 import { type LogSummary, summarize } from '../engine/protocol/summary.ts';
 import { eventText } from './event-text.ts';
 
@@ -39,10 +39,11 @@ export class OpenedLog {
     return LogReader.open(new MemorySource(this.bytes));
   }
 
-  /** Columns of one block after the other. */
-  *columns(): Generator<Columns> {
+  /** Columns of one block after the other; `onBatch` sees each block while it is there. */
+  *columns(onBatch?: (batch: EventBatch) => void): Generator<Columns> {
     for (let i = 0; i < this.reader.eventBlocks.length; i++) {
       const batch = this.reader.batch(i);
+      onBatch?.(batch);
       const consoleRows: number[] = [];
       const consoleBytes: number[] = [];
       for (let row = 0; row < batch.count; row++) {
@@ -67,6 +68,21 @@ export class OpenedLog {
       if (marks.length === MARKS_MAX) break;
     }
     return marks;
+  }
+
+  /** From what the CPU counted, an event each epoch and mark. */
+  rings(): RingShares {
+    const positions = [0];
+    const shares: number[] = [];
+    let before = 0;
+    for (const event of this.reader.events({ kinds: ['counts'] })) {
+      const from = positions[positions.length - 1];
+      if (event.kind !== 'counts' || event.position <= from) continue;
+      shares.push(Math.min(1, (event.kernelInstructions - before) / (event.position - from)));
+      positions.push(event.position);
+      before = event.kernelInstructions;
+    }
+    return { positions: Float64Array.from(positions), shares: Float64Array.from(shares) };
   }
 
   text(row: number): EventText {

@@ -8,7 +8,7 @@ import { formatBytes, formatInstructions } from './format.ts';
 import { GUESTS } from './guests.ts';
 import { keepRecording } from './library.ts';
 import { formatRoute } from './router.ts';
-import { failureOf } from './run-model.ts';
+import { failureOf } from './engine-client.ts';
 import { controls, panels } from './styles.ts';
 
 const MEMORY_MIB: readonly number[] = [16, 32, 64, 128, 256];

@@ -3,8 +3,13 @@ import { LitElement, css, html, nothing } from 'lit';
 import type { MachineState } from '../engine/protocol/messages.ts';
 import { flagNames } from './machine-state.ts';
 import { ModelController } from './model-controller.ts';
-import { type RunModel, failureOf } from './run-model.ts';
+import { GENERAL_REGISTERS } from '../engine/debug/inspect.ts';
+import { failureOf } from './engine-client.ts';
+import type { RunModel } from './run-model.ts';
 import { controls, panels } from './styles.ts';
+
+/** Those whose writers can be asked for, and whose values may be addresses. */
+const TRACED: ReadonlySet<string> = new Set(GENERAL_REGISTERS);
 
 export class RegisterPanel extends LitElement {
   static override properties = { model: { attribute: false } };
@@ -59,10 +64,30 @@ export class RegisterPanel extends LitElement {
         white-space: nowrap;
       }
       dd .zeros {
-        opacity: 0.6;
+        color: var(--muted);
       }
       dd.changed {
         background: var(--changed);
+      }
+      dd.changed .zeros {
+        color: inherit;
+      }
+      button.name,
+      button.value {
+        display: inline;
+        min-height: 0;
+        padding: 0;
+        border: 0;
+        border-radius: 0.2em;
+        background: none;
+        color: inherit;
+        font: inherit;
+      }
+      button.name:hover:not(:disabled),
+      button.value:hover:not(:disabled) {
+        background: none;
+        color: var(--accent);
+        text-decoration: underline;
       }
       .flags {
         margin-top: 0.3rem;
@@ -89,7 +114,7 @@ export class RegisterPanel extends LitElement {
     const view = this.model?.state ?? { kind: 'none' as const };
     const badge =
       view.kind === 'known'
-        ? html`<span class="badge">ring ${view.state.cpl}</span>${view.state.halted ? html`<span class="badge">halted</span>` : nothing}`
+        ? html`<span class="badge">ring ${view.moment.machine.cpl}</span>${view.moment.machine.halted ? html`<span class="badge">halted</span>` : nothing}`
         : view.kind === 'busy'
           ? html`<progress max="1" .value=${view.share} aria-label="Replaying to the cursor"></progress>`
           : nothing;
@@ -99,7 +124,7 @@ export class RegisterPanel extends LitElement {
         <span class="muted">${view.kind === 'busy' ? 'replaying to the cursor' : 'by replay'}</span>
         <span class="grow"></span>${badge}
       </header>
-      <div class="body" tabindex="0" role="group" aria-label="Register values" data-testid="registers" data-position=${view.kind === 'known' ? view.state.position : nothing}>${this.body()}</div>
+      <div class="body" tabindex="0" role="group" aria-label="Register values" data-testid="registers" data-position=${view.kind === 'known' ? view.moment.machine.position : nothing}>${this.body()}</div>
     </section>`;
   }
 
@@ -107,9 +132,9 @@ export class RegisterPanel extends LitElement {
     const view = this.model?.state;
     switch (view?.kind) {
       case 'known':
-        return this.registers(view.state, view.before, false);
+        return this.registers(view.moment.machine, view.before, false);
       case 'busy':
-        return view.before === undefined ? html`<p class="muted">The machine is replayed up to the cursor to know its registers.</p>` : this.registers(view.before, view.before, true);
+        return view.moment === undefined ? html`<p class="muted">The machine is replayed up to the cursor to know its registers.</p>` : this.registers(view.moment.machine, view.before, true);
       case 'failed':
         return html`<div class="notice bad"><strong>${view.failure.message}</strong><span>${view.failure.advice}.</span></div>
           ${view.failure.missingImages === undefined
@@ -131,16 +156,27 @@ export class RegisterPanel extends LitElement {
             <dl>
               ${registers.map(([register, value]) => {
                 const digits = /^0*(?=.)/.exec(value)?.[0].length ?? 0;
+                const shown = html`<span class="zeros">${value.slice(0, digits)}</span>${value.slice(digits)}`;
                 const changed = !isBusy && before !== undefined && old.get(register) !== value;
                 return html`<div class="register">
-                  <dt>${register}</dt>
-                  <dd class=${changed ? 'changed' : ''} title=${changed ? `was ${old.get(register) ?? 'unknown'} at the cursor before` : ''}><span class="zeros">${value.slice(0, digits)}</span>${value.slice(digits)}</dd>
+                  <dt>${TRACED.has(register) ? html`<button class="name" title="Who wrote ${register} last?" aria-label="Last writer of ${register}" @click=${() => this.trace(register)}>${register}</button>` : register}</dt>
+                  <dd class=${changed ? 'changed' : ''} title=${changed ? `was ${old.get(register) ?? 'unknown'} at the cursor before` : ''}>
+                    ${TRACED.has(register) ? html`<button class="value" title="Memory at ${register}" aria-label="Memory at ${register}, ${value}" @click=${() => this.showMemory(register)}>${shown}</button>` : shown}
+                  </dd>
                 </div>`;
               })}
             </dl>
             ${name === 'General' ? html`<div class="flags"><span class="muted">flags</span> ${flagNames(registers.find(([register]) => register === 'rflags')?.[1] ?? '0') || 'none'}</div>` : nothing}`,
       )}
     </div>`;
+  }
+
+  private trace(register: string): void {
+    this.model?.trace({ kind: 'register', name: register }, register);
+    this.dispatchEvent(new CustomEvent('show-panel', { detail: { panel: 'origin' }, bubbles: true, composed: true }));
+  }
+  private showMemory(register: string): void {
+    this.dispatchEvent(new CustomEvent('show-panel', { detail: { panel: 'memory', at: register }, bubbles: true, composed: true }));
   }
 
   private readonly onImage = async (event: Event): Promise<void> => {

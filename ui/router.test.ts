@@ -7,6 +7,8 @@ it('reads back what it writes', () => {
     { kind: 'record' },
     { kind: 'run', place: 'server', id: 'traces:a run/with #?', at: 0 },
     { kind: 'run', place: 'local', id: 'x', at: undefined },
+    { kind: 'analysis', page: 'bisect', place: 'server', id: 'traces:a/b', query: { question: 'when', text: 'u32(jobs_done) > 5 && cpl == 3' } },
+    { kind: 'analysis', page: 'branches', place: 'local', id: 'x', query: {} },
   ];
   for (const route of routes) expect(parseRoute(formatRoute(route))).toEqual(route);
 });

@@ -3,17 +3,29 @@
  *
  *     #/                              recordings
  *     #/record                        a new recording
- *     #/recording/ID?at=POSITION      one from the server
+ *     #/recording/ID?at=POSITION      one from the server; &from=&to= what the timeline shows, &panel= what is in front
  *     #/local/ID?at=POSITION          one kept in this browser
+ *     #/recording/ID/PAGE?NAME=VALUE  what is analysed of it (ANALYSIS_PAGES), with the page's settings; also #/local/ID/PAGE
  */
+export const ANALYSIS_PAGES = ['compare', 'profile', 'migration', 'bisect', 'diff', 'branches'] as const;
+export type AnalysisPageName = (typeof ANALYSIS_PAGES)[number];
+
+/** What a link to a run tells besides the position. */
+export interface RunView {
+  /** Positions that the timeline shows; undefined: all. */
+  readonly window?: { readonly from: number; readonly to: number };
+  readonly panel?: string;
+}
+
 export type Route =
   | { readonly kind: 'start' }
   | { readonly kind: 'record' }
-  | { readonly kind: 'run'; readonly place: 'server' | 'local'; readonly id: string; readonly at: number | undefined };
+  | { readonly kind: 'run'; readonly place: 'server' | 'local'; readonly id: string; readonly at: number | undefined; readonly view?: RunView }
+  | { readonly kind: 'analysis'; readonly page: AnalysisPageName; readonly place: 'server' | 'local'; readonly id: string; readonly query: Readonly<Record<string, string>> };
 
 export function parseRoute(hash: string): Route {
   const [path, query] = hash.replace(/^#?\/?/, '').split('?', 2);
-  const [first, second] = path.split('/');
+  const [first, second, third] = path.split('/');
   if (first === 'record') return { kind: 'record' };
   if ((first === 'recording' || first === 'local') && second !== undefined && second !== '') {
     const at = Number(new URLSearchParams(query).get('at') ?? Number.NaN);
@@ -23,7 +35,9 @@ export function parseRoute(hash: string): Route {
     } catch {
       return { kind: 'start' };
     }
-    return { kind: 'run', place: first === 'local' ? 'local' : 'server', id, at: Number.isSafeInteger(at) && at >= 0 ? at : undefined };
+    const page = ANALYSIS_PAGES.find((name) => name === third);
+    if (page !== undefined) return { kind: 'analysis', page, place: first === 'local' ? 'local' : 'server', id, query: Object.fromEntries(new URLSearchParams(query)) };
+    return { kind: 'run', place: first === 'local' ? 'local' : 'server', id, at: Number.isSafeInteger(at) && at >= 0 ? at : undefined, ...parseView(new URLSearchParams(query)) };
   }
   return { kind: 'start' };
 }
@@ -35,8 +49,27 @@ export function formatRoute(route: Route): string {
     case 'record':
       return '#/record';
     case 'run':
-      return `#/${route.place === 'local' ? 'local' : 'recording'}/${encodeURIComponent(route.id)}${route.at === undefined ? '' : `?at=${route.at}`}`;
+      return `#/${route.place === 'local' ? 'local' : 'recording'}/${encodeURIComponent(route.id)}${formatView(route.at, route.view)}`;
+    case 'analysis': {
+      const query = new URLSearchParams(route.query).toString();
+      return `#/${route.place === 'local' ? 'local' : 'recording'}/${encodeURIComponent(route.id)}/${route.page}${query === '' ? '' : `?${query}`}`;
+    }
     default:
       return route satisfies never;
   }
+}
+
+function parseView(query: URLSearchParams): { readonly view?: RunView } {
+  const [from, to] = [Number(query.get('from') ?? Number.NaN), Number(query.get('to') ?? Number.NaN)];
+  const panel = query.get('panel') ?? '';
+  const view: RunView = {
+    ...(Number.isSafeInteger(from) && Number.isSafeInteger(to) && from >= 0 && to > from ? { window: { from, to } } : {}),
+    ...(/^[a-z]+$/.test(panel) ? { panel } : {}),
+  };
+  return Object.keys(view).length === 0 ? {} : { view };
+}
+
+function formatView(at: number | undefined, { window, panel }: RunView = {}): string {
+  const parts = [...(at === undefined ? [] : [`at=${at}`]), ...(window === undefined ? [] : [`from=${Math.floor(window.from)}`, `to=${Math.ceil(window.to)}`]), ...(panel === undefined ? [] : [`panel=${panel}`])];
+  return parts.length === 0 ? '' : `?${parts.join('&')}`;
 }

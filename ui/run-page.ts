@@ -1,27 +1,44 @@
 /** One recording: head, timeline, transport, events, console, registers. */
 import { LitElement, type PropertyValues, css, html, nothing } from 'lit';
-import { Subscription, debounceTime } from 'rxjs';
+import { Subject, Subscription, debounceTime, merge } from 'rxjs';
+import './command-palette.ts';
 import './console-view.ts';
+import './debug/code-panel.ts';
+import './debug/devices-panel.ts';
+import './debug/memory-panel.ts';
+import './debug/notes-panel.ts';
+import './debug/origin-panel.ts';
+import './debug/paging-panel.ts';
+import './debug/points-panel.ts';
+import './debug/stack-panel.ts';
 import './event-table.ts';
 import './info-panel.ts';
+import './recording-nav.ts';
 import './register-panel.ts';
 import './timeline.ts';
+import type { CommandPalette } from './command-palette.ts';
 import { COMMANDS, type CommandTargets, belongsToControl } from './commands.ts';
 import type { EventTable } from './event-table.ts';
 import { describeEnd, formatCount, formatInstructions, formatNs } from './format.ts';
 import { localLog, serverImageUrl, serverLogUrl } from './library.ts';
 import { ModelController } from './model-controller.ts';
-import { type Route, formatRoute } from './router.ts';
-import { RunModel, failureOf } from './run-model.ts';
+import { type Route, type RunView, formatRoute } from './router.ts';
+import { failureOf } from './engine-client.ts';
+import { RunModel } from './run-model.ts';
 import { controls } from './styles.ts';
 import type { Timeline } from './timeline.ts';
 
-/** Instructions a second of real time at speed 1: the lab kernel's run in about half a minute. */
-const PLAY_INSTRUCTIONS = 4_000_000;
-const SPEEDS: readonly number[] = [0.01, 0.1, 1, 4, 16];
+/** Instructions a second of real time; at 4 million the lab kernel's run takes about half a minute. */
+const SPEEDS: readonly number[] = [1, 10, 100, 1000, 40_000, 400_000, 4_000_000, 16_000_000, 64_000_000];
+const DEFAULT_SPEED = 4_000_000;
 const ADDRESS_DELAY_MS = 300;
 
 type RunRoute = Extract<Route, { kind: 'run' }>;
+
+const PANELS = [
+  ['registers', 'Registers'], ['stack', 'Stack'], ['memory', 'Memory'], ['paging', 'Pages'], ['devices', 'Devices'], ['points', 'Points'], ['origin', 'Origin'], ['notes', 'Notes'], ['recording', 'Recording'],
+] as const; // prettier-ignore
+type PanelName = (typeof PANELS)[number][0];
 
 export class RunPage extends LitElement {
   static override properties = { route: { attribute: false }, model: { state: true }, speed: { state: true }, tab: { state: true } };
@@ -87,6 +104,10 @@ export class RunPage extends LitElement {
         background: var(--panel);
         overflow: hidden;
       }
+      .tracks {
+        max-height: 42vh;
+        overflow-y: auto;
+      }
       .transport {
         display: flex;
         flex-wrap: wrap;
@@ -120,9 +141,16 @@ export class RunPage extends LitElement {
       }
       .panels {
         display: grid;
-        grid-template-columns: minmax(0, 1.5fr) minmax(0, 1fr) minmax(0, 0.85fr);
+        grid-template-columns: minmax(0, 1fr) minmax(0, 1.15fr) minmax(0, 1fr);
         grid-template-rows: minmax(0, 1fr);
         gap: 0.6rem;
+        min-height: 0;
+      }
+      .log {
+        display: grid;
+        grid-template-rows: minmax(0, 1.2fr) minmax(0, 1fr);
+        gap: 0.6rem;
+        min-width: 0;
         min-height: 0;
       }
       .side {
@@ -133,28 +161,34 @@ export class RunPage extends LitElement {
         min-height: 0;
       }
       .tabs {
-        display: grid;
-        grid-template-columns: 1fr 1fr;
-        gap: 0.3rem;
+        display: flex;
+        flex-wrap: wrap;
+        gap: 0.25rem;
+      }
+      .tabs button {
+        flex: 1 1 auto;
+        min-height: 1.9rem;
+        padding: 0 0.5rem;
+        font-size: 0.88rem;
       }
       .tabs button[aria-selected='true'] {
         border-color: var(--accent);
         background: var(--accent-soft);
       }
-      .side[data-tab='registers'] lab-info,
-      .side[data-tab='recording'] lab-registers {
+      .tabpanel {
+        display: grid;
+        min-width: 0;
+        min-height: 0;
+      }
+      .always {
         display: none;
       }
+      /* Where there is room, registers are always there. */
       @media (min-width: 1800px) and (min-height: 900px) {
-        .side {
-          grid-template-rows: minmax(0, 1.35fr) minmax(0, 1fr);
-          gap: 0.6rem;
+        .panels {
+          grid-template-columns: minmax(0, 1fr) minmax(0, 1.2fr) minmax(0, 0.8fr) minmax(0, 1fr);
         }
-        .tabs {
-          display: none;
-        }
-        .side[data-tab] lab-info,
-        .side[data-tab] lab-registers {
+        .always {
           display: flex;
         }
       }
@@ -165,7 +199,7 @@ export class RunPage extends LitElement {
         margin-top: 3rem;
       }
       dialog {
-        width: min(42rem, 92vw);
+        width: min(64rem, 94vw);
         padding: 1.2rem 1.4rem 1.4rem;
         border: 1px solid var(--line-strong);
         border-radius: var(--radius);
@@ -205,7 +239,10 @@ export class RunPage extends LitElement {
         }
         .panels > * {
           grid-row: auto;
-          height: 24rem;
+          height: 28rem;
+        }
+        .panels > .log {
+          height: 44rem;
         }
       }
     `,
@@ -213,27 +250,34 @@ export class RunPage extends LitElement {
   declare route: RunRoute | undefined;
   declare model: RunModel | undefined;
   declare speed: number;
-  /** On small windows one of the two is shown. */
-  declare tab: 'registers' | 'recording';
+  /** The panel that is in front. */
+  declare tab: PanelName;
   private playing: { readonly from: number; readonly since: number } | undefined;
   private frame = 0;
   private following: Subscription | undefined;
   private openedAs = '';
+  /** What the link asked for besides the position; not shown yet. */
+  private asked: RunView | undefined;
+  /** The timeline or the panel in front is another. */
+  private readonly views = new Subject<void>();
 
   constructor() {
     super();
-    this.speed = 1;
+    this.speed = DEFAULT_SPEED;
     this.tab = 'registers';
+    this.addEventListener('show-panel', this.onShowPanel);
     new ModelController(this);
   }
 
   override connectedCallback(): void {
     super.connectedCallback();
     addEventListener('keydown', this.onKey);
+    this.wide.addEventListener('change', this.onWide);
   }
   override disconnectedCallback(): void {
     super.disconnectedCallback();
     removeEventListener('keydown', this.onKey);
+    this.wide.removeEventListener('change', this.onWide);
     this.pause();
     this.closeModel();
   }
@@ -247,6 +291,7 @@ export class RunPage extends LitElement {
 
   protected override willUpdate(changed: PropertyValues<this>): void {
     const { route } = this;
+    if (changed.has('tab')) this.views.next();
     if (route === undefined || !changed.has('route')) return;
     const name = `${route.place} ${route.id}`;
     if (name !== this.openedAs) {
@@ -262,7 +307,10 @@ export class RunPage extends LitElement {
   private async openRoute(route: RunRoute): Promise<void> {
     const model = new RunModel();
     this.model = model;
-    this.following = model.changes.pipe(debounceTime(ADDRESS_DELAY_MS)).subscribe(() => this.writeAddress(route));
+    this.asked = route.view;
+    const panel = PANELS.find(([name]) => name === route.view?.panel);
+    if (panel !== undefined) [this.tab] = panel;
+    this.following = merge(model.changes, this.views).pipe(debounceTime(ADDRESS_DELAY_MS)).subscribe(() => this.writeAddress(route));
     if (route.place === 'server') return model.open({ kind: 'url', url: serverLogUrl(route.id) }, serverImageUrl(), route.at);
     try {
       const bytes = await localLog(route.id);
@@ -278,7 +326,15 @@ export class RunPage extends LitElement {
   private writeAddress(route: RunRoute): void {
     const { model } = this;
     if (model?.isLoaded !== true || this.playing !== undefined) return;
-    const address = formatRoute({ ...route, at: model.cursor.position });
+    if (this.asked !== undefined) {
+      // What the link asked for can be shown now.
+      const { window } = this.asked;
+      this.asked = undefined;
+      if (window !== undefined) this.renderRoot.querySelector<Timeline>('lab-timeline')!.window = window;
+    }
+    const window = this.renderRoot.querySelector<Timeline>('lab-timeline')?.window;
+    const view: RunView = { ...(window === undefined ? {} : { window }), ...(this.tab === 'registers' ? {} : { panel: this.tab }) };
+    const address = formatRoute({ ...route, at: model.cursor.position, view });
     if (location.hash !== address) history.replaceState(history.state, '', address);
   }
 
@@ -295,7 +351,7 @@ export class RunPage extends LitElement {
     this.playing = { from, since: performance.now() };
     const tick = (): void => {
       if (this.playing === undefined) return;
-      const position = this.playing.from + ((performance.now() - this.playing.since) / 1000) * PLAY_INSTRUCTIONS * this.speed;
+      const position = this.playing.from + ((performance.now() - this.playing.since) / 1000) * this.speed;
       model.moveToPosition(position);
       if (position >= model.lastPosition) this.pause();
       else this.frame = requestAnimationFrame(tick);
@@ -323,10 +379,28 @@ export class RunPage extends LitElement {
       togglePlay: this.togglePlay,
       focusPosition: () => this.renderRoot.querySelector<HTMLInputElement>('#position')?.select(),
       toggleHelp: this.toggleHelp,
+      showPanel: (panel, at) => void this.showPanel(panel, at),
+      openPalette: () => this.palette?.open(),
     };
   }
+  private get palette(): CommandPalette | undefined {
+    return this.renderRoot.querySelector<CommandPalette>('lab-palette') ?? undefined;
+  }
+  private readonly onShowPanel = (event: Event): void => {
+    const { panel, at } = (event as CustomEvent<{ panel: string; at: string | undefined }>).detail;
+    void this.showPanel(panel, at);
+  };
+  private async showPanel(panel: string, at: string | undefined): Promise<void> {
+    const known = PANELS.find(([name]) => name === panel);
+    if (known === undefined) return;
+    [this.tab] = known;
+    if (at === undefined) return;
+    await this.updateComplete;
+    const shown = this.renderRoot.querySelector('.tabpanel > *') as (HTMLElement & { showAt?(at: string): void }) | null;
+    shown?.showAt?.(at);
+  }
   private readonly onKey = (event: KeyboardEvent): void => {
-    if (this.model?.isLoaded !== true || belongsToControl(event)) return;
+    if (this.model?.isLoaded !== true || belongsToControl(event) || this.palette?.isOpen === true) return;
     const isHelpOpen = this.renderRoot.querySelector('dialog')?.open === true;
     const command = COMMANDS.find((each) => each.matches(event));
     if (command === undefined || (isHelpOpen && !command.keys.includes('?'))) return;
@@ -355,20 +429,25 @@ export class RunPage extends LitElement {
         <h1 data-testid="guest">${summary?.guest ?? 'Opening…'}</h1>
         ${summary === undefined ? nothing : html`<span class="badge ${end.tone}">${end.text}</span>`}
         <code class="command" title=${summary?.commandLine ?? ''}>${summary?.commandLine ?? ''}</code>
+        ${this.route === undefined ? nothing : html`<lab-recording-nav current="run" .recording=${{ place: this.route.place, id: this.route.id }}></lab-recording-nav>`}
         ${this.verification()}
         <button class="icon" aria-label="Keys" title="Keys (?)" @click=${this.toggleHelp}>?</button>
       </div>
-      <div class="frame"><lab-timeline .model=${model}></lab-timeline></div>
+      <div class="frame tracks"><lab-timeline .model=${model} @view-changed=${() => this.views.next()}></lab-timeline></div>
       ${this.transport()}
       <div class="panels">
-        <lab-event-table .model=${model}></lab-event-table>
-        <lab-console .model=${model}></lab-console>
-        <div class="side" data-tab=${this.tab}>
-          <div class="tabs" role="tablist" aria-label="Beside the console">${this.tabButton('registers', 'Registers')}${this.tabButton('recording', 'Recording')}</div>
-          <lab-registers .model=${model}></lab-registers>
-          <lab-info .model=${model}></lab-info>
+        <div class="log">
+          <lab-event-table .model=${model}></lab-event-table>
+          <lab-console .model=${model}></lab-console>
+        </div>
+        <lab-code .model=${model}></lab-code>
+        ${this.isWide ? html`<lab-registers class="always" .model=${model}></lab-registers>` : nothing}
+        <div class="side">
+          <div class="tabs" role="tablist" aria-label="About the moment" @keydown=${this.onTabKey}>${PANELS.filter(([name]) => !(this.isWide && name === 'registers')).map(([name, label]) => this.tabButton(name, label))}</div>
+          <div class="tabpanel" role="tabpanel" aria-labelledby="tab-${this.shownTab}">${this.panel(this.shownTab, model)}</div>
         </div>
       </div>
+      <lab-palette .targets=${() => (this.model === undefined ? undefined : this.targets(this.model))}></lab-palette>
       ${this.keySheet()}`;
   }
 
@@ -421,7 +500,7 @@ export class RunPage extends LitElement {
         ${step('End (End)', 'M11 3h2v10h-2zM3 3v10l7-5z', () => model?.moveToRow((model?.count ?? 1) - 1))}
       </div>
       <label>Speed <select @change=${this.onSpeed} aria-label="Playing speed, instructions a second">
-        ${SPEEDS.map((speed) => html`<option value=${speed} ?selected=${speed === this.speed}>${formatInstructions(speed * PLAY_INSTRUCTIONS)}/s</option>`)}
+        ${SPEEDS.map((speed) => html`<option value=${speed} ?selected=${speed === this.speed}>${formatInstructions(speed)}/s</option>`)}
       </select></label>
       <label>Position <input id="position" class="mono" data-testid="position" inputmode="numeric" spellcheck="false" .value=${`@${formatCount(cursor.position)}`} ?disabled=${isOff} @change=${this.onPosition} @keydown=${this.onPositionKey} /></label>
       <span class="muted">event #${formatCount(cursor.row)} of ${formatCount(model?.count ?? 0)}${text === undefined ? '' : html`, ${formatNs(text.timeNs)}`}</span>
@@ -439,8 +518,53 @@ export class RunPage extends LitElement {
     if (event.key === 'Enter' || event.key === 'Escape') (event.target as HTMLElement).blur();
   };
 
-  private tabButton(tab: 'registers' | 'recording', label: string): unknown {
-    return html`<button role="tab" aria-selected=${this.tab === tab ? 'true' : 'false'} data-testid="tab-${tab}" @click=${() => (this.tab = tab)}>${label}</button>`;
+  private readonly wide = matchMedia('(min-width: 1800px) and (min-height: 900px)');
+  private readonly onWide = (): void => this.requestUpdate();
+  private get isWide(): boolean {
+    return this.wide.matches;
+  }
+  private get shownTab(): PanelName {
+    return this.isWide && this.tab === 'registers' ? 'memory' : this.tab;
+  }
+
+  private tabButton(tab: PanelName, label: string): unknown {
+    const isShown = this.shownTab === tab;
+    return html`<button role="tab" id="tab-${tab}" tabindex=${isShown ? '0' : '-1'} aria-selected=${isShown ? 'true' : 'false'} data-testid="tab-${tab}" @click=${() => (this.tab = tab)}>${label}</button>`;
+  }
+  private readonly onTabKey = (event: KeyboardEvent): void => {
+    const by = event.key === 'ArrowRight' ? 1 : event.key === 'ArrowLeft' ? -1 : 0;
+    if (by === 0 || event.shiftKey) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const tabs = [...this.renderRoot.querySelectorAll<HTMLElement>('[role=tab]')];
+    const next = tabs[(tabs.findIndex((tab) => tab.ariaSelected === 'true') + by + tabs.length) % tabs.length];
+    next?.click();
+    next?.focus();
+  };
+
+  private panel(tab: PanelName, model: RunModel | undefined): unknown {
+    switch (tab) {
+      case 'registers':
+        return html`<lab-registers .model=${model}></lab-registers>`;
+      case 'stack':
+        return html`<lab-stack .model=${model}></lab-stack>`;
+      case 'memory':
+        return html`<lab-memory .model=${model}></lab-memory>`;
+      case 'paging':
+        return html`<lab-paging .model=${model}></lab-paging>`;
+      case 'devices':
+        return html`<lab-devices .model=${model}></lab-devices>`;
+      case 'points':
+        return html`<lab-points .model=${model}></lab-points>`;
+      case 'origin':
+        return html`<lab-origin .model=${model}></lab-origin>`;
+      case 'notes':
+        return html`<lab-notes .model=${model}></lab-notes>`;
+      case 'recording':
+        return html`<lab-info .model=${model}></lab-info>`;
+      default:
+        return tab satisfies never;
+    }
   }
 
   private keySheet(): unknown {
@@ -452,7 +576,7 @@ export class RunPage extends LitElement {
             html`<div><dt>${keys.map((name) => html`<kbd>${name}</kbd> `)}</dt><dd>${title}</dd></div>`,
         )}
       </dl>
-      <p class="muted hint">Drag on the timeline to move the cursor, turn the wheel to zoom, hold Shift to move the window.</p>
+      <p class="muted hint">Drag on the timeline to move the cursor, turn the wheel to zoom, hold Shift to move the window. Over the code the wheel walks: down is forward, up is back.</p>
     </dialog>`;
   }
 }

@@ -1,7 +1,9 @@
 /** The recordings, as cards; a place to drop one; the way to a new one. */
 import { LitElement, css, html, nothing } from 'lit';
+import './recording-nav.ts';
 import { describeEnd, formatBytes, formatCount, formatDate, formatInstructions, formatNs } from './format.ts';
 import { type LocalRecording, type ServerRecording, deleteLocal, localLog, localRecordings, serverRecordings } from './library.ts';
+import type { RecordingPlace } from './analysis-client.ts';
 import type { LogSummary } from '../engine/protocol/summary.ts';
 import { formatRoute } from './router.ts';
 import { controls } from './styles.ts';
@@ -123,6 +125,12 @@ export class StartPage extends LitElement {
         position: relative;
         z-index: 1;
       }
+      lab-recording-nav {
+        position: relative;
+        z-index: 1;
+        margin: 0 -0.5rem;
+        font-size: 0.9rem;
+      }
       .drop {
         display: flex;
         flex-wrap: wrap;
@@ -204,7 +212,7 @@ export class StartPage extends LitElement {
       </li>`;
     }
     const foot = html`<span>${recording.folder === 'traces' ? `example, ${recording.file}` : `${recording.file}, ${formatDate(recording.modifiedMs)}`}</span>`;
-    return this.card(href, summary, foot);
+    return this.card(href, summary, foot, { place: 'server', id: recording.id });
   }
 
   private localCard(recording: LocalRecording): unknown {
@@ -212,10 +220,10 @@ export class StartPage extends LitElement {
     const foot = html`<span class="grow">${recording.origin === 'recorded' ? '' : `${recording.name}, `}${formatDate(recording.savedMs)}</span>
       <button @click=${() => this.save(recording)}>Save</button>
       <button @click=${() => this.forget(recording)}>Delete</button>`;
-    return this.card(href, recording.summary, foot);
+    return this.card(href, recording.summary, foot, { place: 'local', id: recording.id });
   }
 
-  private card(href: string, summary: LogSummary, foot: unknown): unknown {
+  private card(href: string, summary: LogSummary, foot: unknown, place: RecordingPlace): unknown {
     const end = describeEnd(summary.end);
     return html`<li data-testid="recording-card">
       <div class="name"><a href=${href}>${summary.guest}</a><span class="badge ${end.tone}">${end.text}</span></div>
@@ -228,6 +236,7 @@ export class StartPage extends LitElement {
         <div><dt>Log</dt><dd>${formatBytes(summary.bytes)}</dd></div>
         <div><dt>Typed input</dt><dd>${summary.counts.input > 1 ? 'yes' : 'none'}</dd></div>
       </dl>
+      <lab-recording-nav .recording=${place} of=${summary.guest}></lab-recording-nav>
       <div class="foot">${foot}</div>
     </li>`;
   }

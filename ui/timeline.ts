@@ -1,18 +1,20 @@
 /**
- * The timeline: a ruler, a track for each kind of event, and the whole run in a strip below, on one canvas.
+ * The timeline: a ruler, a track for each kind of event and for hits and notes, and the whole run in a strip below, on one canvas.
  *
  *     drag             moves the cursor          wheel          zooms around the pointer
  *     shift + drag     moves the window          shift + wheel  moves the window
  *     drag the strip   moves the window          double click   shows the whole run
+ *     click a kind     shows its parts: exits by reason, interrupts by vector, devices, dirty pages
  *
  * It is a slider to assistive technology; its value text is the event at the cursor, and the event table is its mirror.
  */
 import { LitElement, css, html } from 'lit';
 import { formatCount, formatInstructions } from './format.ts';
-import { KIND_ORDER, KIND_SLOTS, kindName } from './kinds.ts';
+import { KIND_SLOTS, kindName } from './kinds.ts';
 import { ModelController } from './model-controller.ts';
 import type { RunModel } from './run-model.ts';
-import { type View, binEvents, clampView, panView, ticksOf, zoomView } from './timeline-view.ts';
+import { type TrackRow, binPositions, binWindow, hasDetails, trackRows } from './timeline-tracks.ts';
+import { type View, binEvents, clampView, lowerBound, panView, ticksOf, zoomView } from './timeline-view.ts';
 
 /** Sizes in rem. */
 const GUTTER = 9.8;
@@ -25,8 +27,11 @@ interface Drawn {
   readonly rem: number;
   readonly width: number;
   readonly height: number;
-  readonly kinds: readonly number[];
+  readonly rows: readonly TrackRow[];
 }
+
+/** More events than these in view are not counted one by one: the worker's pyramid has the counts. */
+const COUNTED_MAX = 200_000;
 
 export class Timeline extends LitElement {
   static override properties = { model: { attribute: false } };
@@ -62,9 +67,8 @@ export class Timeline extends LitElement {
   private drag: { readonly kind: 'cursor' | 'window' | 'strip'; x: number } | undefined;
   private readonly resize = new ResizeObserver(() => this.requestUpdate());
   private readonly scheme = matchMedia('(prefers-color-scheme: dark)');
-  /** The bins of the strip: they change only with the number of records and the width. */
-  private stripKey = '';
-  private stripBins: Uint32Array = new Uint32Array(0);
+  /** Kinds whose parts are shown. */
+  private open: ReadonlySet<number> = new Set();
 
   constructor() {
     super();
@@ -101,8 +105,23 @@ export class Timeline extends LitElement {
     if (view.to - view.from <= span * 1.01) this.fit();
     else this.setView(clampView(position - span / 2, span, this.last));
   }
+  /** The parts of all kinds, or of none. */
+  toggleDetails(): void {
+    const all = (this.drawn?.rows ?? []).flatMap((row) => (row.kind === 'kind' && hasDetails(row.code) ? [row.code] : []));
+    this.open = this.open.size > 0 ? new Set() : new Set(all);
+    this.requestUpdate();
+  }
   fit(): void {
     this.setView(clampView(0, this.last, this.last));
+  }
+
+  /** What is shown, unless it is all. */
+  get window(): View | undefined {
+    const { view } = this;
+    return view === undefined || (view.from <= 0 && view.to >= this.last) ? undefined : view;
+  }
+  set window(view: View | undefined) {
+    if (view !== undefined) this.setView(clampView(view.from, view.to - view.from, this.last));
   }
 
   private get last(): number {
@@ -114,6 +133,7 @@ export class Timeline extends LitElement {
   private setView(view: View): void {
     this.view = view;
     this.requestUpdate();
+    this.dispatchEvent(new CustomEvent('view-changed'));
   }
 
   protected override render(): unknown {
@@ -138,7 +158,7 @@ export class Timeline extends LitElement {
         @pointerleave=${this.onPointerLeave}
         @dblclick=${() => this.fit()}
       ></canvas>
-      <div id="help">Arrow keys go from event to event, W and S zoom, A and D move the window, F shows the cursor or the whole run. The table of events below says the same in text.</div>`;
+      <div id="help">Arrow keys go from event to event, W and S zoom, A and D move the window, F shows the cursor or the whole run, T shows exits by reason, interrupts by vector and devices. The table of events below says the same in text.</div>`;
   }
 
   protected override updated(): void {
@@ -161,16 +181,17 @@ export class Timeline extends LitElement {
     const root = getComputedStyle(document.documentElement);
     const rem = Number.parseFloat(root.fontSize);
     const colour = (name: string): string => root.getPropertyValue(`--${name}`).trim();
-    const kinds = KIND_ORDER.filter((kind) => (model.summary?.counts[kindName(kind)] ?? 0) > 0);
     const width = Math.max(1, this.clientWidth);
-    const height = Math.round((RULER + TRACK * Math.max(1, kinds.length) + STRIP + PAD) * rem);
+    const whole = model.window('whole', 0, this.last + 1, Math.max(1, Math.ceil(width)));
+    const rows = trackRows({ counts: model.summary?.counts, hasPoints: model.points.all.length > 0, hasNotes: model.notes.length > 0, hasRings: (model.rings?.shares.length ?? 0) > 0, open: this.open, whole });
+    const height = Math.round((RULER + TRACK * Math.max(1, rows.length) + STRIP + PAD) * rem);
     const scale = devicePixelRatio;
     if (canvas.width !== Math.round(width * scale) || canvas.height !== Math.round(height * scale)) {
       canvas.width = Math.round(width * scale);
       canvas.height = Math.round(height * scale);
       canvas.style.height = `${height}px`;
     }
-    this.drawn = { rem, width, height, kinds };
+    this.drawn = { rem, width, height, rows };
     context.setTransform(scale, 0, 0, scale, 0, 0);
     context.fillStyle = colour('panel');
     context.fillRect(0, 0, width, height);
@@ -185,7 +206,7 @@ export class Timeline extends LitElement {
 
     // ruler
     const rulerHeight = Math.round(RULER * rem);
-    const tracksBottom = rulerHeight + Math.round(TRACK * rem * kinds.length);
+    const tracksBottom = rulerHeight + Math.round(TRACK * rem * rows.length);
     const { ticks, step } = ticksOf(view, Math.floor(plot / (7.5 * rem)));
     context.font = small;
     for (const at of ticks) {
@@ -207,8 +228,17 @@ export class Timeline extends LitElement {
     // tracks
     const binWidth = Math.max(1, Math.round(rem / 8));
     const bins = Math.ceil(plot / binWidth);
-    const counts = binEvents(model.positions, model.kinds, model.count, view, bins, KIND_SLOTS);
-    kinds.forEach((kind, index) => {
+    const inView = lowerBound(model.positions, model.count, view.to + 1) - lowerBound(model.positions, model.count, view.from);
+    const isCounted = inView <= COUNTED_MAX;
+    const counts = isCounted ? binEvents(model.positions, model.kinds, model.count, view, bins, KIND_SLOTS) : undefined;
+    // What moves while it is dragged is drawn from what has come, in its new place.
+    const window = isCounted && this.open.size === 0 ? undefined : model.window('view', Math.max(0, Math.floor(view.from)), Math.ceil(view.to) + 1, bins);
+    const none = new Float64Array(bins);
+    const ofTrack = (track: string): Float64Array => {
+      const column = window?.tracks.get(track);
+      return column === undefined || window === undefined ? none : binWindow(column, window, view, bins);
+    };
+    rows.forEach((row, index) => {
       const top = rulerHeight + Math.round(TRACK * rem * index);
       const bottom = rulerHeight + Math.round(TRACK * rem * (index + 1));
       context.strokeStyle = colour('line');
@@ -217,26 +247,55 @@ export class Timeline extends LitElement {
       context.lineTo(width, top + 0.5);
       context.stroke();
       const middle = (top + bottom) / 2;
-      context.fillStyle = colour(`kind-${kindName(kind)}`);
-      context.fillRect(0.8 * rem, middle - 0.3 * rem, 0.6 * rem, 0.6 * rem);
-      context.font = text;
-      context.fillStyle = colour('text');
-      context.fillText(kindName(kind), 1.8 * rem, middle + 0.03 * rem);
-      const number = formatInstructions(model.summary?.counts[kindName(kind)] ?? 0);
+      const isDetail = row.kind === 'detail';
+      const ink = row.kind === 'points' ? colour('bad') : row.kind === 'notes' ? colour('cursor') : row.kind === 'ring' ? colour('accent') : colour(`kind-${kindName(row.code)}`);
+      const label = row.kind === 'kind' ? row.name : isDetail ? row.label : row.kind === 'points' ? 'hits' : row.kind === 'ring' ? 'ring 0' : 'notes';
+      const canOpen = row.kind === 'kind' && hasDetails(row.code);
+      context.fillStyle = ink;
+      if (!isDetail) context.fillRect(0.8 * rem, middle - 0.3 * rem, 0.6 * rem, 0.6 * rem);
+      context.font = isDetail ? small : text;
+      context.fillStyle = colour(isDetail ? 'muted' : 'text');
+      const shownLabel = isDetail && label.length > 10 ? `${label.slice(0, 9)}…` : label;
+      context.fillText(`${shownLabel}${canOpen ? (this.open.has(row.code) ? ' ▾' : ' ▸') : ''}`, (isDetail ? 2.3 : 1.8) * rem, middle + 0.03 * rem);
+      const total =
+        row.kind === 'kind' ? (model.summary?.counts[row.name] ?? 0)
+        : row.kind === 'points' ? model.points.all.reduce((sum, { hits }) => sum + hits.length, 0)
+        : row.kind === 'notes' ? model.notes.length
+        : row.kind === 'ring' ? 0
+        : (whole?.tracks.get(row.track)?.reduce((sum, each) => sum + each, 0) ?? 0); // prettier-ignore
+      const number = row.kind === 'ring' ? 'share' : total >= 1e12 ? `${(total / 1e12).toFixed(1)} T` : formatInstructions(total);
       context.font = small;
       context.fillStyle = colour('muted');
       context.fillText(number, gutter - 0.8 * rem - context.measureText(number).width, middle + 0.03 * rem);
+      const column = ((): ArrayLike<number> => {
+        switch (row.kind) {
+          case 'kind':
+            return counts === undefined ? ofTrack(`kind:${row.name}`) : counts.subarray(row.code * bins, (row.code + 1) * bins);
+          case 'detail':
+            return ofTrack(row.track);
+          case 'points':
+            return model.points.all.reduce((sum, { hits }) => binPositions(hits, view, bins).map((each, i) => each + sum[i]), none);
+          case 'notes':
+            return binPositions(Float64Array.from(model.notes, ({ position }) => position), view, bins);
+          case 'ring':
+            return none;
+          default:
+            return row satisfies never;
+        }
+      })();
+      if (row.kind === 'ring') this.drawRings(context, top, bottom, xOf, gutter, plot, rem, ink);
       const room = bottom - top - 0.5 * rem;
       let most = 1;
-      for (let i = 0; i < bins; i++) most = Math.max(most, counts[kind * bins + i]);
-      context.fillStyle = colour(`kind-${kindName(kind)}`);
+      for (let i = 0; i < bins; i++) most = Math.max(most, column[i]);
+      context.fillStyle = ink;
       for (let i = 0; i < bins; i++) {
-        const count = counts[kind * bins + i];
+        const count = column[i];
         if (count === 0) continue;
         const bar = Math.max(0.25 * rem, room * (Math.log1p(count) / Math.log1p(most)));
         context.fillRect(gutter + i * binWidth, bottom - 0.25 * rem - bar, binWidth, bar);
       }
-      if (kindName(kind) === 'mark') this.drawMarks(context, top, bottom, xOf, gutter, plot, rem, colour, text);
+      if (row.kind === 'kind' && row.name === 'mark') this.drawNames(model.marks.map(({ position, name }) => ({ position, text: name })), context, top, bottom, xOf, gutter, plot, rem, colour, text);
+      if (row.kind === 'notes') this.drawNames(model.notes, context, top, bottom, xOf, gutter, plot, rem, colour, text);
     });
     context.strokeStyle = colour('line');
     context.beginPath();
@@ -298,22 +357,35 @@ export class Timeline extends LitElement {
     context.fillText(label, left + 0.45 * rem, top + (rulerHeight - 0.55 * rem) / 2 + 0.03 * rem);
   }
 
-  private drawMarks(
-    context: CanvasRenderingContext2D, top: number, bottom: number, xOf: (position: number) => number, gutter: number, plot: number, rem: number, colour: (name: string) => string, font: string,
+  /** Steps from one count to the next. */
+  private drawRings(context: CanvasRenderingContext2D, top: number, bottom: number, xOf: (position: number) => number, gutter: number, plot: number, rem: number, ink: string): void {
+    const { positions, shares } = this.model!.rings!;
+    const { from, to } = this.shown();
+    const room = bottom - top - 0.4 * rem;
+    context.fillStyle = ink;
+    for (let i = Math.max(0, lowerBound(positions, positions.length, from) - 1); i < shares.length && positions[i] < to; i++) {
+      const left = Math.max(gutter, xOf(positions[i]));
+      const right = Math.min(gutter + plot, xOf(positions[i + 1]));
+      const height = room * shares[i];
+      if (right > left) context.fillRect(left, bottom - 0.2 * rem - height, Math.max(0.5, right - left), height);
+    }
+  }
+
+  private drawNames(
+    places: readonly { readonly position: number; readonly text: string }[], context: CanvasRenderingContext2D, top: number, bottom: number, xOf: (position: number) => number, gutter: number, plot: number, rem: number, colour: (name: string) => string, font: string,
   ): void {
-    const marks = this.model?.marks ?? [];
     context.font = font;
     let free = gutter;
-    marks.forEach((mark, index) => {
-      const x = xOf(mark.position) + 0.3 * rem;
-      const next = marks[index + 1];
+    places.forEach((place, index) => {
+      const x = xOf(place.position) + 0.3 * rem;
+      const next = places[index + 1];
       const until = Math.min(gutter + plot, next === undefined ? Infinity : xOf(next.position)) - 0.2 * rem;
-      const width = context.measureText(mark.name).width;
+      const width = context.measureText(place.text).width;
       if (x < Math.max(free, gutter) || x + width > until) return;
       context.fillStyle = colour('panel');
       context.fillRect(x - 1, top + 0.2 * rem, width + 2, bottom - top - 0.4 * rem);
       context.fillStyle = colour('text');
-      context.fillText(mark.name, x, (top + bottom) / 2 + 0.03 * rem);
+      context.fillText(place.text, x, (top + bottom) / 2 + 0.03 * rem);
       free = x + width;
     });
   }
@@ -328,14 +400,14 @@ export class Timeline extends LitElement {
     context.fillText('whole run', 0.8 * rem, y + height / 2);
     context.fillStyle = colour('raised');
     context.fillRect(gutter, y, plot, height);
-    const key = `${model.count} ${plot} ${this.last}`;
-    if (key !== this.stripKey) {
-      this.stripKey = key;
-      this.stripBins = binEvents(model.positions, new Uint8Array(model.count), model.count, { from: 0, to: this.last }, Math.ceil(plot), 1);
+    const whole = model.window('whole', 0, this.last + 1, Math.max(1, Math.ceil(this.clientWidth)));
+    const bins = new Float64Array(Math.ceil(plot));
+    if (whole !== undefined) {
+      for (const [track, column] of whole.tracks) if (track.startsWith('kind:')) binWindow(column, whole, { from: 0, to: this.last }, bins.length).forEach((count, x) => (bins[x] += count));
     }
-    const most = this.stripBins.reduce((a, b) => Math.max(a, b), 1);
+    const most = bins.reduce((a, b) => Math.max(a, b), 1);
     context.fillStyle = colour('line-strong');
-    this.stripBins.forEach((count, x) => {
+    bins.forEach((count, x) => {
       const bar = count === 0 ? 0 : Math.max(1, (height - 2) * (Math.log1p(count) / Math.log1p(most)));
       context.fillRect(gutter + x, y + height - bar, 1, bar);
     });
@@ -361,11 +433,13 @@ export class Timeline extends LitElement {
     const x = event.clientX - box.left;
     const share = Math.min(1, Math.max(0, (x - gutter) / plot));
     const view = this.shown();
-    const tracksBottom = (RULER + TRACK * (this.drawn?.kinds.length ?? 1)) * rem;
+    const tracksBottom = (RULER + TRACK * (this.drawn?.rows.length ?? 1)) * rem;
     return { x, share, position: view.from + share * (view.to - view.from), isInStrip: event.clientY - box.top > tracksBottom };
   }
 
   private readonly onWheel = (event: WheelEvent): void => {
+    // Over the names the tracks are scrolled, if they need it.
+    if (event.clientX - this.getBoundingClientRect().left < GUTTER * (this.drawn?.rem ?? 16)) return;
     event.preventDefault();
     const view = this.shown();
     const amount = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 16 : 1;
@@ -377,6 +451,18 @@ export class Timeline extends LitElement {
 
   private readonly onPointerDown = (event: PointerEvent): void => {
     if (event.button !== 0) return;
+    const box = this.getBoundingClientRect();
+    const { rem = 16, rows = [] } = this.drawn ?? {};
+    if (event.clientX - box.left < Math.round(GUTTER * rem)) {
+      const row = rows[Math.floor(((event.clientY - box.top) / rem - RULER) / TRACK)];
+      if (row !== undefined && (row.kind === 'kind' || row.kind === 'detail') && hasDetails(row.code)) {
+        const open = new Set(this.open);
+        if (!open.delete(row.code)) open.add(row.code);
+        this.open = open;
+        this.requestUpdate();
+        return;
+      }
+    }
     (event.target as HTMLElement).setPointerCapture(event.pointerId);
     const { x, isInStrip } = this.place(event);
     this.drag = { kind: isInStrip ? 'strip' : event.shiftKey ? 'window' : 'cursor', x };

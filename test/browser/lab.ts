@@ -10,7 +10,8 @@ import { createLabServer } from '../../server/http/lab-server.ts';
 import { launchChromium } from './chromium.ts';
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const UI = `${ROOT}dist/ui`;
+/** CHRONOVISOR_UI names another build of the pages. */
+const UI = process.env['CHRONOVISOR_UI'] ?? `${ROOT}dist/ui`;
 const CORE = `${ROOT}dist/engine/cpu/core.wasm`;
 
 /** Throws if the pages are not built, or not from the core that Node uses. */

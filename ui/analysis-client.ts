@@ -1,0 +1,178 @@
+/**
+ * The page's side of engine/protocol/analysis.ts: one recording and its worker. Who cancels ends the worker; the next question opens the log again.
+ */
+import { type AnalysisEnd, type AnalysisFailure, type AnalysisReply, type AnalysisRequest, type DiffAnswer, isAnalysisEnd } from '../engine/protocol/analysis.ts';
+import type { LogPlace } from '../engine/protocol/messages.ts';
+import type { LogSummary } from '../engine/protocol/summary.ts';
+import { localLog, localRecordings, serverImageUrl, serverLogUrl, serverRecordings } from './library.ts';
+
+/** A request without its number. */
+type Asked = AnalysisRequest extends infer R ? (R extends AnalysisRequest ? Omit<R, 'id'> : never) : never;
+
+export interface RecordingPlace {
+  readonly place: 'server' | 'local';
+  readonly id: string;
+}
+
+export class AnalysisError extends Error {
+  readonly failure: AnalysisFailure;
+
+  constructor(failure: AnalysisFailure) {
+    super(failure.message);
+    this.failure = failure;
+  }
+}
+
+/** A question that was given up. */
+export class Cancelled extends Error {}
+
+export interface OpenedRecording {
+  readonly summary: LogSummary;
+  readonly marks: readonly { readonly name: string; readonly position: number }[];
+}
+
+export class AnalysisClient {
+  readonly recording: RecordingPlace;
+  private worker: Worker | undefined;
+  private opening: Promise<OpenedRecording> | undefined;
+  private readonly listeners = new Map<number, { readonly reply: (reply: AnalysisReply) => void; readonly fail: (error: Error) => void }>();
+  /** Handed in by a person; given again when the worker is another. */
+  private readonly images: Uint8Array[] = [];
+  private nextId = 1;
+  /** Grows when the worker is given up: what it had worked out is gone with it. */
+  generation = 0;
+
+  constructor(recording: RecordingPlace) {
+    this.recording = recording;
+  }
+
+  open(): Promise<OpenedRecording> {
+    return (this.opening ??= this.openLog().catch((error: unknown) => {
+      this.opening = undefined;
+      throw error;
+    }));
+  }
+
+  /** The answer to a question about the recording. Throws AnalysisError, Cancelled. */
+  async ask<K extends AnalysisEnd['kind']>(request: Asked, kind: K, onReply?: (reply: AnalysisReply) => void): Promise<Extract<AnalysisEnd, { kind: K }>> {
+    await this.open();
+    return this.post(request, kind, onReply);
+  }
+
+  /** Against another recording. Throws AnalysisError, Cancelled. */
+  async diff(other: RecordingPlace, onReply?: (reply: AnalysisReply) => void): Promise<DiffAnswer> {
+    await this.open();
+    const place = await placeOf(other);
+    return withParents(async (parents) => (await this.post({ kind: 'diff', other: place, parents }, 'diffed', onReply)).answer);
+  }
+
+  /** Throws AnalysisError for a file that is not one of the images. */
+  async giveImage(bytes: Uint8Array): Promise<string> {
+    const { name } = await this.ask({ kind: 'image', bytes }, 'image-taken');
+    this.images.push(bytes);
+    return name;
+  }
+
+  cancel(): void {
+    this.worker?.terminate();
+    this.worker = undefined;
+    this.opening = undefined;
+    this.generation++;
+    const waiting = [...this.listeners.values()];
+    this.listeners.clear();
+    for (const { fail } of waiting) fail(new Cancelled('given up'));
+  }
+
+  private async openLog(): Promise<OpenedRecording> {
+    const log = await placeOf(this.recording);
+    const imageUrl = this.recording.place === 'server' || (await serverRecordings()) !== undefined ? serverImageUrl() : undefined;
+    const { summary, marks } = await withParents((parents) => this.post({ kind: 'open', log, parents, imageUrl }, 'opened'));
+    for (const bytes of this.images) await this.post({ kind: 'image', bytes }, 'image-taken');
+    return { summary, marks };
+  }
+
+  private post<K extends AnalysisEnd['kind']>(request: Asked, kind: K, onReply?: (reply: AnalysisReply) => void): Promise<Extract<AnalysisEnd, { kind: K }>> {
+    const worker = (this.worker ??= this.start());
+    const id = this.nextId++;
+    return new Promise((resolve, reject) => {
+      this.listeners.set(id, {
+        fail: reject,
+        reply: (reply) => {
+          if (!isAnalysisEnd(reply)) return onReply?.(reply);
+          this.listeners.delete(id);
+          if (reply.kind === 'failed') reject(new AnalysisError(reply.failure));
+          else if (reply.kind === kind) resolve(reply as Extract<AnalysisEnd, { kind: K }>);
+          else reject(new Error(`${reply.kind} in answer to ${request.kind}`));
+        },
+      });
+      worker.postMessage({ ...request, id });
+    });
+  }
+
+  private start(): Worker {
+    const worker = new Worker(new URL('./analysis-worker.ts', import.meta.url), { type: 'module', name: 'analysis' });
+    worker.onmessage = ({ data }: MessageEvent<AnalysisReply>) => this.listeners.get(data.id)?.reply(data);
+    worker.onerror = (event) => {
+      event.preventDefault();
+      const waiting = [...this.listeners.values()];
+      this.listeners.clear();
+      for (const { fail } of waiting) fail(new AnalysisError({ message: `the engine stopped: ${event.message || 'its worker could not be started'}`, advice: 'reload the page' }));
+    };
+    return worker;
+  }
+}
+
+/** Throws AnalysisError. */
+export async function placeOf({ place, id }: RecordingPlace): Promise<LogPlace> {
+  if (place === 'server') return { kind: 'url', url: serverLogUrl(id) };
+  const bytes = await localLog(id).catch(() => undefined);
+  if (bytes === undefined) throw new AnalysisError({ message: 'This browser does not have the recording', advice: 'it may have been deleted, or the link is of another computer: drop the file on this page' });
+  return { kind: 'bytes', bytes };
+}
+
+/** Again with each log that is missed, as long as it is known here. */
+async function withParents<T>(work: (parents: readonly LogPlace[]) => Promise<T>): Promise<T> {
+  const parents: LogPlace[] = [];
+  for (;;) {
+    try {
+      return await work(parents);
+    } catch (error) {
+      const wanted = error instanceof AnalysisError ? error.failure.missingParent : undefined;
+      const parent = wanted === undefined ? undefined : await logOfIdentity(wanted);
+      if (parent === undefined) throw error;
+      parents.push(parent);
+    }
+  }
+}
+
+async function logOfIdentity(logId: string): Promise<LogPlace | undefined> {
+  const [server, local] = await Promise.all([serverRecordings(), localRecordings()]);
+  const onServer = server?.find(({ summary }) => summary?.id === logId);
+  if (onServer !== undefined) return placeOf({ place: 'server', id: onServer.id });
+  const here = local.find(({ summary }) => summary.id === logId);
+  return here === undefined ? undefined : placeOf({ place: 'local', id: here.id });
+}
+
+let shared: { readonly client: AnalysisClient; users: number } | undefined;
+
+/** The pages of one recording share a worker. Each `borrow` is followed by `giveBack`. */
+export function borrowClient(recording: RecordingPlace): AnalysisClient {
+  if (shared === undefined || shared.client.recording.id !== recording.id || shared.client.recording.place !== recording.place) {
+    const left = shared;
+    shared = { client: new AnalysisClient(recording), users: 0 };
+    if (left?.users === 0) left.client.cancel();
+  }
+  shared.users++;
+  return shared.client;
+}
+
+export function giveBack(client: AnalysisClient): void {
+  if (shared?.client !== client) return client.cancel();
+  shared.users--;
+  // The next page of the same recording comes in the same turn.
+  setTimeout(() => {
+    if (shared?.client !== client || shared.users > 0) return;
+    shared = undefined;
+    client.cancel();
+  }, 1000);
+}

@@ -1,0 +1,83 @@
+/**
+ * Checkpoints of recordings in the browser's IndexedDB, as index files (engine/recording/index-file.ts), by the log's id. They are never needed: what the browser
+ * does not keep is made anew. All together stay under a share of what the browser allows, those not used for longest go first.
+ */
+import { type DBSchema, type IDBPDatabase, openDB } from 'idb';
+
+interface Kept {
+  readonly id: string;
+  readonly bytes: number;
+  readonly usedMs: number;
+  readonly index: Blob;
+}
+
+interface Schema extends DBSchema {
+  readonly indexes: { readonly key: string; readonly value: Kept };
+}
+
+/** Of the browser's quota. */
+const QUOTA_SHARE = 0.25;
+const BYTES_MAX = 2 ** 30;
+
+let database: Promise<IDBPDatabase<Schema>> | undefined;
+
+function open(): Promise<IDBPDatabase<Schema>> {
+  database ??= openDB<Schema>('chronovisor-checkpoints', 1, {
+    upgrade(db) {
+      db.createObjectStore('indexes', { keyPath: 'id' });
+    },
+  });
+  return database;
+}
+
+/** Undefined: there are none, or this browser keeps nothing. */
+export async function readCheckpoints(id: string): Promise<Uint8Array | undefined> {
+  try {
+    const db = await open();
+    const kept = await db.get('indexes', id);
+    if (kept === undefined) return undefined;
+    await db.put('indexes', { ...kept, usedMs: Date.now() });
+    return new Uint8Array(await kept.index.arrayBuffer());
+  } catch {
+    return undefined;
+  }
+}
+
+/** False: they are not kept. */
+export async function keepCheckpoints(id: string, index: Uint8Array): Promise<boolean> {
+  try {
+    const db = await open();
+    const { quota = 0 } = (await navigator.storage?.estimate()) ?? {};
+    const allowed = Math.min(BYTES_MAX, quota * QUOTA_SHARE);
+    if (index.length > allowed) return false;
+    const others = (await db.getAll('indexes')).filter((each) => each.id !== id).sort((a, b) => a.usedMs - b.usedMs);
+    let total = others.reduce((sum, { bytes }) => sum + bytes, index.length);
+    const value: Kept = { id, bytes: index.length, usedMs: Date.now(), index: new Blob([index as Uint8Array<ArrayBuffer>]) };
+    for (;;) {
+      while (total > allowed && others.length > 0) total -= await drop(db, others.shift()!);
+      try {
+        await db.put('indexes', value);
+        return true;
+      } catch (error) {
+        // The browser counts otherwise, or other things fill it.
+        if (!(error instanceof DOMException && error.name === 'QuotaExceededError') || others.length === 0) return false;
+        total -= await drop(db, others.shift()!);
+      }
+    }
+  } catch {
+    return false;
+  }
+}
+
+export async function dropCheckpoints(id: string): Promise<void> {
+  try {
+    await (await open()).delete('indexes', id);
+  } catch {
+    // This browser keeps nothing.
+  }
+}
+
+async function drop(db: IDBPDatabase<Schema>, { id, bytes }: Kept): Promise<number> {
+  await db.delete('indexes', id);
+  return bytes;
+}

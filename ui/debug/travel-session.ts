@@ -1,0 +1,347 @@
+/**
+ * The recording as the page walks in it, in the worker: one TimeTravel, jobs one after the other, each in slices between which messages are read.
+ *
+ *     seek, walk          in front: what is asked later ends what is older
+ *     stack, origin, hits behind: given up when something in front comes (stack, origin), or put off (hits)
+ *
+ * Every job says where it begins, so none of them puts the cursor back. For a long recording all checkpoints are made at the first far seek, by a replay, and kept
+ * in IndexedDB for the next opening.
+ */
+import { type GuestSymbols, guestSymbols } from '../../engine/debug/guest-symbols.ts';
+import { callStacking } from '../../engine/debug/call-stack.ts';
+import {
+  type StepStop, reverseSteppingLine, reverseSteppingOut, reverseSteppingOver, reverseSteppingOverLine, steppingLine, steppingOut, steppingOver, steppingOverLine,
+} from '../../engine/debug/steps.ts'; // prettier-ignore
+import { SymbolTable } from '../../engine/debug/symbols.ts';
+import { DivergedError, TimeTravel } from '../../engine/debug/time-travel.ts';
+import type { LogReader } from '../../engine/log/reader.ts';
+import type { Position } from '../../engine/log/position.ts';
+import { MemorySink, MemorySource } from '../../engine/log/storage.ts';
+import type { Look, Moment, OriginAsked, OriginLink, PagePoint, PointAsked, StackFrame, SymbolsView, WalkDirection, WalkEnd, WalkUnit } from '../../engine/protocol/moment.ts';
+import { PowerOnRam } from '../../engine/recording/checkpoint-store.ts';
+import { IndexFile, writeIndex } from '../../engine/recording/index-file.ts';
+import { Indexer, indexStep } from '../../engine/recording/indexer.ts';
+import type { RunImages } from '../../engine/recording/recipe.ts';
+import { Replayer } from '../../engine/recording/replayer.ts';
+import { lineText, momentOf } from './moment-view.ts';
+import { originOf } from './origin.ts';
+import { hitsOf, makePoint, stopsOf } from './points.ts';
+
+/** Instructions of a long seek that are replayed between two looks at the messages; the last ones, a little more than from one checkpoint to the next, are not cut. */
+const SLICE_INSTRUCTIONS = 2_000_000;
+const UNCUT_INSTRUCTIONS = 6_000_000;
+/** Shorter ways are replayed without an index. */
+const NEAR_INSTRUCTIONS = 20_000_000;
+/** A run that is longer is indexed by and by only, as the cursor goes. */
+const INDEX_LAST_MAX = 4_000_000_000;
+const INDEX_BYTES_MAX = 256 << 20;
+
+const NO_SYMBOLS: GuestSymbols = { table: SymbolTable.EMPTY, origin: 'none', lineOf: () => undefined, addressesOf: () => [], tell: (address) => `0x${address.toString(16)}` };
+
+/** One thing that was asked for. */
+export interface Job {
+  /** Nobody waits for it any more. */
+  isOver(): boolean;
+  progress(position: number, of: number): void;
+}
+
+export interface SessionOptions {
+  readonly newReader: () => LogReader;
+  /** Throws what a person can mend. */
+  readonly images: () => Promise<RunImages>;
+  readonly module: () => Promise<WebAssembly.Module>;
+  readonly turns: { readonly isOver: boolean; next(): Promise<void> };
+  /** Where checkpoints are kept between two openings. */
+  readonly cache: { read(): Promise<Uint8Array | undefined>; keep(index: Uint8Array): Promise<boolean> };
+  /** Names are known now. */
+  readonly onSymbols: (symbols: SymbolsView) => void;
+}
+
+export class TravelSession {
+  private readonly options: SessionOptions;
+  private readonly reader: LogReader;
+  private travel: TimeTravel | undefined;
+  private symbols: GuestSymbols | undefined;
+  private index: IndexFile | undefined;
+  private isIndexed = false;
+  private tail: Promise<void> = Promise.resolve();
+  /** Jobs in front that wait or run. */
+  private inFront = 0;
+
+  constructor(options: SessionOptions) {
+    this.options = options;
+    this.reader = options.newReader();
+  }
+
+  /** Checkpoints that can be gone on from, and the bytes of those in memory. */
+  get checkpoints(): { readonly count: number; readonly bytes: number } {
+    return this.travel?.checkpoints ?? { count: 0, bytes: 0 };
+  }
+
+  // ---- in front ----
+
+  /** Undefined: it was ended. Throws DivergedError, and what building the machine throws. */
+  seek(target: number, look: Look, job: Job): Promise<Moment | undefined> {
+    return this.front(async () => {
+      if (job.isOver()) return undefined;
+      const travel = await this.at(target, job);
+      return travel === undefined ? undefined : this.look(travel, look);
+    });
+  }
+
+  /** Undefined: it was ended before it began. One that is ended on its way stops there. */
+  walk(from: number, unit: WalkUnit, direction: WalkDirection, points: readonly PagePoint[], look: Look, job: Job): Promise<{ readonly end: WalkEnd; readonly moment: Moment } | undefined> {
+    return this.front(async () => {
+      if (job.isOver()) return undefined;
+      const travel = await this.at(from, job);
+      if (travel === undefined) return undefined;
+      await this.findSymbols(travel);
+      return { end: await this.walked(travel, unit, direction, points, job), moment: this.look(travel, look) };
+    });
+  }
+
+  makePoint(position: number, asked: PointAsked, job: Job): Promise<PagePoint | undefined> {
+    return this.front(async () => {
+      const travel = await this.at(position, job);
+      if (travel === undefined) return undefined;
+      await this.findSymbols(travel);
+      return makePoint(travel, this.known, asked);
+    });
+  }
+
+  // ---- behind ----
+
+  stack(position: number, job: Job): Promise<readonly StackFrame[] | undefined> {
+    return this.behind(async (isGivenUp) => {
+      const travel = await this.at(position, { ...job, isOver: isGivenUp });
+      if (travel === undefined) return undefined;
+      await this.findSymbols(travel);
+      const { known } = this;
+      const frames = await this.sliced(callStacking(travel, known), () => undefined, isGivenUp);
+      // What a call returns to may be the first instruction of another line.
+      return frames?.map(({ rip, stackPointer, calledAt, kind }, i) => ({ rip, symbol: known.tell(rip), source: lineText(known.lineOf(i === 0 ? rip : rip - 1n)), stackPointer, calledAt, kind }));
+    }, job);
+  }
+
+  /** False: it was given up. */
+  origin(position: number, asked: OriginAsked, onLink: (link: OriginLink) => void, job: Job): Promise<boolean | undefined> {
+    return this.behind(async (isGivenUp) => {
+      const travel = await this.at(position, { ...job, isOver: isGivenUp });
+      if (travel === undefined) return undefined;
+      await this.findSymbols(travel);
+      const links = originOf(travel, this.known, position, asked);
+      return this.sliced(
+        (function* () {
+          for (const each of links) {
+            if (typeof each === 'object') onLink(each);
+            else job.progress(position - each, position);
+            yield;
+          }
+          return true;
+        })(),
+        () => undefined,
+        isGivenUp,
+      );
+    }, job);
+  }
+
+  /** All hits of a point, batch by batch; goes on when nothing is in front. Undefined: it was ended. */
+  async hits(point: PagePoint, onFound: (found: readonly number[], scanned: number) => void, job: Job): Promise<{ readonly isFull: boolean } | undefined> {
+    let search: ReturnType<typeof hitsOf> | undefined;
+    for (;;) {
+      const part = await this.behind(async () => {
+        // A search over all of it is what checkpoints are for.
+        const travel = await this.opened(this.reader.lastPosition, job);
+        const going = (search ??= hitsOf(travel, point));
+        if (!travel.isBetween) return going.next();
+        const aside = travel.excursion(function* () {
+          yield travel.position;
+          return going.next();
+        });
+        return this.sliced(aside, () => undefined, () => false); // prettier-ignore
+      }, job);
+      if (part === undefined || job.isOver()) {
+        search?.return(undefined as never);
+        return undefined;
+      }
+      if (part.done === true) return part.value;
+      onFound(part.value.found, part.value.scanned);
+    }
+  }
+
+  /** Names of the guest, for those who have not walked yet. */
+  async nameGuest(): Promise<void> {
+    await this.behind(async () => this.travel && this.findSymbols(this.travel), { isOver: () => false, progress: () => undefined });
+  }
+
+  // ---- one after the other ----
+
+  private front<T>(work: () => Promise<T>): Promise<T> {
+    this.inFront++;
+    return this.queue(work).finally(() => this.inFront--);
+  }
+  private behind<T>(work: (isGivenUp: () => boolean) => Promise<T>, job: Job): Promise<T | undefined> {
+    return this.queue(async () => {
+      await this.options.turns.next();
+      return job.isOver() ? undefined : work(() => job.isOver() || this.inFront > 0);
+    });
+  }
+  private queue<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.tail.then(async () => {
+      try {
+        return await work();
+      } catch (error) {
+        // The machine is where the replay went wrong. The last place that is known to be right is power-on.
+        if (error instanceof DivergedError) this.travel?.seek(0);
+        throw error;
+      }
+    });
+    this.tail = turn.then(() => undefined, () => undefined); // prettier-ignore
+    return turn;
+  }
+
+  /** Runs a generator to its end; undefined if it is given up. */
+  private async sliced<T>(steps: Generator<unknown, T, void>, onSlice: (value: unknown) => void, isOver: () => boolean): Promise<T | undefined> {
+    const { turns } = this.options;
+    for (;;) {
+      const { done, value } = steps.next();
+      if (done === true) return value as T;
+      onSlice(value);
+      await turns.next();
+      if (!isOver()) continue;
+      steps.return(undefined as never);
+      return undefined;
+    }
+  }
+
+  // ---- getting there ----
+
+  /** The cursor at a position; undefined if the job ended meanwhile. */
+  private async at(target: number, job: Job): Promise<TimeTravel | undefined> {
+    const travel = await this.opened(target, job);
+    // A stop between a delivery and its handler is left only for another position.
+    if (travel.position === target) return travel;
+    const arrived = await this.sliced(seeking(travel, target), (at) => job.progress(at as number, target), () => job.isOver());
+    return arrived === undefined ? undefined : travel;
+  }
+
+  /** `reach`: how far it will be looked. */
+  private async opened(reach: number, job: Job): Promise<TimeTravel> {
+    const isFar = reach > NEAR_INSTRUCTIONS && reach - (this.travel?.checkpointBefore(reach) ?? 0) > NEAR_INSTRUCTIONS;
+    if (!this.isIndexed && isFar) {
+      // Two machines at once may be too much for a page.
+      this.travel = undefined;
+      await this.makeIndex(job);
+    }
+    if (this.travel === undefined) {
+      const [images, module] = [await this.options.images(), await this.options.module()];
+      this.travel = new TimeTravel({ reader: this.reader, images, module, index: this.index });
+    }
+    return this.travel;
+  }
+
+  /** Not given up when the job ends: the next one needs it, too. */
+  private async makeIndex(job: Job): Promise<void> {
+    const { reader, options } = this;
+    const kept = await options.cache.read();
+    if (kept !== undefined) {
+      try {
+        this.index = IndexFile.open(new MemorySource(kept), reader);
+        this.isIndexed = true;
+        return;
+      } catch {
+        // Of another version, of another log, damaged: made anew.
+      }
+    }
+    if (reader.lastPosition > INDEX_LAST_MAX) {
+      this.isIndexed = true;
+      return;
+    }
+    const [images, module] = [await options.images(), await options.module()];
+    const replayer = new Replayer({ reader: options.newReader(), images, module });
+    const indexer = new Indexer({ powerOn: new PowerOnRam(replayer.machine), bytesMax: INDEX_BYTES_MAX });
+    for (;;) {
+      const status = indexStep(replayer, indexer, SLICE_INSTRUCTIONS / 2);
+      // Where it diverges the walk will say so.
+      if (status.kind !== 'running') break;
+      job.progress(replayer.position, reader.lastPosition);
+      await options.turns.next();
+    }
+    const sink = new MemorySink();
+    writeIndex(sink, reader, indexer.store);
+    const bytes = sink.toBytes();
+    this.index = IndexFile.open(new MemorySource(bytes), reader);
+    this.isIndexed = true;
+    await options.cache.keep(bytes);
+  }
+
+  // ---- looking ----
+
+  private get known(): GuestSymbols {
+    return this.symbols ?? NO_SYMBOLS;
+  }
+
+  private look(travel: TimeTravel, look: Look): Moment {
+    return momentOf(travel, this.known, look);
+  }
+
+  private async findSymbols(travel: TimeTravel): Promise<void> {
+    if (this.symbols !== undefined) return;
+    const images = await this.options.images();
+    const { position, isBetween } = travel;
+    try {
+      this.symbols = guestSymbols(travel, images.kernel);
+    } catch (error) {
+      if (error instanceof DivergedError) throw error;
+      this.symbols = { ...NO_SYMBOLS, problem: error instanceof Error ? error.message : String(error) };
+    }
+    if (!isBetween && travel.position !== position) travel.seek(position);
+    const { table, origin, linux, problem } = this.symbols;
+    this.options.onSymbols({ origin, count: table.symbols.length, isLinux: linux !== undefined, problem });
+  }
+
+  private async walked(travel: TimeTravel, unit: WalkUnit, direction: WalkDirection, points: readonly PagePoint[], job: Job): Promise<WalkEnd> {
+    const isForward = direction === 'forward';
+    if (unit === 'instruction') {
+      const { position, isBetween } = travel;
+      if (isForward) travel.step();
+      else travel.reverseStep();
+      return { kind: travel.position === position && !isBetween ? 'history' : 'step' };
+    }
+    const { stops, owners } = stopsOf(points);
+    const { symbols = NO_SYMBOLS } = this;
+    const options = { stops };
+    const steps: Generator<Position, StepStop, void> =
+      unit === 'continue' ? (isForward ? travel.continuing(stops) : travel.reverseContinuing(stops))
+      : unit === 'over' ? (isForward ? steppingOver(travel, options) : reverseSteppingOver(travel, options))
+      : unit === 'line' ? (isForward ? steppingLine(travel, symbols, options) : reverseSteppingLine(travel, symbols, options))
+      : unit === 'over-line' ? (isForward ? steppingOverLine(travel, symbols, options) : reverseSteppingOverLine(travel, symbols, options))
+      : isForward ? steppingOut(travel, symbols, options) : reverseSteppingOut(travel, symbols, options); // prettier-ignore
+    let reached = travel.position;
+    const stop = await this.sliced(
+      steps,
+      (at) => {
+        reached = at as Position;
+        job.progress(reached, travel.last);
+      },
+      () => job.isOver(),
+    );
+    if (stop === undefined) {
+      travel.seek(reached);
+      return { kind: 'interrupted' };
+    }
+    return stop.kind === 'stop-point' ? { kind: 'point', index: owners[stop.index] } : { kind: stop.kind };
+  }
+}
+
+/** A seek in slices: yields where it is. */
+function* seeking(travel: TimeTravel, target: number): Generator<Position, true, void> {
+  const end = Math.min(target, travel.last);
+  for (;;) {
+    const from = Math.max(travel.position <= end ? travel.position : 0, travel.checkpointBefore(end));
+    if (end - from <= UNCUT_INSTRUCTIONS) break;
+    yield travel.seek(from + SLICE_INSTRUCTIONS);
+  }
+  travel.seek(target);
+  return true;
+}

@@ -1,0 +1,57 @@
+/** Bookmarks with a text, kept with a recording in the browser's IndexedDB, by the log's id; in this page's memory if the browser keeps nothing. */
+import { type DBSchema, type IDBPDatabase, openDB } from 'idb';
+
+export interface Note {
+  readonly id: string;
+  /** Of the log. */
+  readonly recording: string;
+  readonly position: number;
+  readonly text: string;
+  readonly changedMs: number;
+}
+
+interface Schema extends DBSchema {
+  readonly notes: { readonly key: string; readonly value: Note; readonly indexes: { readonly recording: string } };
+}
+
+let database: Promise<IDBPDatabase<Schema>> | undefined;
+
+function open(): Promise<IDBPDatabase<Schema>> {
+  database ??= openDB<Schema>('chronovisor-notes', 1, {
+    upgrade(db) {
+      db.createObjectStore('notes', { keyPath: 'id' }).createIndex('recording', 'recording');
+    },
+  });
+  return database;
+}
+
+/** In order of position. */
+export async function notesOf(recording: string): Promise<readonly Note[]> {
+  try {
+    return sorted(await (await open()).getAllFromIndex('notes', 'recording', recording));
+  } catch {
+    return [];
+  }
+}
+
+/** Problem: why the browser does not keep it. */
+export async function keepNote(note: Note): Promise<{ readonly problem: string | undefined }> {
+  try {
+    await (await open()).put('notes', note);
+    return { problem: undefined };
+  } catch {
+    return { problem: 'The browser does not keep notes (no room, or a private window): they are gone with this page' };
+  }
+}
+
+export async function dropNote(id: string): Promise<void> {
+  try {
+    await (await open()).delete('notes', id);
+  } catch {
+    // It was not kept.
+  }
+}
+
+export function sorted(notes: readonly Note[]): readonly Note[] {
+  return [...notes].sort((a, b) => a.position - b.position || a.changedMs - b.changedMs);
+}
