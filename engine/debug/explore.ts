@@ -119,6 +119,12 @@ export class Explorer {
     return attempt;
   }
 
+  /** An attempt that another explorer with the same options made; not one of this. */
+  adopt(attempt: Attempt): void {
+    this.attempts++;
+    this.known.set(JSON.stringify(attempt.shifts), attempt);
+  }
+
   /** The fewest and shortest shifts of an attempt with its outcome: no single one can be left out, and none be made much shorter, without another outcome. */
   *shortest(attempt: Attempt): Generator<number, Attempt, void> {
     let best = attempt;
@@ -206,6 +212,56 @@ export class Explorer {
     const { failure } = this.options;
     return failure.kind === 'expression' ? failure.expression.isTrue(new ExpressionView(this.machine)) : this.isShown;
   }
+}
+
+/** Runs a drawn branch by its number; undefined: it is not wanted any more. */
+export type Runner = (number: number) => Promise<Attempt | undefined>;
+
+/**
+ * The drawn branches 0 to `runs` - 1, by number: whoever is free takes the next, and who does it makes no difference. What `others` fail at is done by `local`, and they are
+ * asked no more. Undefined if `local` says so.
+ */
+export async function drawAll(explorer: Explorer, runs: number, local: Runner, others: readonly Runner[], onAttempt: (attempt: Attempt) => void): Promise<readonly Attempt[] | undefined> {
+  const attempts: Attempt[] = [];
+  const again: number[] = [];
+  let next = 0;
+  let isWanted = true;
+  const take = (): number | undefined => again.pop() ?? (next < runs && isWanted ? next++ : undefined);
+  const help = async (runner: Runner): Promise<void> => {
+    for (let number = take(); number !== undefined; number = take()) {
+      let attempt: Attempt | undefined;
+      try {
+        attempt = await runner(number);
+      } catch {
+        // It is told by the local one, if it is no fault of the runner.
+      }
+      if (attempt === undefined) {
+        again.push(number);
+        return;
+      }
+      attempts[number] = attempt;
+      explorer.adopt(attempt);
+      onAttempt(attempt);
+    }
+  };
+  const work = async (): Promise<void> => {
+    for (let number = take(); number !== undefined; number = take()) {
+      const attempt = await local(number);
+      if (attempt === undefined) {
+        isWanted = false;
+        return;
+      }
+      attempts[number] = attempt;
+      onAttempt(attempt);
+    }
+  };
+  const helpers = others.map(help);
+  await work();
+  if (!isWanted) return undefined;
+  await Promise.all(helpers);
+  // What was given back meanwhile.
+  await work();
+  return isWanted ? attempts : undefined;
 }
 
 /** 95 % confidence interval of a share (Wilson 1927). */

@@ -18,6 +18,7 @@ import type { IndexFile } from '../recording/index-file.ts';
 import { Indexer } from '../recording/indexer.ts';
 import type { RunImages } from '../recording/recipe.ts';
 import { Replayer } from '../recording/replayer.ts';
+import { DirtySets } from './dirty-sets.ts';
 import { type Hit, HitCollector } from './hits.ts';
 import { readRegister } from './inspect.ts';
 import { nextLogStop, previousLogStop } from './log-stops.ts';
@@ -85,6 +86,7 @@ export class TimeTravel {
   private readonly start: Checkpoint;
   private index: IndexFile | undefined;
   private readonly indexer: Indexer;
+  private readonly dirtySets: DirtySets;
   private readonly bytesMax: number;
   /** In order of position. */
   private near: NearCheckpoint[] = [];
@@ -103,6 +105,7 @@ export class TimeTravel {
   constructor(options: TimeTravelOptions) {
     const { reader, images, module } = options;
     this.reader = reader;
+    this.dirtySets = new DirtySets(reader);
     this.bytesMax = options.bytesMax ?? DEFAULT_BYTES_MAX;
     this.replayer = new Replayer({ reader, images, module });
     this.powerOn = new PowerOnRam(this.replayer.machine);
@@ -418,7 +421,7 @@ export class TimeTravel {
     try {
       for (let at = from; at < Math.min(to, this.last); ) {
         // Where nothing writes there, checkpoints are passed over.
-        const skip = collector.writtenFrames === undefined ? at : this.unwrittenUntil(collector.writtenFrames, at, Math.min(to, this.last));
+        const skip = collector.writtenFrames === undefined ? at : this.unwrittenUntil(collector.writtenFrames, at - 1, Math.min(to, this.last));
         if (skip - at > STRETCH_INSTRUCTIONS) {
           at = skip;
           continue;
@@ -482,18 +485,28 @@ export class TimeTravel {
     return Math.max(0, of(this.index?.checkpoints ?? []), of(this.indexer.store.checkpoints));
   }
 
-  /** The position up to which none of the frames is written, by the dirty sets of the log; at most `to`. What is written at a position shows at the next. */
+  /** The next checkpoint after a position, near ones apart; undefined if there is none yet. */
+  checkpointAfter(position: number): number | undefined {
+    const of = (list: readonly { readonly position: number }[]): number => list[lastAt(list, position) + 1]?.position ?? Infinity;
+    const next = Math.min(of(this.index?.checkpoints ?? []), of(this.indexer.store.checkpoints));
+    return next === Infinity ? undefined : next;
+  }
+
+  /** There are checkpoints that every walk of this recording has, wherever it was. */
+  get hasIndex(): boolean {
+    return this.index !== undefined;
+  }
+
+  /**
+   * The position up to which none of the frames is written, by the dirty sets of the log; at most `to`. What is written at a position shows at the next. What a device did
+   * at `from` itself is not looked for: give the position before.
+   */
   unwrittenUntil(frames: ReadonlySet<number>, from: number, to: number): number {
-    const length = this.replayer.recipe.epochInstructions;
-    if (length === 0) return from;
-    let reached = from;
-    for (const event of this.reader.events({ kinds: ['dirty'], from: (from + 1) as Position })) {
-      if (event.kind !== 'dirty') continue;
-      if (event.pages.some((frame) => frames.has(frame))) return reached;
-      if (!event.more) reached = event.position;
-      if (reached >= to) return to;
-    }
-    return reached;
+    return this.dirtySets.unwrittenUntil(frames, from, to);
+  }
+  /** The position from which on none of the frames is written before `to`, by the dirty sets of the log; at least `from`, and `to` if nothing is known. */
+  unwrittenSince(frames: ReadonlySet<number>, from: number, to: number): number {
+    return this.dirtySets.unwrittenSince(frames, from, to);
   }
 
   /** The first hit that is no continuation of a string instruction. */

@@ -1,5 +1,5 @@
 /** `explore`: how often a recording fails from one moment on when interrupts come at other times, and the least that makes it fail. */
-import { type Attempt, Explorer, type Failure, type Shift, shareInterval } from '../../engine/debug/explore.ts';
+import { type Attempt, Explorer, type ExploreOptions, type Failure, type Shift, drawAll, shareInterval } from '../../engine/debug/explore.ts';
 import { ExpressionError, parseExpression } from '../../engine/debug/expression.ts';
 import { PLACE_FORMS } from '../../engine/debug/places.ts';
 import { loadCore } from '../store/core-module.ts';
@@ -13,9 +13,11 @@ import type { Context, Verb } from './context.ts';
 import { exitCode } from './exit-codes.ts';
 import { grouped, megabytes } from './format.ts';
 import { monotonicMs, newLogId, turn } from './host.ts';
+import { JOBS_OPTION, withCrew } from './jobs.ts';
 import { toJson } from './output.ts';
 import { type Signals, signalStatus } from './signals.ts';
 import { UsageError } from './usage-error.ts';
+import type { Crew } from '../workers/crew.ts';
 
 const DEFAULT_RUNS = 50;
 const DEFAULT_DELAY_NS = 100_000;
@@ -41,6 +43,7 @@ const SPEC: VerbSpec = {
     { name: 'shifts', value: 'N', help: `most interrupts that are delayed in a run (default: ${DEFAULT_SHIFTS})` },
     { name: 'span', value: 'N', help: 'instructions after the moment in which they are delayed (default: to the end of the recording, or to --until)' },
     { name: 'inputs', value: 'keep|none', help: "as for `branch` (default: keep)" },
+    JOBS_OPTION,
     { name: 'output', short: 'o', value: 'CHILD', help: 'writes the shortest change as a branch that `replay` and `bisect` take' },
     { name: 'symbols', value: 'FILE', help: 'an ELF file with the symbols of the guest (default: the kernel of the recording)' },
     ...IMAGE_OPTIONS,
@@ -55,9 +58,9 @@ const SPEC: VerbSpec = {
   ],
 };
 
-export const explore: Verb = { spec: SPEC, run: start };
+export const explore: Verb = { spec: SPEC, run: async (parsed, context) => withCrew(parsed, context, (crew) => start(parsed, context, crew)) };
 
-async function start(parsed: Arguments, context: Context): Promise<number> {
+async function start(parsed: Arguments, context: Context, crew: Crew): Promise<number> {
   const { out, err, signals } = context;
   const isJson = parsed.has('json');
   const isQuiet = parsed.has('quiet');
@@ -72,6 +75,7 @@ async function start(parsed: Arguments, context: Context): Promise<number> {
   if (until.text !== undefined) throw parsed.wrong('until', until.text, '@1234567 or +1000000');
   const output = parsed.text('output');
   const sink = output === undefined ? undefined : new FileSink(output, '-o');
+  crew.goTo(parsed.text('at') ?? '', runs - 1);
   const opened = openForBranch('explore', parsed, context);
   if (typeof opened === 'number') return opened;
   const failure = failureOf(parsed, opened);
@@ -82,19 +86,22 @@ async function start(parsed: Arguments, context: Context): Promise<number> {
   if (runTo <= at) throw new UsageError(`--until: @${runTo} is not after @${at}`, 'explore');
   const span = parsed.count('span', 1);
   const shiftsTo = Math.min(runTo, span === undefined ? Math.max(reader.lastPosition, at + 1) : at + span);
-  const explorer = new Explorer({ parent: reader, images: opened.images, module: loadCore(), point, failure, seed: BigInt(seed), delayNsMax, shiftsMax, shiftsTo, runTo, inputs });
+  const drawing: Omit<ExploreOptions, 'parent' | 'images' | 'module' | 'point' | 'failure'> = { seed: BigInt(seed), delayNsMax, shiftsMax, shiftsTo, runTo, inputs };
+  const explorer = new Explorer({ ...drawing, parent: reader, images: opened.images, module: loadCore(), point, failure });
+  const isExpression = failure.kind === 'expression';
+  const others = crew.runners({ ...drawing, position: at, failure: isExpression ? { kind: 'expression', text: parsed.text('when')! } : failure, symbols: isExpression ? opened.symbols.all() : [] });
 
   const startMs = monotonicMs();
   const base = await through(explorer.attempt([]), signals);
-  const attempts: Attempt[] = [];
-  for (let run = 0; run < runs && base !== undefined; run++) {
-    const attempt = await through(explorer.drawn(run), signals);
-    if (attempt === undefined) break;
-    attempts.push(attempt);
-    if (!isQuiet && err.isTerminal) err.write(`\r${run + 1} of ${runs} runs, ${attempts.filter(({ fails }) => fails).length} failed `);
-  }
+  const told = { runs: 0, failed: 0 };
+  const tell = ({ fails }: Attempt): void => {
+    told.runs++;
+    if (fails) told.failed++;
+    if (!isQuiet && err.isTerminal) err.write(`\r${told.runs} of ${runs} runs, ${told.failed} failed `);
+  };
+  const attempts = base === undefined ? undefined : await drawAll(explorer, runs, (number) => through(explorer.drawn(number), signals), others, tell);
   if (!isQuiet && err.isTerminal) err.write('\r\x1b[K');
-  if (base === undefined || signals.received !== undefined) return signalStatus(signals.received ?? 'SIGINT');
+  if (base === undefined || attempts === undefined || signals.received !== undefined) return signalStatus(signals.received ?? 'SIGINT');
 
   const failures = attempts.filter(({ fails }) => fails).length;
   const share = shareInterval(failures, attempts.length);

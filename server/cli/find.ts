@@ -1,7 +1,7 @@
 /** `find`: every place of a run where something happens: stores, loads, instructions, exits, or when an expression is true first. */
 import { bisect } from '../../engine/debug/bisect.ts';
 import { parseExpression } from '../../engine/debug/expression.ts';
-import { type Execution, type Read, type Write, execs, exits, reads, writesBackward, writesForward } from '../../engine/debug/queries.ts';
+import { type Execution, type Read, type Write, exits, parallel } from '../../engine/debug/queries.ts';
 import type { ExitEvent } from '../../engine/log/events.ts';
 import type { Arguments, VerbSpec } from './arguments.ts';
 import { COMMON_FIND_OPTIONS, EXPRESSION_NOTES, type OpenedGuest, codeAt, rangeOf, valueText, withRecording, writeText } from './bisect-common.ts';
@@ -9,9 +9,12 @@ import type { Verb } from './context.ts';
 import { REASON_WORDS, lineOf, reasonName, reasonsOf } from './event-text.ts';
 import { exitCode } from './exit-codes.ts';
 import { grouped } from './format.ts';
+import { turn } from './host.ts';
+import { JOBS_OPTION, withCrew } from './jobs.ts';
 import { toJson } from './output.ts';
-import { type Asked, SPAN_OPTIONS, addressOf, spanOf, take } from './query-common.ts';
+import { type Asked, SPAN_OPTIONS, addressOf, spanOf, takeAll } from './query-common.ts';
 import { UsageError } from './usage-error.ts';
+import type { Crew } from '../workers/crew.ts';
 
 const WHAT = ['writes', 'reads', 'execs', 'exits', 'first'] as const;
 
@@ -28,6 +31,7 @@ const SPEC: VerbSpec = {
     { name: 'first', value: 'EXPR', help: 'the first position at which it is true; `bisect` says more' },
     { name: 'physical', help: 'the address is guest-physical' },
     ...SPAN_OPTIONS,
+    JOBS_OPTION,
     ...COMMON_FIND_OPTIONS,
   ],
   notes: EXPRESSION_NOTES,
@@ -35,11 +39,11 @@ const SPEC: VerbSpec = {
 
 export const find: Verb = {
   spec: SPEC,
-  run: async (parsed, context) => withRecording('find', parsed, context, (opened) => {
+  run: async (parsed, context) => withRecording('find', parsed, context, (opened) => withCrew(parsed, context, async (crew) => {
     const asked = WHAT.filter((name) => parsed.has(name));
     if (asked.length !== 1) throw new UsageError(`find needs one of ${WHAT.map((name) => `--${name}`).join(', ')}`, 'find');
     const span = spanOf(opened, parsed);
-    const { rows, isCut } = take(found(opened, parsed, asked[0], span), span.count);
+    const { rows, isCut } = await takeAll(found(opened, parsed, asked[0], span, crew), span.count);
     const status = exitCode(rows.length === 0 ? 'not-found' : 'ok');
     if (parsed.has('json')) {
       context.out.write(`${toJson({ verb: 'find', file: parsed.operands[0], what: asked[0], rows: rows.map(({ row }) => row), more: isCut, exitCode: status })}\n`);
@@ -49,7 +53,7 @@ export const find: Verb = {
     if (rows.length === 0) context.out.write(`nothing from @${grouped(span.from)} to @${grouped(span.to)}\n`);
     if (isCut && !parsed.has('quiet')) context.err.write('chronovisor: there are more: --count\n');
     return status;
-  }),
+  })),
 }; // prettier-ignore
 
 interface Found {
@@ -57,25 +61,25 @@ interface Found {
   readonly text: string;
 }
 
-function* found(opened: OpenedGuest, parsed: Arguments, what: (typeof WHAT)[number], span: Asked): Generator<Found> {
+async function* found(opened: OpenedGuest, parsed: Arguments, what: (typeof WHAT)[number], span: Asked, crew: Crew): AsyncGenerator<Found> {
   const { travel, guest, symbols } = opened;
   const at = ({ position, rip, cpl }: Execution): string => `@${grouped(position)}  ${codeAt(guest, rip)}, ring ${cpl}`;
   switch (what) {
     case 'writes': {
       const { ranges } = rangeOf(opened, parsed.text('writes')!, parsed.has('physical'), 'find');
-      const rows: Iterable<Write> = span.backward ? writesBackward(travel, ranges, span.to, span.from) : writesForward(travel, ranges, span.from, span.to);
-      for (const row of rows) yield { row: { ...row, symbol: guest.tell(row.rip) }, text: writeText(symbols, row) };
+      const row = (write: Write): Found => ({ row: { ...write, symbol: guest.tell(write.rip) }, text: writeText(symbols, write) });
+      for await (const write of parallel.writes(travel, crew.stretches(travel, turn), ranges, span)) yield row(write);
       return;
     }
     case 'reads': {
       const { ranges } = rangeOf(opened, parsed.text('reads')!, parsed.has('physical'), 'find');
       const text = (row: Read): string => `${at(row)}, ${row.size} byte${row.size === 1 ? '' : 's'} at physical 0x${row.paddr.toString(16)}: ${valueText(row.value)}`;
-      for (const row of reads(travel, ranges, span)) yield { row: { ...row, symbol: guest.tell(row.rip) }, text: text(row) };
+      for await (const row of parallel.reads(travel, crew.stretches(travel, turn), ranges, span)) yield { row: { ...row, symbol: guest.tell(row.rip) }, text: text(row) };
       return;
     }
     case 'execs': {
       const addresses = parsed.all('execs').map((text) => addressOf(opened, text, 'find'));
-      for (const row of execs(travel, addresses, span)) yield { row: { ...row, symbol: guest.tell(row.rip) }, text: at(row) };
+      for await (const row of parallel.execs(travel, crew.stretches(travel, turn), addresses, span)) yield { row: { ...row, symbol: guest.tell(row.rip) }, text: at(row) };
       return;
     }
     case 'exits': {

@@ -1,14 +1,16 @@
 /** `last-write`: who wrote to an address last, and before that; or all who ever did, by function. */
 import type { LinuxTask } from '../../engine/debug/linux.ts';
-import { type Write, writesBackward } from '../../engine/debug/queries.ts';
+import { type Write, parallel } from '../../engine/debug/queries.ts';
 import type { Arguments, VerbSpec } from './arguments.ts';
 import { COMMON_FIND_OPTIONS, EXPRESSION_NOTES, type OpenedGuest, goTo, inlinedLines, rangeOf, surroundingLines, surroundings, taskAt, taskLines, withRecording, writeJson, writeText } from './bisect-common.ts';
 import type { Context, Verb } from './context.ts';
 import { exitCode } from './exit-codes.ts';
 import { grouped, table } from './format.ts';
-import { monotonicMs } from './host.ts';
+import { monotonicMs, turn } from './host.ts';
+import { JOBS_OPTION, withCrew } from './jobs.ts';
 import { toJson } from './output.ts';
 import { UsageError } from './usage-error.ts';
+import type { Crew } from '../workers/crew.ts';
 
 const COUNT_MAX = 100_000;
 
@@ -25,14 +27,15 @@ const SPEC: VerbSpec = {
     { name: 'except', value: 'NAMES', help: 'not those by these functions, such as space_*,unmap' },
     { name: 'writers', help: 'all who wrote there, by function, those who did it least often first' },
     { name: 'physical', help: 'the address is guest-physical' },
+    JOBS_OPTION,
     ...COMMON_FIND_OPTIONS,
   ],
   notes: ['ADDRESS may be an expression, such as \'u64(current)+16\'; it is 8 bytes unless told, a symbol as many as it has.', ...EXPRESSION_NOTES],
 };
 
-export const lastWrite: Verb = { spec: SPEC, run: async (parsed, context) => withRecording('last-write', parsed, context, (opened) => start(opened, parsed, context)) };
+export const lastWrite: Verb = { spec: SPEC, run: async (parsed, context) => withRecording('last-write', parsed, context, (opened) => withCrew(parsed, context, (crew) => start(opened, parsed, context, crew))) };
 
-function start(opened: OpenedGuest, parsed: Arguments, context: Context): number {
+async function start(opened: OpenedGuest, parsed: Arguments, context: Context, crew: Crew): Promise<number> {
   const { out } = context;
   const { travel, symbols, guest } = opened;
   const isJson = parsed.has('json');
@@ -49,9 +52,10 @@ function start(opened: OpenedGuest, parsed: Arguments, context: Context): number
   const mapped = range.ranges.reduce((sum, { length }) => sum + length, 0);
   if (mapped < range.length && !parsed.has('quiet')) context.err.write(`chronovisor: only ${mapped} of ${range.length} bytes are mapped to memory at @${travel.position}\n`);
 
+  const stores = (): AsyncIterable<Write> => parallel.writes(travel, crew.stretches(travel, turn), range.ranges, { from, to: before, backward: true });
   if (parsed.has('writers')) {
     const byName = new Map<string, { stores: number; first: Write; last: Write }>();
-    for (const write of writesBackward(travel, range.ranges, before, from)) {
+    for await (const write of stores()) {
       if (!isWanted(write)) continue;
       const name = nameOf(opened, write);
       const known = byName.get(name);
@@ -76,7 +80,7 @@ function start(opened: OpenedGuest, parsed: Arguments, context: Context): number
   }
 
   const writes: Write[] = [];
-  for (const write of writesBackward(travel, range.ranges, before, from)) {
+  for await (const write of stores()) {
     if (!isWanted(write)) continue;
     writes.push(write);
     if (writes.length >= count) break;

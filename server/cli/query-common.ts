@@ -41,6 +41,16 @@ export function addressOf({ travel, symbols }: Opened, text: string, verb: strin
   return address;
 }
 
+/** take() of rows that come from several threads. */
+export async function takeAll<T>(rows: AsyncIterable<T>, count: number): Promise<{ readonly rows: readonly T[]; readonly isCut: boolean }> {
+  const taken: T[] = [];
+  for await (const row of rows) {
+    if (taken.length >= count) return { rows: taken, isCut: true };
+    taken.push(row);
+  }
+  return { rows: taken, isCut: false };
+}
+
 /** The first `count`, and whether there may be more. */
 export function take<T>(rows: Iterable<T>, count: number): { readonly rows: readonly T[]; readonly isCut: boolean } {
   const taken: T[] = [];

@@ -1,0 +1,124 @@
+/** Threads over one recording tell what this thread alone tells, also when they are lost. */
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { parallel, writesBackward } from '../../engine/debug/queries.ts';
+import type { StretchCrew, Write } from '../../engine/debug/stretches.ts';
+import { parseElfSymbols } from '../../engine/debug/symbols.ts';
+import { physicalRanges } from '../../engine/debug/inspect.ts';
+import { TimeTravel } from '../../engine/debug/time-travel.ts';
+import { turn } from '../cli/host.ts';
+import { cli, json } from '../cli/testing.ts';
+import { findIndex } from '../store/checkpoints.ts';
+import { loadCore } from '../store/core-module.ts';
+import { FileSource } from '../store/files.ts';
+import { openImages } from '../store/guest-images.ts';
+import { openLog } from '../store/logs.ts';
+import { Crew } from './crew.ts';
+
+const TRACE = fileURLToPath(new URL('../../traces/bug-lost-update.cvlog', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'crew-'));
+const file = join(folder, 'bug.cvlog');
+const place = { path: file, parents: [], places: {} };
+const LIST = 'accounting.c:free_list';
+/** From here on a question is asked. */
+const PART = 0.9;
+
+beforeAll(async () => {
+  copyFileSync(TRACE, file);
+  expect((await cli('index', file, '--quiet', '--spacing', '500000')).status).toBe(0);
+}, 60_000);
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function open(): { readonly travel: TimeTravel; readonly address: bigint } {
+  const { reader } = openLog(new FileSource(file, 'FILE'));
+  const images = openImages(reader, {});
+  const travel = new TimeTravel({ reader, images, module: loadCore(), index: findIndex(file, reader).index });
+  travel.seek(Number.MAX_SAFE_INTEGER);
+  return { travel, address: parseElfSymbols(images.kernel).find(LIST).address };
+}
+
+/** With those who joined, and how many stretches each had. */
+function watched(crew: StretchCrew): { readonly crew: StretchCrew; readonly asks: number[] } {
+  const asks: number[] = [];
+  const start: StretchCrew['start'] = (enter) => crew.start((worker) => {
+    const which = asks.push(0) - 1;
+    enter({ capacity: worker.capacity, ask: (task, isWanted) => (asks[which]++, worker.ask(task, isWanted)) });
+  });
+  return { crew: { local: { capacity: 1, ask: async (task, isWanted) => (await untilJoined(asks), crew.local.ask(task, isWanted)) }, start }, asks };
+}
+/** So that this thread is not done before another has begun. */
+async function untilJoined(asks: readonly number[]): Promise<void> {
+  for (let i = 0; i < 200 && asks.length === 0; i++) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+test('stores told by threads are those told by one, the latest first', async () => {
+  const { travel, address } = open();
+  const ranges = physicalRanges(travel.machine, address, 8);
+  const from = Math.floor(travel.last * PART);
+  const expected = [...writesBackward(travel, ranges, travel.last + 1, from)];
+  expect(expected.length).toBeGreaterThan(100);
+  const crew = new Crew(place, 3);
+  try {
+    const { crew: seen, asks } = watched(crew.stretches(travel, turn));
+    const rows: Write[] = [];
+    for await (const row of parallel.writes(travel, seen, ranges, { from, to: travel.last + 1, backward: true })) rows.push(row);
+    expect(rows).toEqual(expected);
+    expect(asks.reduce((sum, n) => sum + n, 0)).toBeGreaterThan(0);
+    // The next question of the same crew.
+    const first: Write[] = [];
+    for await (const row of parallel.writes(travel, crew.stretches(travel, turn), ranges, { from, to: expected[40].position, backward: true })) if (first.push(row) === 5) break;
+    expect(first).toEqual(expected.slice(41, 46));
+  } finally {
+    await crew.close();
+  }
+  expect(crew.problems).toEqual([]);
+}, 120_000);
+
+test('what a lost thread should have told, this one tells', async () => {
+  const program = join(folder, 'lost.mjs');
+  // Ready, and gone with the second stretch.
+  writeFileSync(program, `
+    import { parentPort } from 'node:worker_threads';
+    let stretches = 0;
+    parentPort.on('message', ({ id, op }) => {
+      if (op === 'open') parentPort.postMessage({ kind: 'value', id, value: true });
+      else if (++stretches === 2) process.exit(7);
+    });
+  `);
+  const { travel, address } = open();
+  const ranges = physicalRanges(travel.machine, address, 8);
+  const from = Math.floor(travel.last * PART);
+  const expected = [...writesBackward(travel, ranges, travel.last + 1, from)];
+  const crew = new Crew(place, 2, pathToFileURL(program));
+  try {
+    const { crew: seen, asks } = watched(crew.stretches(travel, turn));
+    const rows: Write[] = [];
+    for await (const row of parallel.writes(travel, seen, ranges, { from, to: travel.last + 1, backward: true })) rows.push(row);
+    expect(rows).toEqual(expected);
+    expect(asks).toEqual([2]);
+    expect(crew.problems.join()).toContain('exit code 7');
+  } finally {
+    await crew.close();
+  }
+}, 120_000);
+
+test('explore: seed and number decide, not who runs', async () => {
+  const ask = (jobs: string, ...more: string[]): Promise<any> =>
+    json('explore', file, '--at', 'mark:work syscall', '--until', '+400000', '--runs', '12', '--delay', '2000', '--when', `length(u64(${LIST})) + length(u64(accounting.c:pending_list)) != 64`, '--jobs', jobs, ...more);
+  const [one, three] = [await ask('1'), await ask('3')];
+  expect(one.runs).toBe(12);
+  const timeless = ({ seconds: _, ...rest }: { seconds: number }): object => rest;
+  expect(timeless(three)).toEqual(timeless(one));
+}, 120_000);
+
+test('--jobs: the same answer, and what is no number of threads is refused', async () => {
+  const ask = async (jobs: string): Promise<any> => (await json('last-write', file, LIST, '--count', '300', '--jobs', jobs)).writes;
+  const one = await ask('1');
+  expect(one.length).toBe(300);
+  expect(await ask('2')).toEqual(one);
+  expect((await cli('find', file, '--writes', LIST, '--jobs', '0')).status).toBe(2);
+  expect((await cli('last-write', file, LIST, '--jobs', '65')).err).toContain('1 to 64');
+}, 120_000);

@@ -1,0 +1,100 @@
+/** Several workers tell what one tells. Drawn guests; workers that answer in any order, late, or not at all. */
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { readRegister } from '../../engine/debug/inspect.ts';
+import { execs, parallel, reads, writesBackward, writesForward } from '../../engine/debug/queries.ts';
+import { type StretchAnswer, type StretchCrew, type StretchWorker, answerStretch } from '../../engine/debug/stretches.ts';
+import { TimeTravel } from '../../engine/debug/time-travel.ts';
+import { type Case, tinyCases } from '../determinism/cases.ts';
+import { core, open, record } from '../determinism/runs.ts';
+
+const RUN_MAX = 6000;
+const part = fc.noBias(fc.nat(999_999)).map((n) => n / 1_000_000);
+const draws = fc.record({
+  places: fc.array(part, { minLength: 3, maxLength: 3 }),
+  from: fc.oneof(fc.constant(0), part),
+  spacing: fc.constantFrom(200, 700),
+  /** Of each worker: turns that pass until an answer, one after the other; -1: it fails there. */
+  workers: fc.array(fc.array(fc.constantFrom(0, 0, 1, 3, 9, -1), { minLength: 1, maxLength: 6 }), { minLength: 1, maxLength: 3 }),
+  taken: fc.nat(40),
+});
+
+/** Turns of the event loop. */
+async function turns(count: number): Promise<void> {
+  for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+function travelOf(one: Case, bytes: Uint8Array, spacing: number): TimeTravel {
+  const travel = new TimeTravel({ reader: open(bytes), images: one.images, module: core(), spacing });
+  travel.seek(Number.MAX_SAFE_INTEGER);
+  return travel;
+}
+
+interface FakeCrew extends StretchCrew {
+  readonly counts: { readonly stretches: number[]; unwanted: number; busy: number };
+}
+
+function fakeCrew(travel: TimeTravel, others: readonly { readonly travel: TimeTravel; readonly delays: readonly number[] }[]): FakeCrew {
+  const counts = { stretches: [0, ...others.map(() => 0)], unwanted: 0, busy: 0 };
+  const worker = (of: TimeTravel, which: number, delays: readonly number[], capacity: number): StretchWorker => ({
+    capacity,
+    ask: async (task, isWanted): Promise<StretchAnswer> => {
+      const delay = delays[counts.stretches[which]++ % delays.length];
+      counts.busy++;
+      try {
+        await turns(Math.max(0, delay));
+        if (delay < 0) throw new Error('the worker is gone');
+        if (!isWanted()) {
+          counts.unwanted++;
+          return { rows: [] };
+        }
+        return answerStretch(of, task);
+      } finally {
+        counts.busy--;
+      }
+    },
+  });
+  return { counts, local: worker(travel, 0, [1], 1), start: (join) => others.forEach((other, i) => void turns(i).then(() => join(worker(other.travel, i + 1, other.delays, 2)))) };
+}
+
+async function collected<T>(rows: AsyncIterable<T>, most = Infinity): Promise<T[]> {
+  const all: T[] = [];
+  if (most === 0) return all;
+  for await (const row of rows) if (all.push(row) >= most) break;
+  return all;
+}
+
+test('answers of several workers are those of one, in the same order, and a question that is given up leaves the cursor alone', async () => {
+  let helped = 0;
+  await fc.assert(fc.asyncProperty(tinyCases(RUN_MAX), draws, async (one, { places, from: begin, spacing, workers, taken }) => {
+    const { bytes } = record(one);
+    const travel = travelOf(one, bytes, spacing);
+    const last = Math.min(travel.last, RUN_MAX);
+    const rips = places.map((place) => (travel.seek(Math.floor(place * last)), readRegister(travel.machine, 'rip') ?? 0n));
+    const stack = Number((readRegister(travel.machine, 'rsp') ?? 0n) & 0xffff_fff8n);
+    const ranges = [{ paddr: Math.min(Math.max(64, stack - 16), travel.machine.core.ramBytes - 64), length: 16 }];
+    const from = Math.floor(begin * last);
+    const to = travel.last + 1;
+    const crew = (): FakeCrew => fakeCrew(travel, workers.map((delays, i) => ({ travel: travelOf(one, bytes, spacing + i * 111), delays })));
+    for (const backward of [false, true]) {
+      const span = { from, to, backward };
+      const expected = backward ? [...writesBackward(travel, ranges, to, from)] : [...writesForward(travel, ranges, from, to)];
+      const writers = crew();
+      expect(await collected(parallel.writes(travel, writers, ranges, span))).toEqual(expected);
+      helped += writers.counts.stretches.slice(1).reduce((sum, n) => sum + n, 0);
+      expect(await collected(parallel.reads(travel, crew(), ranges, span))).toEqual([...reads(travel, ranges, span)]);
+      expect(await collected(parallel.execs(travel, crew(), rips, span))).toEqual([...execs(travel, rips, span)]);
+
+      const early = crew();
+      expect(await collected(parallel.writes(travel, early, ranges, span), taken)).toEqual(expected.slice(0, taken));
+      travel.seek(from);
+      const { digest } = travel.machine.digest();
+      await turns(12);
+      expect(travel.position).toBe(from);
+      expect(travel.machine.digest().digest).toBe(digest);
+      expect(early.counts.busy).toBe(0);
+    }
+  }), { numRuns: 6, interruptAfterTimeLimit: 15_000, markInterruptAsFailure: false });
+  // Or the others never had anything to do, and nothing was tested.
+  expect(helped).toBeGreaterThan(0);
+}, 120_000);
