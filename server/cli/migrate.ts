@@ -12,6 +12,8 @@ import { DIRTY_SOURCE_OPTIONS, type DirtySource, loadDirt, momentOf } from './di
 import { exitCode } from './exit-codes.ts';
 import { grouped, megabytes, table, virtualTime } from './format.ts';
 import { turn } from './host.ts';
+import { LIVE_OPTIONS, isLive, startLive } from './migrate-live.ts';
+import { LIVE_POLICIES } from '../migration/source.ts';
 import { toJson } from './output.ts';
 import { bandwidth, bandwidthOf, bandwidthText, duration, durationOf, wallTime } from './quantities.ts';
 import { signalStatus, type Signals } from './signals.ts';
@@ -58,11 +60,13 @@ const SPEC: VerbSpec = {
     { name: 'jitter', value: 'N%', help: 'of the bandwidth (default: 3%); the start moves by 50 ms' },
     { name: 'seed', value: 'N', help: 'of the jitter (default: 1)' },
     ...DIRTY_SOURCE_OPTIONS,
+    ...LIVE_OPTIONS,
     QUIET_OPTION,
     JSON_OPTION,
   ],
   notes: [
     'The recording does not react to being migrated. Answers that need it to (throttling, waiting for pages) are marked approximate. --replay knows what is in the pages, and reads, which XBZRLE, compression and post-copy need.',
+    `With --live the guest really moves, to a side that waits with --listen; --policy is then ${LIVE_POLICIES.join(', ')}, --bandwidth is optional, --speed is as fast as it goes unless given. Ctrl-C gives the migration up, and the guest goes on here. Who has the guest after a broken link: server/migration/README.md.`,
   ],
 };
 
@@ -79,6 +83,7 @@ interface Asked {
 }
 
 async function start(parsed: Arguments, context: Context): Promise<number> {
+  if (isLive(parsed)) return startLive(parsed, context);
   const { out, err, signals } = context;
   const isTable = parsed.has('table');
   if (!isTable && !parsed.has('frontier') && !parsed.has('bandwidth')) throw new UsageError('give --bandwidth, such as 1Gbit; or --table or --frontier for many', 'migrate');

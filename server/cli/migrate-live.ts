@@ -1,0 +1,492 @@
+/** `migrate --live`, `--listen` and `--resolve`: a guest that really moves between two processes (server/migration). */
+import { existsSync, writeFileSync } from 'node:fs';
+import { BranchError, branchPoint } from '../../engine/debug/branch-point.ts';
+import { PLACE_FORMS, parsePlace } from '../../engine/debug/places.ts';
+import { SeekError, TimeTravel } from '../../engine/debug/time-travel.ts';
+import { type Prediction, predict } from '../../engine/analysis/migration/predict.ts';
+import { DEFAULT_ACCESS_COST_NS } from '../../engine/machine/machine.ts';
+import { DEFAULT_DIGEST_INSTRUCTIONS, DEFAULT_EPOCH_INSTRUCTIONS, decodeRecipe } from '../../engine/recording/recipe.ts';
+import { Recorder } from '../../engine/recording/recorder.ts';
+import { Replayer } from '../../engine/recording/replayer.ts';
+import { CheckpointError } from '../../engine/recording/checkpoint-errors.ts';
+import { type DestinationOptions, type MovedGuest, ReceiveError, receive, recoverDestination, settle, settleWith, startOf } from '../migration/destination.ts';
+import { type Duplex, LinkError, type Mailbox, connectTo, listenAt } from '../migration/duplex.ts';
+import { FileJournal, type SourceRecord, destinationFiles, handoverPath, intentPath, sourceFiles } from '../migration/journal.ts';
+import type { Measured } from '../migration/measured.ts';
+import { Guest, RealPace } from '../migration/pace.ts';
+import { type PageWaits, Scout, postCopyProblem, runPaged } from '../migration/post-copy.ts';
+import { LIVE_POLICIES, type LivePolicy, Pager, type SourceEnd, migrate } from '../migration/source.ts';
+import { sourceMayRun, tellVerdict } from '../migration/verdict.ts';
+import { openRecording } from '../store/chains.ts';
+import { findIndex } from '../store/checkpoints.ts';
+import { loadCore } from '../store/core-module.ts';
+import { StoreError } from '../store/errors.ts';
+import { FileSink, FileSource } from '../store/files.ts';
+import { openDisk, openImages, openNamedGuest } from '../store/guest-images.ts';
+import { ownPackage } from '../store/package-root.ts';
+import type { Arguments, OptionSpec } from './arguments.ts';
+import { imagePlaces } from './common-options.ts';
+import type { Context } from './context.ts';
+import { loadDirt } from './dirty-source.ts';
+import { type DriveEnd, drive } from './drive.ts';
+import { exitCode, exitNameOfEnd } from './exit-codes.ts';
+import { grouped, megabytes, table, virtualTime } from './format.ts';
+import { monotonicMs, newLogId, turn, wallClockNs } from './host.ts';
+import { toJson } from './output.ts';
+import { bandwidth, duration, wallTime } from './quantities.ts';
+import { signalStatus } from './signals.ts';
+import { UsageError } from './usage-error.ts';
+
+export const LIVE_OPTIONS: readonly OptionSpec[] = [
+  { name: 'live', help: 'really moves a guest: FILE is a recording to go on from (--at), or the name of a guest to start; it is recorded to -o and moves to --to' },
+  { name: 'to', value: 'HOST:PORT', help: 'with --live or --resolve: where a destination listens' },
+  { name: 'listen', value: '[HOST:]PORT', help: 'the destination: takes a guest, goes on with it, and records it to -o, whose parent is the log of the source' },
+  { name: 'resolve', help: 'FILE is the log of a source whose link broke: says again, for good, who has the guest, and sends the pages that are missing' },
+  { name: 'handover', value: 'FILE', help: 'with --listen, for a migration in doubt whose source cannot be reached: its LOG.handover file decides' },
+  { name: 'output', short: 'o', value: 'LOG', help: 'with --live or --listen: the log that this side writes' },
+  { name: 'at', value: 'WHERE', help: `with --live FILE: where to go on from: ${PLACE_FORMS} (default: end)` },
+  { name: 'after', value: 'T', help: "with --live: begins to move after so much of the guest's time (default: 0)" },
+  { name: 'until', value: '@POSITION', help: 'with --live or --listen: ends the run there' },
+  { name: 'prediction', value: 'FILE', help: 'with --live FILE: where the prediction is written before the guest moves (default: LOG.prediction.json)' },
+];
+
+const CONNECT_MS = 10_000;
+/** The destination verifies and syncs in this time, or the guest stays. */
+const ANSWER_MS = 30_000;
+const RETRY_MS = 1000;
+const RETRIES = 30;
+const clock = { monotonicMs, turn };
+
+export function isLive(parsed: Arguments): boolean {
+  return parsed.has('live') || parsed.has('listen') || parsed.has('resolve');
+}
+
+export async function startLive(parsed: Arguments, context: Context): Promise<number> {
+  if (['live', 'listen', 'resolve'].filter((name) => parsed.has(name)).length > 1) throw new UsageError('--live, --listen and --resolve exclude each other', 'migrate');
+  for (const name of ['table', 'frontier', 'best-start', 'starts', 'series', 'max-bandwidth', 'slowdown', 'start']) if (parsed.has(name)) throw new UsageError(`--${name} is for predictions: it does not go with a guest that really moves`, 'migrate');
+  try {
+    if (parsed.has('listen')) return await arrive(parsed, context);
+    return parsed.has('resolve') ? await resolve(parsed, context) : await leave(parsed, context);
+  } catch (error) {
+    if (!(error instanceof LinkError || error instanceof ReceiveError || error instanceof CheckpointError)) throw error;
+    context.err.write(`chronovisor: ${error.message}\n`);
+    if (parsed.has('json')) context.out.write(`${toJson({ verb: 'migrate', error: { code: 'link', message: error.message }, exitCode: exitCode('file') })}\n`);
+    return exitCode('file');
+  }
+}
+
+// ---- arguments ----
+
+function placeOf(parsed: Arguments, name: string): { readonly host: string | undefined; readonly port: number } {
+  const text = parsed.text(name);
+  if (text === undefined) throw new UsageError(`give --${name} ${name === 'listen' ? '[HOST:]PORT' : 'HOST:PORT'}`, 'migrate');
+  const match = /^(?:(.+):)?(\d{1,5})$/.exec(text);
+  if (match === null || Number(match[2]) > 65_535 || (match[1] === undefined && name !== 'listen')) throw parsed.wrong(name, text, name === 'listen' ? '4444 or 0.0.0.0:4444' : 'HOST:PORT, such as 127.0.0.1:4444');
+  return { host: match[1]?.replace(/^\[(.*)\]$/, '$1') ?? (name === 'listen' ? '127.0.0.1' : undefined), port: Number(match[2]) };
+}
+function outputOf(parsed: Arguments): string {
+  const output = parsed.text('output');
+  if (output === undefined) throw new UsageError(`give a name for the log: -o ${parsed.has('listen') ? 'CHILD' : 'LOG'}`, 'migrate');
+  return output;
+}
+function untilOf(parsed: Arguments): number | undefined {
+  const text = parsed.text('until');
+  if (text === undefined) return undefined;
+  const position = /^@[\d_]+$/.test(text) ? Number(text.slice(1).replaceAll('_', '')) : NaN;
+  if (!Number.isSafeInteger(position)) throw parsed.wrong('until', text, 'a position such as @1234567');
+  return position;
+}
+function speedOf(parsed: Arguments): number | undefined {
+  const text = parsed.text('speed');
+  if (text === undefined) return undefined;
+  if (!(Number(text) > 0)) throw parsed.wrong('speed', text, "a number above 0: seconds of the guest's time in a second of the wall");
+  return Number(text);
+}
+
+// ---- running on ----
+
+/** The console of the guest, to stdout (with --json to stderr). */
+class Console {
+  private bytes: number[] = [];
+  private readonly to: Context['out'] | undefined;
+  constructor(parsed: Arguments, { out, err }: Context) {
+    this.to = parsed.has('quiet') ? undefined : parsed.has('json') ? err : out;
+  }
+  readonly push = (byte: number): void => {
+    this.bytes.push(byte);
+  };
+  show(): boolean {
+    if (this.bytes.length === 0) return false;
+    this.to?.write(Uint8Array.from(this.bytes));
+    this.bytes = [];
+    return true;
+  }
+}
+
+function runOn(recorder: Recorder, console: Console, parsed: Arguments, { signals }: Context): Promise<DriveEnd> {
+  return drive({
+    recorder, script: undefined, untilTexts: [], untilPosition: untilOf(parsed) as never, idleLimitNs: 60e9, flushMs: 1000, signals, live: undefined,
+    isConsoleClosed: () => false, afterStep: () => console.show(),
+  }); // prettier-ignore
+}
+function statusOf({ cause, status }: DriveEnd): number {
+  if (cause.kind === 'signal') return signalStatus(cause.signal);
+  if (cause.kind === 'waiting') return exitCode('waiting');
+  return cause.kind === 'guest' ? exitCode(exitNameOfEnd(status.reason, status.detail)) : exitCode('ok');
+}
+
+// ---- the source ----
+
+interface Leaving {
+  readonly recorder: Recorder;
+  readonly prediction: Prediction | undefined;
+}
+
+async function leave(parsed: Arguments, context: Context): Promise<number> {
+  const { out, err, signals } = context;
+  const to = placeOf(parsed, 'to');
+  const output = outputOf(parsed);
+  const policy = (parsed.text('policy') ?? 'precopy') as LivePolicy;
+  if (!LIVE_POLICIES.includes(policy)) throw parsed.wrong('policy', policy, `with --live, one of ${LIVE_POLICIES.join(', ')}`);
+  const bytesPerSecond = bandwidth(parsed, 'bandwidth') ?? Infinity;
+  const downtimeLimitMs = (duration(parsed, 'downtime') ?? 300e6) / 1e6;
+  const afterNs = duration(parsed, 'after') ?? 0;
+  const speed = speedOf(parsed);
+  const giveUpNs = duration(parsed, 'give-up');
+  const operand = parsed.operands.at(0);
+  if (operand === undefined) throw new UsageError('--live needs a recording to go on from, or the name of a guest', 'migrate');
+  const files = sourceFiles(output);
+  const sink = new FileSink(output, '-o');
+  const console = new Console(parsed, context);
+  const isQuiet = parsed.has('quiet');
+  const say = (text: string): void => {
+    if (!isQuiet) err.write(`chronovisor: ${text}\n`);
+  };
+  const { recorder, prediction } = existsSync(operand) ? await goOnFrom(parsed, context, operand, sink, console, { bytesPerSecond, downtimeLimitMs, speed: speed ?? 1, policy }) : await startNew(operand, sink, console);
+  const { config } = recorder.machine;
+  const problem = policy === 'precopy' ? undefined : postCopyProblem(config);
+  if (problem !== undefined) throw new UsageError(`--policy ${policy}: this guest cannot be moved so: ${problem}`, 'migrate');
+  const guest = new Guest(recorder);
+  guest.runTo(guest.nowNs + afterNs);
+  console.show();
+
+  const link = await connectTo(to.host!, to.port, CONNECT_MS);
+  const migration = newLogId();
+  const fromNs = guest.nowNs;
+  const pace = new RealPace(clock, speed, () => console.show());
+  let shownMs = 0;
+  const end = await migrate({
+    guest, link, pace, files, migration, to: parsed.text('to')!, policy, downtimeLimitMs, bytesPerSecond, answerMs: ANSWER_MS, ...(giveUpNs !== undefined && { timeLimitNs: giveUpNs }),
+    cancelled: () => (signals.received === undefined ? undefined : `cancelled by ${signals.received}`),
+    onProgress: ({ phase, sync, remainingPages, transferred, nowNs }) => {
+      if (monotonicMs() - shownMs < 500) return;
+      shownMs = monotonicMs();
+      say(`${phase}, sync ${sync}: ${megabytes(transferred)} sent, ${grouped(remainingPages)} pages left, ${wallTime(nowNs / 1e6)}`);
+    },
+  }); // prettier-ignore
+  const { measured } = end;
+  const wallNs = (measured.stoppedAtMs ?? measured.totalTimeMs) * 1e6;
+  const virtualPerWall = ((measured.virtualNs.stop ?? guest.nowNs) - fromNs) / Math.max(1, wallNs);
+  let status: number = exitCode('ok');
+  let after: DriveEnd | undefined;
+  let isConfirmed = end.kind === 'moved' && end.isConfirmed;
+  if (end.kind === 'kept') {
+    say(`the guest was not moved: ${end.reason}. It goes on here`);
+    // The signal was for the migration.
+    signals.received = undefined;
+    after = await runOn(recorder, console, parsed, context);
+    status = exitCode('file');
+  } else if (!isConfirmed) isConfirmed = await seeThrough(end, files.verdict.read()!, to, pace, bytesPerSecond, say, () => signals.received !== undefined);
+  sink.close();
+  if (end.kind !== 'kept' && !isConfirmed) {
+    say(`the guest was handed over, and the destination has not confirmed it: it is not run here again. When the destination is back: chronovisor migrate --resolve ${output} --to ${parsed.text('to')}`);
+    status = exitCode('file');
+  }
+  if (parsed.has('json')) {
+    out.write(`${toJson({ verb: 'migrate', mode: 'live', result: end.kind === 'kept' ? 'kept' : 'moved', ...(end.kind === 'kept' && { reason: end.reason }), isConfirmed, migration, policy, downtimeLimitMs, bytesPerSecond: bytesPerSecond === Infinity ? undefined : bytesPerSecond, virtualPerWall, measured, prediction: prediction?.outcome, ...(end.kind !== 'kept' && { digest: end.digest }), log: { file: output, id: recorder.header?.id, position: recorder.position, records: recorder.records }, ...(after !== undefined && { end: after.status }), exitCode: status })}\n`);
+  } else if (!isQuiet) {
+    err.write(`${resultLines(measured, prediction).join('\n')}\n`);
+    if (end.kind !== 'kept') say(`moved at @${grouped(recorder.position)}, digest ${end.digest}; the guest's clock ran at ${virtualPerWall.toFixed(3)} of the wall's. The downtime is wall time; the guest's own clock stood still`);
+  }
+  return status;
+}
+
+async function startNew(name: string, sink: FileSink, console: Console): Promise<Leaving> {
+  const named = await openNamedGuest(name);
+  if (named.regime !== undefined) throw new UsageError(`the guest ${name} runs under the regime ${named.regime}, whose VMM is not moved: a guest without it can be`, 'migrate');
+  const recorder = new Recorder({
+    recipe: {
+      guest: name, commandLine: named.commandLine, protocol: 'auto',
+      machine: { memoryBytes: named.memoryBytes, seed: '0000000000000001', wallClockNs: wallClockNs(), acpi: false, virtio: [], accessCostNs: DEFAULT_ACCESS_COST_NS, counts: true },
+      epochInstructions: DEFAULT_EPOCH_INSTRUCTIONS, digestInstructions: DEFAULT_DIGEST_INSTRUCTIONS,
+    },
+    images: { kernel: named.kernel, initrd: named.initrd },
+    module: loadCore(), outputs: { console: console.push }, log: { sink, id: newLogId(), product: `chronovisor ${ownPackage().version}` },
+  }); // prettier-ignore
+  return { recorder, prediction: undefined };
+}
+
+interface Wishes {
+  readonly bytesPerSecond: number;
+  readonly downtimeLimitMs: number;
+  readonly speed: number;
+  readonly policy: LivePolicy;
+}
+
+async function goOnFrom(parsed: Arguments, context: Context, file: string, sink: FileSink, console: Console, wishes: Wishes): Promise<Leaving> {
+  if (!sourceMayRun(sourceFiles(file))) throw new UsageError(`${file} was handed over to another side, which has the guest now: ${handoverPath(file)} says where. It cannot go on here`, 'migrate');
+  const source = new FileSource(file, 'FILE');
+  const recording = openRecording(source, parsed.all('parent'));
+  const images = openImages(recording.reader, imagePlaces(parsed));
+  const where = parsed.text('at') ?? 'end';
+  const go = parsePlace(where);
+  if (go === undefined) throw parsed.wrong('at', where, PLACE_FORMS);
+  const travel = new TimeTravel({ reader: recording.reader, images, module: loadCore(), index: findIndex(source.path, recording.reader, recording).index });
+  let recorder: Recorder;
+  try {
+    go(travel);
+    // The last instruction of a log that was cut off may have more events than it tells.
+    if (travel.isAtEnd && !recording.reader.hasEnd) travel.seek(Math.max(0, recording.reader.lastPosition - 1));
+    const point = branchPoint(travel, recording.chain, images, loadCore());
+    recorder = new Recorder({
+      recipe: decodeRecipe(recording.reader.header), images, module: loadCore(), outputs: { console: console.push }, from: point.start,
+      log: { sink, id: newLogId(), product: `chronovisor ${ownPackage().version}` },
+    }); // prettier-ignore
+  } catch (error) {
+    if (error instanceof BranchError || error instanceof SeekError) throw new UsageError(`--at: ${error.message}`, 'migrate');
+    throw error;
+  }
+  return { recorder, prediction: await forecast(parsed, context, recorder.machine.nowNs(), wishes) };
+}
+
+/** From what the recording tells, before the guest moves. */
+async function forecast(parsed: Arguments, context: Context, startNs: number, { bytesPerSecond, downtimeLimitMs, speed, policy }: Wishes): Promise<Prediction | undefined> {
+  const file = parsed.text('prediction') ?? `${parsed.text('output')!}.prediction.json`;
+  if (existsSync(file)) throw new StoreError('output-exists', { file, option: '--prediction' });
+  let loaded;
+  try {
+    // The log alone does not tell what is in the pages, and a guest like this is mostly zeros.
+    loaded = await loadDirt(parsed, context, { needsReplay: true, content: true, reads: policy !== 'precopy' });
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    context.err.write(`chronovisor: no prediction: ${error.message}\n`);
+    return undefined;
+  }
+  if (loaded.kind !== 'loaded') return undefined;
+  const { truth } = loaded.source;
+  const prediction = predict(
+    truth,
+    policy === 'postcopy' ? { kind: 'post-copy', name: policy } : { kind: 'qemu', name: policy, release: '7.2', downtimeLimitMs, maxBandwidth: 0, ...(policy === 'hybrid' && { postCopyAfterSync: 2 }) },
+    // As good as none.
+    { bytesPerSecond: Math.min(bytesPerSecond, 1e12), latencyNs: duration(parsed, 'latency') ?? 100_000 },
+    { startNs: Math.min(Math.max(startNs, truth.beginNs), truth.endNs), virtualPerWall: speed, switchoverNs: duration(parsed, 'switchover') ?? 10e6 },
+  );
+  writeFileSync(file, `${JSON.stringify(prediction, undefined, 1)}\n`, { flag: 'wx' });
+  return prediction;
+}
+
+function resultLines(measured: Measured, prediction: Prediction | undefined): string[] {
+  const predicted = prediction?.outcome;
+  const row = (name: string, of: (each: Measured | NonNullable<typeof predicted>) => string): string[] => [name, of(measured), predicted === undefined ? '-' : of(predicted)];
+  return table([
+    [measured.policy, 'measured', 'predicted'],
+    row('verdict', ({ converges, reason }) => (converges ? 'converges' : `does not: ${reason}`)),
+    row('total time', ({ totalTimeMs }) => wallTime(totalTimeMs)),
+    row('downtime', ({ downtimeMs }) => wallTime(downtimeMs)),
+    row('transferred', ({ ram }) => megabytes(ram.transferred)),
+    row('normal', ({ ram }) => `${grouped(ram.normal)} pages`),
+    row('duplicate (zero)', ({ ram }) => `${grouped(ram.duplicate)} pages`),
+    row('dirty sync count', ({ ram }) => String(ram.dirtySyncCount)),
+    row('precopy bytes', ({ ram }) => megabytes(ram.precopyBytes)),
+    row('downtime bytes', ({ ram }) => megabytes(ram.downtimeBytes)),
+    row('postcopy bytes', ({ ram }) => megabytes(ram.postcopyBytes)),
+    row('postcopy requests', ({ ram }) => grouped(ram.postcopyRequests)),
+    row('throughput', ({ ram }) => `${ram.mbps.toFixed(1)} Mbit/s`),
+  ]);
+}
+
+/** Handed over, and the link is gone: tells the destination again, and sends what it still needs. True when it has confirmed. */
+async function seeThrough(end: Exclude<SourceEnd, { kind: 'kept' }>, record: SourceRecord, to: { readonly host: string | undefined; readonly port: number }, pace: RealPace, bytesPerSecond: number, say: (text: string) => void, isStopped: () => boolean): Promise<boolean> {
+  for (let i = 0; i < RETRIES && !isStopped(); i++) {
+    try {
+      const link = await connectTo(to.host!, to.port, CONNECT_MS);
+      const { missing, mailbox } = await tellVerdict(link, record, ANSWER_MS);
+      if (missing.length > 0) {
+        if (end.kind !== 'paging') throw new LinkError('the destination wants pages of a guest that moved by pre-copy');
+        await new Pager(end.pager.core, Uint32Array.from(missing)).serve(link, mailbox, pace, bytesPerSecond);
+      }
+      link.close();
+      return true;
+    } catch (error) {
+      if (!(error instanceof LinkError)) throw error;
+      if (i === 0) say(`${error.message}; the guest is the destination's, trying again`);
+      await new Promise((done) => setTimeout(done, RETRY_MS));
+    }
+  }
+  return false;
+}
+
+// ---- after a crash of the source ----
+
+async function resolve(parsed: Arguments, context: Context): Promise<number> {
+  const to = placeOf(parsed, 'to');
+  const log = parsed.operands.at(0);
+  if (log === undefined) throw new UsageError('--resolve needs the log of the source', 'migrate');
+  const files = sourceFiles(log);
+  const before = files.verdict.read();
+  if (before === undefined) throw new UsageError(`${handoverPath(log)} is not there: ${log} was never offered to another side`, 'migrate');
+  const isHere = sourceMayRun(files);
+  const record = files.verdict.read()!;
+  const link = await connectTo(to.host!, to.port, CONNECT_MS);
+  const { missing, mailbox } = await tellVerdict(link, record, ANSWER_MS);
+  if (missing.length > 0) {
+    const machine = replayTo(parsed, log, record);
+    await new Pager(machine.core, Uint32Array.from(missing)).serve(link, mailbox, new RealPace(clock, undefined), bandwidth(parsed, 'bandwidth') ?? Infinity);
+  }
+  link.close();
+  const text = isHere ? `the guest stayed here: chronovisor migrate --live ${log} goes on with it` : `the guest is at ${record.to}${missing.length > 0 ? `; ${grouped(missing.length)} pages were sent` : ''}`;
+  if (parsed.has('json')) context.out.write(`${toJson({ verb: 'migrate', mode: 'resolve', migration: record.migration, verdict: record.verdict, pagesSent: missing.length, exitCode: exitCode('ok') })}\n`);
+  else if (!parsed.has('quiet')) context.err.write(`chronovisor: ${text}\n`);
+  return exitCode('ok');
+}
+
+/** The memory of a guest that was handed over, made again from its log. */
+function replayTo(parsed: Arguments, log: string, { position, records, digest }: SourceRecord): Replayer['machine'] {
+  const recording = openRecording(new FileSource(log, 'FILE'), parsed.all('parent'));
+  const first = recording.chain.links.at(-1)!.firstRecord;
+  const replayer = new Replayer({ reader: recording.reader, images: openImages(recording.reader, imagePlaces(parsed)), module: loadCore(), stop: { position: position!, records: first + records! } });
+  while (!replayer.isStopped) if (replayer.step(10_000_000).kind !== 'running') throw new LinkError(`${log} does not replay to @${position}: \`chronovisor replay\` says more`);
+  if (replayer.machine.digest().digest !== digest) throw new LinkError(`${log} replays to another state at @${position} than was handed over`);
+  return replayer.machine;
+}
+
+// ---- the destination ----
+
+async function arrive(parsed: Arguments, context: Context): Promise<number> {
+  const { out, err, signals } = context;
+  const at = placeOf(parsed, 'listen');
+  const child = outputOf(parsed);
+  const console = new Console(parsed, context);
+  const files = destinationFiles(child);
+  const diskFile = parsed.text('disk');
+  const childId = newLogId();
+  const options: DestinationOptions = { files, module: loadCore(), childId, outputs: { console: console.push }, disk: diskFile === undefined ? undefined : openDisk(diskFile) };
+  const say = (text: string): void => {
+    if (!parsed.has('quiet')) err.write(`chronovisor: ${text}\n`);
+  };
+  const recovered = await recoverDestination(options);
+  let moved: MovedGuest | undefined;
+  let link: Duplex | undefined;
+  let mailbox: Mailbox | undefined;
+  let isOwner = false;
+  if (recovered?.moved !== undefined) {
+    const held = recovered.moved;
+    moved = held;
+    isOwner = recovered.record.state === 'owner';
+    if (isOwner && existsSync(child)) throw new UsageError(`${child} has the run of this guest already: \`chronovisor migrate --live ${child}\` or \`branch\` goes on from its end`, 'migrate');
+    say(isOwner ? 'the guest was handed over to this side: it goes on' : `the migration ${held.migration} is in doubt: waiting for its source to say who has the guest`);
+    const verdict = parsed.text('handover');
+    if (!isOwner && verdict !== undefined) {
+      const record = new FileJournal<SourceRecord>(verdict).read();
+      if (record === undefined || record.migration !== held.migration) throw new UsageError(`--handover ${verdict}: it is of ${record === undefined ? 'no migration' : `the migration ${record.migration}`}, the one in doubt is ${held.migration}`, 'migrate');
+      if (record.verdict === 'offered') throw new UsageError(`--handover ${verdict}: the source has not decided: \`chronovisor migrate --resolve\` there does`, 'migrate');
+      isOwner = settleWith(record.verdict === 'handed-over', held, files) === 'owner';
+      if (!isOwner) {
+        say('the source kept the guest; what had arrived is thrown away');
+        return exitCode('ok');
+      }
+    }
+  } else new FileSink(child, '-o');
+
+  const server = await listenAt(at.host, at.port);
+  say(`listening at ${at.host}:${server.port}`);
+  const next = async (): Promise<Duplex | undefined> => {
+    let stop: (() => void) | undefined;
+    const stopped = new Promise<undefined>((done) => (stop = () => done(undefined)));
+    signals.onSignal = () => stop?.();
+    const come = signals.received === undefined ? await Promise.race([server.accept(), stopped]) : undefined;
+    signals.onSignal = undefined;
+    return come;
+  };
+  try {
+    while (!isOwner) {
+      const come = await next();
+      if (come === undefined) return signalStatus(signals.received!);
+      try {
+        const end = moved === undefined ? await receive(come, options) : await settle(come, moved, files);
+        if (end.kind === 'owner') {
+          ({ moved, link, mailbox } = end);
+          isOwner = true;
+        } else if (end.kind === 'in-doubt') {
+          ({ moved } = end);
+          say(`in doubt, as the link broke after the guest was here: ${end.reason}. It does not run before its source has said whose it is (${intentPath(child)})`);
+        } else {
+          moved = undefined;
+          say(`no guest came: ${end.reason}`);
+        }
+      } catch (error) {
+        come.close();
+        if (!(error instanceof LinkError)) throw error;
+        say(error.message);
+      }
+    }
+    const owned = moved!;
+    // The identity was drawn for the intent, which has it after a crash, too.
+    const id = files.intent.read()!.childId;
+    const sink = new FileSink(child, '-o');
+    const recorder = new Recorder({
+      recipe: decodeRecipe(owned.parent), images: { kernel: new Uint8Array(0) }, module: loadCore(),
+      log: { sink, id, product: `chronovisor ${ownPackage().version}` }, from: startOf(owned),
+    }); // prettier-ignore
+    recorder.flush();
+    const guest = new Guest(recorder, owned.state.typed);
+    say(`the guest is here, at @${grouped(recorder.position)}, ${virtualTime(guest.nowNs)} of its time; digest ${owned.state.digest}`);
+    const waits: PageWaits = { requests: 0, blocktimeMs: 0, blocktimeMsMax: 0 };
+    // What comes after a restart is not kept again: after another one it comes from the source again.
+    const arriving = recovered?.moved === undefined ? files.arriving : { append: () => undefined };
+    const scout = owned.missing.size > 0 ? new Scout(owned.machine, loadCore(), owned.missing) : undefined;
+    while (owned.missing.size > 0) {
+      if (link === undefined || mailbox === undefined) {
+        say(`${grouped(owned.missing.size)} pages are still at the source: waiting for it`);
+        recorder.flush();
+        const come = await next();
+        if (come === undefined) break;
+        try {
+          const end = await settle(come, owned, files);
+          if (end.kind === 'owner') ({ link, mailbox } = end);
+        } catch (error) {
+          come.close();
+          if (!(error instanceof LinkError)) throw error;
+          say(error.message);
+        }
+        continue;
+      }
+      const paged = await runPaged({ guest, scout: scout!, missing: owned.missing, link, mailbox, arriving, clock, waits, onTurn: () => console.show() });
+      if (paged.isComplete) break;
+      say(paged.problem ?? 'the link broke');
+      link.close();
+      link = mailbox = undefined;
+    }
+    if (owned.missing.size > 0) return signalStatus(signals.received!);
+    // A source that did not hear STARTED asks again.
+    void (async () => {
+      for (;;) await settle(await server.accept(), owned, files).catch((error: unknown) => say(error instanceof Error ? error.message : String(error)));
+    })();
+    guest.feed();
+    const end: DriveEnd = guest.ended === undefined ? await runOn(recorder, console, parsed, context) : { cause: { kind: 'guest' }, status: guest.ended };
+    sink.close();
+    files.arriving.remove();
+    const status = statusOf(end);
+    const { reason, detail, digest } = end.status;
+    if (parsed.has('json')) {
+      out.write(`${toJson({ verb: 'migrate', mode: 'listen', migration: owned.migration, arrivedAt: owned.state.checkpoint.position, digestAtArrival: owned.state.digest, postcopy: owned.state.isPostCopy ? waits : undefined, end: { reason, detail, digest }, log: { file: child, id, bytes: recorder.logBytes, records: recorder.records, parent: recorder.header?.parent }, position: recorder.position, exitCode: status })}\n`);
+    } else {
+      if (waits.requests > 0) say(`${grouped(waits.requests)} requests for pages; the guest waited ${wallTime(waits.blocktimeMs)}, at most ${wallTime(waits.blocktimeMsMax)} at once`);
+      say(`${reason}${detail === '' ? '' : `: ${detail}`}\n  ${child}: @${grouped(recorder.position)}, ${grouped(recorder.records)} events, ${megabytes(recorder.logBytes)}, digest ${digest}`);
+    }
+    return status;
+  } finally {
+    server.close();
+    link?.close();
+  }
+}

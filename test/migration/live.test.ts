@@ -1,0 +1,55 @@
+/** Guests that really move: what runs on is the guest that was stopped, and the chain of logs replays across the move. */
+import { describe, expect, it } from 'vitest';
+import { Guest } from '../../server/migration/pace.ts';
+import type { Duplex } from '../../server/migration/duplex.ts';
+import { type Shape, move, newDisks, replayed, slowAfterHandover } from './live-sides.ts';
+import { type LiveGuest, digestAt, labGuest, startGuest, writerGuest } from './live-guests.ts';
+
+const WRITER = writerGuest({ memoryMib: 4, setPages: 128, pagesPerTick: 4, tickInstructions: 2000, order: 'scattered' });
+const LAB = labGuest('work mixed; poweroff');
+
+/** Moves a guest at a position and runs it on for a while; returns what is left to compare. */
+async function moved(live: LiveGuest, at: number, more: number, shape: Shape, wrap?: (link: Duplex) => Duplex): Promise<Awaited<ReturnType<typeof move>>> {
+  const { recorder, sink } = startGuest(live, 'root');
+  const guest = new Guest(recorder);
+  guest.runTo(at);
+  const run = await move(guest, shape, newDisks(), wrap);
+  expect([run.source.kind, run.destination.kind]).toEqual(['moved', 'owner']);
+  const child = run.child!;
+  child.guest.advance(child.guest.recorder.position + more);
+  const { position } = child.guest.recorder;
+  const end = child.guest.recorder.stop('limit', 'long enough');
+  const digest = end.kind === 'ended' ? end.digest : '';
+  expect(digest, 'the guest that was never moved').toBe(digestAt(live, position));
+  expect(replayed([sink.toBytes(), child.sink.toBytes()], live), 'the chain').toBe(digest);
+  return run;
+}
+
+describe('a live migration', () => {
+  it('pre-copy: a writer goes on as if nothing had been', async () => {
+    const { source } = await moved(WRITER, 100_000, 2_000_000, { policy: 'precopy', downtimeLimitMs: 30, bytesPerSecond: 20e6, speed: 0.05, latencyNs: 1000 });
+    const { measured } = source;
+    expect(measured.ram.dirtySyncCount).toBeGreaterThan(2);
+    expect(measured.ram.normal).toBeGreaterThan(512 + 128);
+    expect(measured.rounds.reduce((sum, { pages }) => sum + pages, 0)).toBe(measured.ram.normal + measured.ram.duplicate);
+    expect(measured.downtimeMs).toBeGreaterThan(0);
+  });
+  it('post-copy: pages come when they are touched', async () => {
+    const { source, waits } = await moved(WRITER, 100_000, 2_000_000, { policy: 'postcopy', downtimeLimitMs: 2, bytesPerSecond: Infinity, speed: 1 }, (link) => slowAfterHandover(link, 12, 3));
+    expect(source.measured.ram.postcopyBytes).toBeGreaterThan(0);
+    expect(waits.requests).toBeGreaterThan(0);
+  });
+  it('hybrid, and post-copy with nothing left to come', async () => {
+    await moved(WRITER, 100_000, 1_000_000, { policy: 'hybrid', downtimeLimitMs: 0.01, bytesPerSecond: 50e6, speed: 0.05 });
+  });
+});
+
+describe('the lab kernel', () => {
+  it('pre-copy', async () => {
+    await moved(LAB, 12_000_000, 3_000_000, { policy: 'precopy', downtimeLimitMs: 50, bytesPerSecond: 20e6, speed: 0.05 });
+  });
+  it('post-copy', async () => {
+    const { waits } = await moved(LAB, 12_000_000, 3_000_000, { policy: 'postcopy', downtimeLimitMs: 50, bytesPerSecond: Infinity, speed: 1 }, (link) => slowAfterHandover(link, 12, 3));
+    expect(waits.requests).toBeGreaterThan(3);
+  });
+});
