@@ -11,11 +11,11 @@ const unchanged = fc.array(unchangedDraws, { minLength: 1, maxLength: 3 });
 const changed = fc.array(changedDraws, { minLength: 1, maxLength: 3 });
 
 test('a branch without a change is the rest of its parent', () => {
-  assertProperty(FILE, fc.property(tinyCases(40_000), unchanged, anUnchangedBranchIsTheRest), 15, 3_000);
-  assertProperty(FILE, fc.property(labCases(400_000), unchanged, anUnchangedBranchIsTheRest), 4, 3_000);
+  assertProperty(FILE, fc.property(tinyCases(40_000), unchanged, anUnchangedBranchIsTheRest), 15, 1_500);
+  assertProperty(FILE, fc.property(labCases(400_000), unchanged, anUnchangedBranchIsTheRest), 4, 1_500);
 });
 
 test('a branch replays, whatever it changes, and so do its branches', () => {
-  assertProperty(FILE, fc.property(tinyCases(40_000), changed, places, aChangedBranchReplays), 15, 3_000);
-  assertProperty(FILE, fc.property(labCases(400_000), changed, places, aChangedBranchReplays), 4, 3_000);
+  assertProperty(FILE, fc.property(tinyCases(40_000), changed, places, aChangedBranchReplays), 15, 1_500);
+  assertProperty(FILE, fc.property(labCases(400_000), changed, places, aChangedBranchReplays), 4, 1_500);
 });

@@ -15,7 +15,7 @@ import { assertProperty, core, open, record } from '../determinism/runs.ts';
 import { labRecording } from './lab.ts';
 import { Tracker } from './tracker.ts';
 
-const FILE = 'test/stack/queries.test.ts';
+const FILE = 'test/stack/queries.all.test.ts';
 const part = fc.noBias(fc.nat(999_999)).map((n) => n / 1_000_000);
 const draws = fc.record({ places: fc.array(part, { minLength: 3, maxLength: 3 }), from: fc.oneof(fc.constant(0), part), spacing: fc.constantFrom(500, 8_000_000) });
 
