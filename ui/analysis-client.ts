@@ -4,6 +4,8 @@
 import { type AnalysisEnd, type AnalysisFailure, type AnalysisReply, type AnalysisRequest, type DiffAnswer, isAnalysisEnd } from '../engine/protocol/analysis.ts';
 import type { LogPlace } from '../engine/protocol/messages.ts';
 import type { LogSummary } from '../engine/protocol/summary.ts';
+import analysisWorker from './analysis-worker.ts?worker&url';
+import { heldImages, startWorker } from './standalone/held.ts';
 import { localLog, localRecordings, serverImageUrl, serverLogUrl, serverRecordings } from './library.ts';
 
 /** A request without its number. */
@@ -37,7 +39,7 @@ export class AnalysisClient {
   private opening: Promise<OpenedRecording> | undefined;
   private readonly listeners = new Map<number, { readonly reply: (reply: AnalysisReply) => void; readonly fail: (error: Error) => void }>();
   /** Handed in by a person; given again when the worker is another. */
-  private readonly images: Uint8Array[] = [];
+  private readonly images: Uint8Array[] = [...heldImages()];
   private nextId = 1;
   /** Grows when the worker is given up: what it had worked out is gone with it. */
   generation = 0;
@@ -110,7 +112,7 @@ export class AnalysisClient {
   }
 
   private start(): Worker {
-    const worker = new Worker(new URL('./analysis-worker.ts', import.meta.url), { type: 'module', name: 'analysis' });
+    const worker = startWorker(analysisWorker, 'analysis-worker');
     worker.onmessage = ({ data }: MessageEvent<AnalysisReply>) => this.listeners.get(data.id)?.reply(data);
     worker.onerror = (event) => {
       event.preventDefault();
@@ -145,7 +147,8 @@ async function withParents<T>(work: (parents: readonly LogPlace[]) => Promise<T>
   }
 }
 
-async function logOfIdentity(logId: string): Promise<LogPlace | undefined> {
+/** A recording that is known here, by the id of its log. */
+export async function logOfIdentity(logId: string): Promise<LogPlace | undefined> {
   const [server, local] = await Promise.all([serverRecordings(), localRecordings()]);
   const onServer = server?.find(({ summary }) => summary?.id === logId);
   if (onServer !== undefined) return placeOf({ place: 'server', id: onServer.id });

@@ -17,6 +17,7 @@ import { type Dirt, cells, foldDirt, migrate } from './analysis/migrating.ts';
 import { profileLog } from './analysis/profiling.ts';
 import { Refusal } from './analysis/refusal.ts';
 import { WatchedTravel } from './analysis/watched-travel.ts';
+import { loadCore } from './standalone/core-module.ts';
 import { Turns } from './turns.ts';
 
 /** What the DOM's types do not say of a worker's global object. */
@@ -27,11 +28,9 @@ const door = globalThis as unknown as {
 const turns = new Turns();
 let log: AnalysedLog | undefined;
 let dirt: Dirt | undefined;
-let core: Promise<WebAssembly.Module> | undefined;
 /** Questions come one after the other. */
 let queue: Promise<void> = Promise.resolve();
 
-const loadCore = (): Promise<WebAssembly.Module> => (core ??= WebAssembly.compileStreaming(fetch(new URL('../dist/engine/cpu/core.wasm', import.meta.url))));
 const send = (reply: AnalysisReply): void => door.postMessage(reply);
 
 function opened(): AnalysedLog {

@@ -9,6 +9,7 @@ import { LogReader } from '../engine/log/reader.ts';
 import { MemorySource } from '../engine/log/storage.ts';
 import { summarize } from '../engine/protocol/summary.ts';
 import { keepRecording } from './library.ts';
+import { heldHere } from './standalone/held.ts';
 import { type Route, formatRoute, parseRoute } from './router.ts';
 
 export class App extends LitElement {
@@ -41,6 +42,8 @@ export class App extends LitElement {
 
   constructor() {
     super();
+    const held = heldHere();
+    if (held !== undefined && location.hash === '') history.replaceState(history.state, '', formatRoute({ kind: 'run', place: 'local', id: held.logs[0].id, at: held.at }));
     this.route = parseRoute(location.hash);
     this.isDropping = false;
     this.addEventListener('lab-file', (event) => void this.openFile((event as CustomEvent<File>).detail));

@@ -1,5 +1,7 @@
 /** The page's side of engine/protocol/messages.ts: one worker, one log or one run. */
 import { Observable } from 'rxjs';
+import engineWorker from './engine-worker.ts?worker&url';
+import { startWorker } from './standalone/held.ts';
 import { type Failure, type FinalReply, type Reply, type Request, isFinal } from '../engine/protocol/messages.ts';
 
 /** A request without its number. */
@@ -20,7 +22,7 @@ export class EngineClient {
   private nextId = 1;
 
   constructor() {
-    this.worker = new Worker(new URL('./engine-worker.ts', import.meta.url), { type: 'module', name: 'engine' });
+    this.worker = startWorker(engineWorker, 'engine-worker');
     this.worker.onmessage = ({ data }: MessageEvent<Reply>) => this.listeners.get(data.id)?.(data);
     this.worker.onerror = (event) => {
       event.preventDefault();

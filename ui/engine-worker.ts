@@ -22,6 +22,7 @@ import { PointError } from './debug/points.ts';
 import { type Job, TravelSession } from './debug/travel-session.ts';
 import { LiveRun } from './live-run.ts';
 import { OpenedLog, textFilter } from './opened-log.ts';
+import { loadCore } from './standalone/core-module.ts';
 import { Turns } from './turns.ts';
 
 const VERIFY_SLICE_INSTRUCTIONS = 2_000_000;
@@ -37,7 +38,6 @@ let imageUrl: string | undefined;
 let session: TravelSession | undefined;
 let pyramid = new Pyramid();
 let live: LiveRun | undefined;
-let core: Promise<WebAssembly.Module> | undefined;
 /** Numbers of the newest request of a kind that supersedes its elders. */
 let newestMove = 0;
 let newestFilter = 0;
@@ -60,11 +60,6 @@ class Refusal extends Error {
 function send(reply: Reply, transfer: readonly Transferable[] = []): void {
   if (isFinal(reply)) cancelled.delete(reply.id);
   door.postMessage(reply, transfer);
-}
-
-function loadCore(): Promise<WebAssembly.Module> {
-  core ??= WebAssembly.compileStreaming(fetch(new URL('../dist/engine/cpu/core.wasm', import.meta.url)));
-  return core;
 }
 
 async function download(url: string, what: string): Promise<Uint8Array> {

@@ -2,6 +2,7 @@
 import { type DBSchema, type IDBPDatabase, openDB } from 'idb';
 import type { LogSummary } from '../engine/protocol/summary.ts';
 import { dropCheckpoints } from './debug/checkpoint-cache.ts';
+import { heldHere } from './standalone/held.ts';
 
 export interface ServerRecording {
   readonly id: string;
@@ -16,7 +17,8 @@ export interface ServerRecording {
 export interface LocalRecording {
   readonly id: string;
   readonly name: string;
-  readonly origin: 'recorded' | 'dropped';
+  /** held: by this page, which is one file with all in it. */
+  readonly origin: 'recorded' | 'dropped' | 'held';
   readonly savedMs: number;
   readonly summary: LogSummary;
 }
@@ -43,6 +45,7 @@ function open(): Promise<IDBPDatabase<Schema>> {
 
 /** Undefined: there is no server, the pages were opened from a folder. */
 export async function serverRecordings(): Promise<readonly ServerRecording[] | undefined> {
+  if (heldHere() !== undefined) return undefined;
   const response = await fetch('./api/recordings').catch(() => undefined);
   if (response === undefined || !response.ok || response.headers.get('content-type')?.includes('json') !== true) return undefined;
   const { recordings } = (await response.json()) as { recordings: readonly ServerRecording[] };
@@ -58,13 +61,17 @@ export function serverImageUrl(): string {
 }
 
 export async function localRecordings(): Promise<readonly LocalRecording[]> {
-  const memory = [...unkept.values()].map(({ recording }) => recording);
+  const memory = [...heldRecordings(), ...[...unkept.values()].map(({ recording }) => recording)];
   try {
     const kept = await (await open()).getAll('catalogue');
-    return [...memory, ...kept].sort((a, b) => b.savedMs - a.savedMs);
+    return [...memory, ...kept.sort((a, b) => b.savedMs - a.savedMs)];
   } catch {
     return memory;
   }
+}
+
+function heldRecordings(): readonly LocalRecording[] {
+  return (heldHere()?.logs ?? []).map(({ id, name, summary }) => ({ id, name, origin: 'held', savedMs: 0, summary }));
 }
 
 /** Problem: why the browser did not keep it. It can be opened all the same, until the page is closed. */
@@ -86,8 +93,9 @@ export async function keepRecording(recording: LocalRecording, bytes: Uint8Array
 }
 
 export async function localLog(id: string): Promise<Uint8Array | undefined> {
-  const memory = unkept.get(id);
-  if (memory !== undefined) return memory.bytes;
+  // A copy: who opens it hands it to a worker.
+  const memory = unkept.get(id)?.bytes ?? heldHere()?.logs.find((each) => each.id === id)?.bytes;
+  if (memory !== undefined) return memory.slice();
   const blob = await (await open()).get('logs', id);
   return blob === undefined ? undefined : new Uint8Array(await blob.arrayBuffer());
 }

@@ -1,5 +1,6 @@
 /** Bookmarks with a text, kept with a recording in the browser's IndexedDB, by the log's id; in this page's memory if the browser keeps nothing. */
 import { type DBSchema, type IDBPDatabase, openDB } from 'idb';
+import { heldHere } from './standalone/held.ts';
 
 export interface Note {
   readonly id: string;
@@ -14,6 +15,9 @@ interface Schema extends DBSchema {
   readonly notes: { readonly key: string; readonly value: Note; readonly indexes: { readonly recording: string } };
 }
 
+/** Begin of the ids of those. */
+const HELD = 'held ';
+
 let database: Promise<IDBPDatabase<Schema>> | undefined;
 
 function open(): Promise<IDBPDatabase<Schema>> {
@@ -27,11 +31,20 @@ function open(): Promise<IDBPDatabase<Schema>> {
 
 /** In order of position. */
 export async function notesOf(recording: string): Promise<readonly Note[]> {
+  const notes = new Map(heldNotes(recording).map((note) => [note.id, note]));
   try {
-    return sorted(await (await open()).getAllFromIndex('notes', 'recording', recording));
+    for (const note of await (await open()).getAllFromIndex('notes', 'recording', recording)) notes.set(note.id, note);
   } catch {
-    return [];
+    // This browser keeps nothing.
   }
+  return sorted([...notes.values()].filter(({ text }) => text !== ''));
+}
+
+/** Those that came with the page: one file with all in it. */
+function heldNotes(recording: string): readonly Note[] {
+  const held = heldHere();
+  if (held === undefined || held.logs[0].id !== recording) return [];
+  return held.notes.map(({ position, text }) => ({ id: `${HELD}${recording} ${position} ${text}`, recording, position, text, changedMs: 0 }));
 }
 
 /** Problem: why the browser does not keep it. */
@@ -46,7 +59,10 @@ export async function keepNote(note: Note): Promise<{ readonly problem: string |
 
 export async function dropNote(id: string): Promise<void> {
   try {
-    await (await open()).delete('notes', id);
+    const recording = heldHere()?.logs[0].id;
+    // The file has it again the next time: that it is not wanted is kept.
+    if (id.startsWith(HELD) && recording !== undefined) await (await open()).put('notes', { id, recording, position: 0, text: '', changedMs: 0 });
+    else await (await open()).delete('notes', id);
   } catch {
     // It was not kept.
   }

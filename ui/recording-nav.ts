@@ -1,5 +1,7 @@
-/** The pages of one recording, as a row of links. */
+/** The pages of one recording, as a row of links, and its export. */
 import { LitElement, css, html } from 'lit';
+import './export-dialog.ts';
+import type { ExportDialog } from './export-dialog.ts';
 import { type AnalysisPageName, formatRoute } from './router.ts';
 import type { RecordingPlace } from './analysis-client.ts';
 import { controls } from './styles.ts';
@@ -21,18 +23,22 @@ export class RecordingNav extends LitElement {
         flex-wrap: wrap;
         gap: 0.15rem;
       }
-      a {
+      a,
+      button {
+        min-height: 0;
         padding: 0.35rem 0.7rem;
+        border: 0;
+        background: none;
         border-radius: 0.4rem;
         color: var(--muted);
-        font-weight: 500;
-        line-height: 1.3;
+        font: 500 1em/1.3 var(--sans);
         text-decoration: none;
       }
-      :host([of]) a {
+      :host([of]) :is(a, button) {
         padding: 0.3rem 0.5rem;
       }
-      a:hover {
+      a:hover,
+      button:hover:not(:disabled) {
         background: var(--raised);
         color: var(--text);
       }
@@ -47,11 +53,15 @@ export class RecordingNav extends LitElement {
   /** On a card: of which recording, for those who hear it. The card itself is the link to the run. */
   declare of: string | undefined;
 
+  private get dialog(): ExportDialog | undefined {
+    return this.renderRoot.querySelector('lab-export') ?? undefined;
+  }
+
   protected override render(): unknown {
     const { recording } = this;
     if (recording === undefined) return html``;
     const href = (page: 'run' | AnalysisPageName): string => formatRoute(page === 'run' ? { kind: 'run', ...recording, at: undefined } : { kind: 'analysis', page, ...recording, query: {} });
-    return html`<nav aria-label=${`Pages of ${this.of ?? 'this recording'}`}>${TITLES.filter(([page]) => page !== 'run' || this.of === undefined).map(([page, title]) => html`<a href=${href(page)} aria-current=${page === this.current ? 'page' : 'false'}>${title}</a>`)}</nav>`;
+    return html`<nav aria-label=${`Pages of ${this.of ?? 'this recording'}`}>${TITLES.filter(([page]) => page !== 'run' || this.of === undefined).map(([page, title]) => html`<a href=${href(page)} aria-current=${page === this.current ? 'page' : 'false'}>${title}</a>`)}<button data-testid="export" aria-label=${`Export ${this.of ?? 'this recording'} as one file`} @click=${() => this.dialog?.open(recording)}>Export</button></nav><lab-export></lab-export>`;
   }
 }
 customElements.define('lab-recording-nav', RecordingNav);

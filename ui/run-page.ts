@@ -25,6 +25,7 @@ import { ModelController } from './model-controller.ts';
 import { type Route, type RunView, formatRoute } from './router.ts';
 import { failureOf } from './engine-client.ts';
 import { RunModel } from './run-model.ts';
+import { heldImages } from './standalone/held.ts';
 import { controls } from './styles.ts';
 import type { Timeline } from './timeline.ts';
 
@@ -316,6 +317,7 @@ export class RunPage extends LitElement {
       const bytes = await localLog(route.id);
       if (bytes === undefined) model.failure = { message: 'This browser does not keep such a recording', advice: 'it may have been deleted, or it was made in another browser: go back to the recordings' };
       else model.open({ kind: 'bytes', bytes }, serverImageUrl(), route.at);
+      for (const image of heldImages()) await model.giveImage(image);
     } catch (error) {
       model.failure = failureOf(error);
     }

@@ -1,8 +1,10 @@
 /** `npx vite build ui`: the pages and the worker into dist/ui. The core and the guests are assets, so that the built folder is all there is. */
 import { defineConfig } from 'vite';
+import { standalonePage } from './standalone/template.ts';
 
 export default defineConfig({
   base: './',
+  plugins: [standalonePage()],
   build: {
     outDir: '../dist/ui',
     emptyOutDir: true,

@@ -88,6 +88,9 @@ const STORE_CODES: Readonly<Record<StoreErrorCode, ExitName>> = {
   'guest-image-damaged': 'bad-image',
   'images-missing': 'images',
   'image-mismatch': 'images',
+  'images-not-chosen': 'images',
+  'too-large-for-page': 'images',
+  'page-missing': 'file',
   'core-missing': 'file',
   'core-damaged': 'file',
 };

@@ -3,12 +3,15 @@ import { existsSync, renameSync } from 'node:fs';
 import type { ExitProfile } from '../../engine/analysis/exit-profile/profile.ts';
 import type { LogReader } from '../../engine/log/reader.ts';
 import type { ByteSink } from '../../engine/log/storage.ts';
+import { parseHeader } from '../../engine/log/header.ts';
+import { Bookmarks } from '../debugger/bookmarks.ts';
 import { ChromeWriter } from '../export/chrome.ts';
 import { ChunkedSink } from '../export/chunks.ts';
 import { ParquetTableWriter } from '../export/parquet.ts';
 import { PerfettoWriter } from '../export/perfetto.ts';
 import { pprofBytes } from '../export/pprof.ts';
 import { tableRow } from '../export/rows.ts';
+import { selfContainedFile } from '../export/self-contained.ts';
 import { speedscopeText } from '../export/speedscope.ts';
 import { entriesOf, tellTimeline } from '../export/timeline.ts';
 import { FileSink, FileSource } from '../store/files.ts';
@@ -16,7 +19,7 @@ import { StoreError, fileError } from '../store/errors.ts';
 import { openRecording } from '../store/chains.ts';
 import { ownPackage } from '../store/package-root.ts';
 import type { Arguments, VerbSpec } from './arguments.ts';
-import { JSON_OPTION, QUIET_OPTION } from './common-options.ts';
+import { IMAGE_OPTIONS, JSON_OPTION, QUIET_OPTION, imagePlaces } from './common-options.ts';
 import type { Context, Verb } from './context.ts';
 import { CSV_COLUMNS, csvOf } from './event-text.ts';
 import { exitCode } from './exit-codes.ts';
@@ -27,7 +30,7 @@ import { PROFILE_OPTIONS, REPLAY_OPTIONS, endWithout, isLog, loadProfile } from 
 import { type Signals, signalStatus } from './signals.ts';
 import { UsageError } from './usage-error.ts';
 
-/** What each is for. The first four are timelines and tables of events, the last two profiles of exits. */
+/** What each is for. First timelines and tables of events, then profiles of exits, then all of it. */
 const FORMATS = {
   perfetto: 'a timeline, as protobuf: ui.perfetto.dev, trace_processor',
   chrome: 'a timeline, as JSON: chrome://tracing, ui.perfetto.dev, speedscope',
@@ -35,8 +38,10 @@ const FORMATS = {
   parquet: 'a row an event: DuckDB, pandas, Spark, ClickHouse',
   speedscope: 'exits by guest function, or by call stack (--replay): speedscope.app',
   pprof: 'exits by guest function, or by call stack (--replay): go tool pprof',
+  html: 'one file that opens from disk in a browser and replays, with the marks of FILE.marks: for a bug report',
 } as const;
 type Format = keyof typeof FORMATS;
+const IMAGE_NAMES: ReadonlySet<string> = new Set(IMAGE_OPTIONS.map(({ name }) => name));
 const PROFILE_FORMATS: readonly Format[] = ['speedscope', 'pprof'];
 
 const SPEC: VerbSpec = {
@@ -48,6 +53,8 @@ const SPEC: VerbSpec = {
     { name: 'format', value: 'FORMAT', help: Object.keys(FORMATS).join(', ') },
     { name: 'output', short: 'o', value: 'OUT', help: 'the file to write' },
     { name: 'force', help: 'replace OUT if it exists; only once the new file is complete' },
+    { name: 'with-images', help: 'html: put in the images that the recording does not hold' },
+    { name: 'without-images', help: 'html: leave them out; without them it does not replay' },
     { name: 'with-sleep', help: 'speedscope and pprof: HLT too' },
     ...PROFILE_OPTIONS, ...REPLAY_OPTIONS, QUIET_OPTION, JSON_OPTION,
   ],
@@ -65,8 +72,10 @@ async function start(parsed: Arguments, context: Context): Promise<number> {
   if (output === undefined) throw new UsageError('export needs a file to write: -o OUT', 'export');
   const isProfile = PROFILE_FORMATS.includes(format);
   for (const { name } of [...PROFILE_OPTIONS, ...REPLAY_OPTIONS, { name: 'with-sleep' }]) {
-    if (!isProfile && name !== 'parent' && parsed.has(name)) throw new UsageError(`--${name} is for ${PROFILE_FORMATS.join(' and ')}: ${format} holds the events as they were recorded`, 'export');
+    if (!isProfile && name !== 'parent' && !(format === 'html' && IMAGE_NAMES.has(name)) && parsed.has(name)) throw new UsageError(`--${name} is for ${PROFILE_FORMATS.join(' and ')}: ${format} holds the events as they were recorded`, 'export');
   }
+  for (const name of ['with-images', 'without-images']) if (format !== 'html' && parsed.has(name)) throw new UsageError(`--${name} is for html`, 'export');
+  if (parsed.has('with-images') && parsed.has('without-images')) throw new UsageError('--with-images and --without-images: one of them', 'export');
   if (existsSync(output) && !parsed.has('force')) throw new StoreError('output-exists', { file: output, option: '-o (or replace it with --force)' });
   const isReplaced = parsed.has('force') && existsSync(output);
   const target = isReplaced ? `${output}.part-${process.pid}` : output;
@@ -126,9 +135,9 @@ async function writeEvents(parsed: Arguments, format: Format, sink: ByteSink, si
   const source = new FileSource(path, 'FILE');
   try {
     if (!isLog(source)) throw new UsageError(`${path} is no recording: --format ${format} needs one. An imported trace can be exported as ${PROFILE_FORMATS.join(' or ')}`, 'export');
-    const { reader, torn } = openRecording(source, parsed.all('parent'));
+    const { reader, torn, paths } = openRecording(source, parsed.all('parent'));
     if (torn !== undefined) err.write(`chronovisor: ${torn.message}\n`);
-    const writer = await eventWriter(format, reader, sink);
+    const writer = format === 'html' ? htmlWriter(parsed, reader, paths, sink) : await eventWriter(format, reader, sink);
     for (const _ of writer.steps()) {
       await turn();
       if (signals.received !== undefined) return false;
@@ -144,6 +153,28 @@ interface EventWriter {
   /** One block of events a step. */
   readonly steps: () => Iterable<unknown>;
   readonly end: () => void;
+}
+
+function htmlWriter(parsed: Arguments, reader: LogReader, paths: readonly string[], sink: ByteSink): EventWriter {
+  const path = paths[paths.length - 1];
+  const notes = new Bookmarks(path, logIdOf(path)).list.map(({ name, position }) => ({ position, text: name }));
+  const images = parsed.has('with-images') ? 'with' : parsed.has('without-images') ? 'without' : undefined;
+  return {
+    *steps() {
+      for (const piece of selfContainedFile({ reader, paths, places: imagePlaces(parsed), notes, images })) yield sink.append(piece);
+    },
+    end: () => undefined,
+  };
+}
+
+/** A branch has an id of its own beside that of the whole run. */
+function logIdOf(path: string): string {
+  const source = new FileSource(path, 'FILE');
+  try {
+    return parseHeader(source).header.id;
+  } finally {
+    source.close();
+  }
 }
 
 async function eventWriter(format: Format, reader: LogReader, sink: ByteSink): Promise<EventWriter> {

@@ -1,4 +1,4 @@
-/** The built pages: index.html and assets/, listed, never looked up by a path from a request. */
+/** The built pages: index.html, standalone.html (which pages put a recording into) and assets/, listed, never looked up by a path from a request. */
 import { readdir, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 
@@ -37,11 +37,12 @@ export class Pages {
 
   private async list(): Promise<void> {
     const pages = new Map<string, Page>();
-    const index = join(this.folder, 'index.html');
-    if ((await stat(index).catch(() => undefined))?.isFile() === true) {
-      const page: Page = { path: index, type: TYPES['.html'], immutable: false };
-      pages.set('/', page);
-      pages.set('/index.html', page);
+    for (const name of ['index.html', 'standalone.html']) {
+      const path = join(this.folder, name);
+      if ((await stat(path).catch(() => undefined))?.isFile() !== true) continue;
+      const page: Page = { path, type: TYPES['.html'], immutable: false };
+      pages.set(`/${name}`, page);
+      if (name === 'index.html') pages.set('/', page);
     }
     const assets = join(this.folder, 'assets');
     for (const entry of await readdir(assets, { withFileTypes: true }).catch(() => [])) {

@@ -15,6 +15,9 @@ export const STORE_ERRORS = {
   'guest-image-damaged': '{file} is not the image that {manifest} names ({detail}): get it again from the repository, or build it with engine/guests/build.sh',
   'images-missing': 'these images of the recording are not here:\n{list}\nGive them by {options} or by --images FOLDER{hint}',
   'image-mismatch': '{file} is not the {image} of the recording: its SHA-256 is {actual}, the recording has {expected}. Give the file that was recorded',
+  'images-not-chosen': 'the recording does not hold these images, without which its file cannot replay:\n{list}\nPut them in with --with-images (check that you may pass them on), or leave them out with --without-images: events and console can be read without them',
+  'too-large-for-page': 'with {bytes} bytes the recording is too large for one file: a browser opens {most}. Leave the images out with --without-images, or pass on the log itself',
+  'page-missing': 'the built page {file} is missing: run `npm run build`',
   'core-missing': 'the compiled interpreter {file} is missing: run `npm run build`',
   'core-damaged': 'the compiled interpreter {file} is no WebAssembly module ({detail}): run `npm run build`',
 } as const;

@@ -1,0 +1,19 @@
+/** The engine's core in a worker: from beside it, or from the page that holds all of it. */
+import { bytesOfBase64 } from '../../engine/protocol/base64.ts';
+
+/** Global of a worker that a self-contained page started: the core as base64. */
+export const CORE_VARIABLE = 'chronovisorCore';
+
+let core: Promise<WebAssembly.Module> | undefined;
+
+export function loadCore(): Promise<WebAssembly.Module> {
+  return (core ??= load());
+}
+
+function load(): Promise<WebAssembly.Module> {
+  const given = (globalThis as { readonly [CORE_VARIABLE]?: string })[CORE_VARIABLE];
+  if (given === undefined) return WebAssembly.compileStreaming(fetch(new URL('../../dist/engine/cpu/core.wasm', import.meta.url)));
+  const bytes = bytesOfBase64(given);
+  if (bytes === undefined) throw new Error('the core in this page is damaged: get the file again');
+  return WebAssembly.compile(bytes as Uint8Array<ArrayBuffer>);
+}

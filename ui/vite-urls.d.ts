@@ -1,0 +1,5 @@
+/** Vite: the address of a built worker. */
+declare module '*?worker&url' {
+  const url: string;
+  export default url;
+}
