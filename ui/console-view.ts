@@ -1,5 +1,6 @@
 /** The console as it was at the cursor. */
-import { LitElement, css, html } from 'lit';
+import { LitElement, css, html, nothing } from 'lit';
+import type { ConsolePart } from '../engine/protocol/events.ts';
 import { ConsoleText } from './console-text.ts';
 import { formatCount } from './format.ts';
 import { ModelController } from './model-controller.ts';
@@ -39,7 +40,8 @@ export class ConsoleView extends LitElement {
   ];
   declare model: RunModel | undefined;
   private text = new ConsoleText();
-  private shownModel: RunModel | undefined;
+  private shownPart: ConsolePart | undefined;
+  /** Bytes of the part. */
   private shownBytes = 0;
 
   constructor() {
@@ -49,25 +51,27 @@ export class ConsoleView extends LitElement {
 
   protected override willUpdate(): void {
     const { model } = this;
-    if (model === undefined) return;
-    const length = model.consoleLength();
-    if (model !== this.shownModel || length < this.shownBytes) {
+    const part = model?.console.part;
+    if (model === undefined || part === undefined) return;
+    const length = model.console.lengthAt(model.cursor.row);
+    if (part !== this.shownPart || length < this.shownBytes) {
       this.text = new ConsoleText();
       this.shownBytes = 0;
-      this.shownModel = model;
+      this.shownPart = part;
     }
-    for (; this.shownBytes < length; this.shownBytes++) this.text.write(model.consoleBytes[this.shownBytes]);
+    for (; this.shownBytes < length; this.shownBytes++) this.text.write(part.bytes[this.shownBytes]);
   }
 
   protected override render(): unknown {
-    const total = this.model?.consoleBytes.length ?? 0;
-    const empty = total === 0 ? 'The guest wrote nothing to its serial console.' : 'Nothing on the console yet: move the cursor to the right.';
+    const part = this.shownPart;
+    const shown = part?.first === undefined ? undefined : part.first + this.shownBytes;
+    const empty = part?.total === 0 ? 'The guest wrote nothing to its serial console.' : 'Nothing on the console yet: move the cursor to the right.';
     return html`<section class="panel" aria-label="Console">
       <header>
         <h2>Console</h2>
-        <span class="muted">at the cursor, ${formatCount(this.shownBytes)} of ${formatCount(total)} bytes</span>
+        <span class="muted" data-testid="console-bytes">at the cursor${shown === undefined ? nothing : html`, ${formatCount(shown)} of ${part?.total === undefined ? '…' : formatCount(part.total)} bytes`}</span>
       </header>
-      <pre tabindex="0" aria-label="Console text at the cursor" data-testid="console">${this.shownBytes === 0 ? (this.model?.isLoaded === true ? empty : '') : this.text.toString()}</pre>
+      <pre tabindex="0" aria-label="Console text at the cursor" data-testid="console">${part === undefined ? '' : shown === 0 ? empty : this.text.toString()}</pre>
     </section>`;
   }
 

@@ -3,7 +3,6 @@
  * core.wasm as in Node.
  */
 import { BootError } from '../engine/machine/boot/errors.ts';
-import { Pyramid, countWindow } from '../engine/analysis/pyramid/pyramid.ts';
 import { ExpressionError } from '../engine/debug/expression.ts';
 import { StepError } from '../engine/debug/steps.ts';
 import { SymbolError } from '../engine/debug/symbols.ts';
@@ -12,16 +11,16 @@ import { LogError } from '../engine/log/errors.ts';
 import { describeEvent } from '../engine/log/events.ts';
 import { Sha256 } from '../engine/log/sha256.ts';
 import { type LogPlace, type Reply, type Request, isFinal } from '../engine/protocol/messages.ts';
-import { summarize } from '../engine/protocol/summary.ts';
+import { type LogSummary, summarize } from '../engine/protocol/summary.ts';
 import { LogReader } from '../engine/log/reader.ts';
-import { MemorySource } from '../engine/log/storage.ts';
+import { type ByteSource, MemorySource } from '../engine/log/storage.ts';
 import { RecipeError, type RunImages } from '../engine/recording/recipe.ts';
 import { Replayer } from '../engine/recording/replayer.ts';
+import { SourceError, openPlace } from './byte-sources.ts';
 import { keepCheckpoints, readCheckpoints } from './debug/checkpoint-cache.ts';
 import { PointError } from './debug/points.ts';
 import { type Job, TravelSession } from './debug/travel-session.ts';
 import { LiveRun } from './live-run.ts';
-import { OpenedLog, textFilter } from './opened-log.ts';
 import { loadCore } from './standalone/core-module.ts';
 import { Turns } from './turns.ts';
 
@@ -33,14 +32,22 @@ const door = globalThis as unknown as {
   onmessage: ((event: MessageEvent<Request>) => void) | undefined;
 };
 const turns = new Turns();
-let log: OpenedLog | undefined;
+interface OpenedRun {
+  readonly source: ByteSource;
+  readonly reader: LogReader;
+  readonly summary: LogSummary;
+  /** Images that were handed in, by SHA-256. */
+  readonly givenImages: Map<string, Uint8Array>;
+}
+
+let log: OpenedRun | undefined;
+/** What is asked meanwhile waits for it. */
+let opening: Promise<void> = Promise.resolve();
 let imageUrl: string | undefined;
 let session: TravelSession | undefined;
-let pyramid = new Pyramid();
 let live: LiveRun | undefined;
-/** Numbers of the newest request of a kind that supersedes its elders. */
+/** Number of the newest request that moves: it supersedes its elders. */
 let newestMove = 0;
-let newestFilter = 0;
 /** Requests that were ended by the page. */
 const cancelled = new Set<number>();
 let isNamed = false;
@@ -62,45 +69,29 @@ function send(reply: Reply, transfer: readonly Transferable[] = []): void {
   door.postMessage(reply, transfer);
 }
 
-async function download(url: string, what: string): Promise<Uint8Array> {
-  let response: Response;
-  try {
-    response = await fetch(url);
-  } catch (error) {
-    throw new Refusal(`${what} could not be loaded: ${error instanceof Error ? error.message : String(error)}`, 'check that the server still runs (npm start), then reload the page');
-  }
-  if (!response.ok) throw new Refusal(`${what} could not be loaded: the server answered ${response.status}`, 'it may have been moved or deleted: go back to the recordings');
-  return new Uint8Array(await response.arrayBuffer());
-}
-
 async function open(id: number, place: LogPlace): Promise<void> {
-  const bytes = place.kind === 'url' ? await download(place.url, 'the recording') : place.bytes;
-  const opened = new OpenedLog(bytes);
+  const source = await openPlace(place);
+  const reader = LogReader.open(source);
+  const opened: OpenedRun = { source, reader, summary: summarize(reader, source.length), givenImages: new Map() };
   log = opened;
   session = new TravelSession({
-    newReader: () => opened.newReader(),
+    // Each replay has a reader of its own, for the sake of its cache.
+    newReader: () => LogReader.open(source),
     images: () => imagesOf(opened),
     module: loadCore,
     turns,
     cache: { read: () => readCheckpoints(opened.summary.id), keep: (index) => keepCheckpoints(opened.summary.id, index) },
     onSymbols: (symbols) => send({ kind: 'symbols', id, symbols }),
   });
-  pyramid = new Pyramid();
   send({ kind: 'opened', id, summary: opened.summary });
-  for (const columns of opened.columns((batch) => pyramid.add(batch))) {
-    send({ kind: 'events', id, first: columns.first, positions: columns.positions, kinds: columns.kinds }, [columns.positions.buffer, columns.kinds.buffer]);
-    if (columns.consoleRows.length > 0) send({ kind: 'console', id, rows: columns.consoleRows, bytes: columns.consoleBytes }, [columns.consoleRows.buffer, columns.consoleBytes.buffer]);
-    await turns.next();
-  }
-  send({ kind: 'loaded', id, marks: opened.marks(), rings: opened.rings() });
 }
 
-function opened(): OpenedLog {
+function opened(): OpenedRun {
   if (log === undefined) throw new Error('no log is open');
   return log;
 }
 
-async function imagesOf(from: OpenedLog): Promise<RunImages> {
+async function imagesOf(from: OpenedRun): Promise<RunImages> {
   const found = new Map<string, Uint8Array>();
   const missing: string[] = [];
   for (const { name, sha256, bytes } of from.summary.images) {
@@ -151,20 +142,6 @@ function takeImage(id: number, bytes: Uint8Array): void {
   if (image === undefined) throw new Refusal('This is not an image of this recording', `its SHA-256 is ${sha256}; the panel "Recording" shows those that are needed`);
   opened().givenImages.set(sha256, bytes);
   send({ kind: 'image-taken', id, name: image.name });
-}
-
-async function filter(id: number, kinds: number, text: string): Promise<void> {
-  const from = opened();
-  const accepts = textFilter(text);
-  let scanned = 0;
-  for (let i = 0; i < from.reader.eventBlocks.length; i++) {
-    const rows = from.matches(i, kinds, accepts);
-    scanned = from.reader.eventBlocks[i + 1]?.firstRecord ?? from.summary.records;
-    if (newestFilter !== id) return send({ kind: 'superseded', id });
-    send({ kind: 'matches', id, rows, scanned }, [rows.buffer]);
-    await turns.next();
-  }
-  send(newestFilter === id ? { kind: 'filtered', id } : { kind: 'superseded', id });
 }
 
 /** superseding: what comes later of its kind ends it. */
@@ -219,16 +196,9 @@ async function origin({ id, position, asked }: Extract<Request, { kind: 'origin'
   send(done === undefined ? { kind: 'superseded', id } : { kind: 'origin', id });
 }
 
-function window({ id, from, to, buckets }: Extract<Request, { kind: 'window' }>): void {
-  const query = { from, to, buckets };
-  const { shift, first, count, tracks } = pyramid.window(query) ?? countWindow(opened().reader, query);
-  const columns = [...tracks.values()];
-  send({ kind: 'window', id, shift, first, count, names: [...tracks.keys()], columns }, columns.map(({ buffer }) => buffer as ArrayBuffer));
-}
-
 async function verify(id: number): Promise<void> {
   const from = opened();
-  const replayer = new Replayer({ reader: from.newReader(), images: await imagesOf(from), module: await loadCore() });
+  const replayer = new Replayer({ reader: LogReader.open(from.source), images: await imagesOf(from), module: await loadCore() });
   for (;;) {
     const status = replayer.step(VERIFY_SLICE_INSTRUCTIONS);
     switch (status.kind) {
@@ -260,17 +230,15 @@ async function record(request: Extract<Request, { kind: 'record' }>): Promise<vo
 }
 
 async function answer(request: Request): Promise<void> {
+  if (request.kind !== 'cancel') await opening;
   switch (request.kind) {
     case 'open':
       imageUrl = request.imageUrl;
-      return open(request.id, request.log);
+      // Its failure is told once.
+      opening = open(request.id, request.log).catch((error: unknown) => fail(request.id, error));
+      return undefined;
     case 'image':
       return takeImage(request.id, request.bytes);
-    case 'rows':
-      return send({ kind: 'rows', id: request.id, texts: Array.from(request.rows, (row) => opened().text(row)) });
-    case 'filter':
-      newestFilter = request.id;
-      return filter(request.id, request.kinds, request.text);
     case 'seek':
       return seek(request);
     case 'walk':
@@ -283,8 +251,6 @@ async function answer(request: Request): Promise<void> {
       return hits(request);
     case 'origin':
       return origin(request);
-    case 'window':
-      return window(request);
     case 'cancel':
       cancelled.add(request.target);
       return undefined;
@@ -306,7 +272,7 @@ function fail(id: number, error: unknown): void {
     const { message, advice, missingImages } = error;
     return send({ kind: 'failed', id, failure: { message, advice, ...(missingImages === undefined ? {} : { missingImages }) } });
   }
-  if (error instanceof LogError) return send({ kind: 'failed', id, failure: { message: error.message, advice: error.advice } });
+  if (error instanceof LogError || error instanceof SourceError) return send({ kind: 'failed', id, failure: { message: error.message, advice: error.advice } });
   const message = error instanceof Error ? error.message : String(error);
   if (error instanceof ExpressionError || error instanceof SymbolError || error instanceof PointError) {
     return send({ kind: 'failed', id, failure: { message: message.split('\n')[0], advice: 'give an address such as 0xffffffff80100000, a register, or a symbol of the guest' } });

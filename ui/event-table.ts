@@ -10,7 +10,8 @@ import { repeat } from 'lit/directives/repeat.js';
 import { formatCount, formatNs } from './format.ts';
 import { ALL_KINDS, KIND_ORDER, kindName } from './kinds.ts';
 import { ModelController } from './model-controller.ts';
-import { type RunModel, shownIndex } from './run-model.ts';
+import type { EventText } from '../engine/protocol/events.ts';
+import type { RunModel } from './run-model.ts';
 import { controls, panels } from './styles.ts';
 
 const ROW = 1.75;
@@ -165,7 +166,7 @@ export class EventTable extends LitElement {
   private height = 0;
   private isNarrow = false;
   private rem = 16;
-  private followed = -1;
+  private followed = '';
   private timer: ReturnType<typeof setTimeout> | undefined;
   private readonly resize = new ResizeObserver(() => this.measure());
 
@@ -196,10 +197,7 @@ export class EventTable extends LitElement {
   }
 
   private get total(): number {
-    return this.model?.filter.rows?.length ?? this.model?.count ?? 0;
-  }
-  private rowOf(index: number): number {
-    return this.model?.filter.rows?.[index] ?? index;
+    return this.model?.shownCount ?? 0;
   }
   private get rowHeight(): number {
     return ROW * this.rem;
@@ -233,10 +231,10 @@ export class EventTable extends LitElement {
     const { model } = this;
     if (model === undefined) return;
     // When the cursor moves, the table follows; when a person scrolls, it does not jump back.
-    const key = model.cursor.row + (model.filter.rows?.length ?? 0) / 1e9;
-    if (key === this.followed || model.count === 0) return;
+    const { index } = model.cursor;
+    const key = `${model.filter.kinds} ${model.filter.text} ${index}`;
+    if (key === this.followed || this.total === 0) return;
     this.followed = key;
-    const index = model.filter.rows === undefined ? model.cursor.row : shownIndex(model.filter.rows, model.cursor.row);
     const before = this.top;
     this.scrollToIndex(Math.min(index, this.total - 1));
     if (this.top !== before) this.requestUpdate();
@@ -247,12 +245,11 @@ export class EventTable extends LitElement {
     if (model === undefined) return nothing;
     const first = Math.max(0, Math.floor(this.firstInView()) - OVERSCAN);
     const end = Math.min(this.total, Math.ceil(this.firstInView() + this.height / this.rowHeight) + OVERSCAN);
-    const rows: number[] = [];
-    for (let index = first; index < end; index++) rows.push(this.rowOf(index));
-    model.need(rows);
+    const indexes = Array.from({ length: Math.max(0, end - first) }, (_, i) => first + i);
+    model.pages.need(first, end);
     const offset = this.top - (this.firstInView() - first) * this.rowHeight;
     const { filter } = model;
-    const count = filter.rows === undefined ? `${formatCount(model.count)}` : `${formatCount(filter.rows.length)} of ${formatCount(model.count)}${filter.isBusy ? ' …' : ''}`;
+    const count = filter.shown === undefined ? `${formatCount(model.count)}` : `${formatCount(filter.shown)} of ${formatCount(model.count)}${filter.isBusy ? ' …' : ''}`;
     return html`<section class="panel ${this.isNarrow ? 'narrow' : ''}" aria-label="Events">
       <header>
         <h2>Events</h2>
@@ -291,40 +288,39 @@ export class EventTable extends LitElement {
         <div role="presentation" .style=${`height: ${this.spacer}px`}></div>
         <div class="window" role="rowgroup" .style=${`transform: translateY(${offset}px)`}>
           ${repeat(
-            rows,
-            (row) => row,
-            (row, index) => this.row(row, first + index),
+            indexes,
+            (index) => index,
+            (index) => this.row(index, model.pages.at(index)),
           )}
         </div>
       </div>
     </section>`;
   }
 
-  private row(row: number, index: number): unknown {
+  private row(index: number, text: EventText | undefined): unknown {
     const model = this.model!;
-    const text = model.text(row);
-    const kind = model.kinds[row];
-    const current = model.cursor.row === row;
+    if (text === undefined) return html`<div class="row" role="row" aria-rowindex=${index + 1}><span role="gridcell" class="number muted">${model.filter.shown === undefined ? formatCount(index) : ''}</span><span role="gridcell" class="number">…</span></div>`;
+    const current = model.cursor.row === text.row;
     return html`<div
-      class=${classMap({ row: true, current, after: row > model.cursor.row })}
+      class=${classMap({ row: true, current, after: text.row > model.cursor.row })}
       role="row"
       aria-rowindex=${index + 1}
       aria-selected=${current ? 'true' : 'false'}
-      @click=${() => model.moveToRow(row)}
+      @click=${() => model.moveToText(text, index)}
     >
-      <span role="gridcell" class="number muted">${formatCount(row)}</span>
-      <span role="gridcell" class="number">${formatCount(model.positions[row])}</span>
-      <span role="gridcell" class="number time">${text === undefined ? '' : formatNs(text.timeNs)}</span>
-      <span role="gridcell" class="kind k${kind}"><i></i>${kindName(kind)}</span>
-      <span role="gridcell" title=${text?.text ?? ''}>${text?.text ?? '…'}</span>
-      <span role="gridcell" class="rip muted">${text?.rip ?? ''}</span>
+      <span role="gridcell" class="number muted">${formatCount(text.row)}</span>
+      <span role="gridcell" class="number">${formatCount(text.position)}</span>
+      <span role="gridcell" class="number time">${formatNs(text.timeNs)}</span>
+      <span role="gridcell" class="kind k${text.kind}"><i></i>${kindName(text.kind)}</span>
+      <span role="gridcell" title=${text.text}>${text.text}</span>
+      <span role="gridcell" class="rip muted">${text.rip ?? ''}</span>
     </div>`;
   }
 
   private empty(): unknown {
     const model = this.model!;
     if (model.filter.isBusy) return html`<div class="empty muted">Looking…</div>`;
-    if (model.filter.rows !== undefined) {
+    if (model.filter.shown !== undefined) {
       return html`<div class="empty">
         <p>No event answers this filter.</p>
         <button @click=${this.clear}>Show all events</button>

@@ -1,6 +1,8 @@
 /** Events as one line for people. What a machine reads is in the log. */
+import { type EventBatch, eventAt } from '../engine/log/event-batch.ts';
 import { EXIT_REASONS, type ExitEvent, type InputDetail, type LogEvent } from '../engine/log/events.ts';
 import type { DeviceReport } from '../engine/devices/device.ts';
+import type { EventText } from '../engine/protocol/events.ts';
 import { formatNs } from './format.ts';
 
 const PORTS: readonly (readonly [first: number, last: number, name: string])[] = [
@@ -145,4 +147,17 @@ export function eventText(event: LogEvent): string {
     default:
       return event satisfies never;
   }
+}
+
+/** Row i of a batch. */
+export function rowText(batch: EventBatch, i: number): EventText {
+  const event = eventAt(batch, i);
+  return {
+    row: batch.firstRecord + i,
+    position: event.position,
+    timeNs: event.position + batch.timeOffsetNs[i],
+    kind: batch.kind[i],
+    text: eventText(event),
+    rip: event.kind === 'exit' ? event.rip.toString(16) : undefined,
+  };
 }

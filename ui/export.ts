@@ -63,6 +63,7 @@ async function imageOf({ name, sha256 }: ImageSummary): Promise<Uint8Array> {
 
 async function bytesOf(place: LogPlace): Promise<Uint8Array> {
   if (place.kind === 'bytes') return place.bytes;
+  if (place.kind === 'blob') return new Uint8Array(await place.blob.arrayBuffer());
   const response = await fetch(place.url).catch(() => undefined);
   if (response?.ok !== true) throw new AnalysisError({ message: 'The recording could not be loaded', advice: 'check that the server still runs (npm start), then try again' });
   return new Uint8Array(await response.arrayBuffer());

@@ -92,6 +92,12 @@ export async function keepRecording(recording: LocalRecording, bytes: Uint8Array
   }
 }
 
+/** Not read yet: it may be larger than memory. */
+export async function localBlob(id: string): Promise<Blob | undefined> {
+  const memory = unkept.get(id)?.bytes ?? heldHere()?.logs.find((each) => each.id === id)?.bytes;
+  return memory === undefined ? (await open()).get('logs', id) : new Blob([memory as Uint8Array<ArrayBuffer>]);
+}
+
 export async function localLog(id: string): Promise<Uint8Array | undefined> {
   // A copy: who opens it hands it to a worker.
   const memory = unkept.get(id)?.bytes ?? heldHere()?.logs.find((each) => each.id === id)?.bytes;

@@ -1,138 +1,200 @@
-/** A log that the worker has opened: its columns, its console, its rows as text, and what answers a filter. */
+/**
+ * A log as its worker has it open: rows as text, by number or by what a filter shows, the console around a row, and what one reading of all of it (the fold) tells. Blocks are
+ * decoded when they are asked for and a few are kept, so that a log of any length takes the same memory.
+ */
+import { Pyramid, type PyramidState } from '../engine/analysis/pyramid/pyramid.ts';
 import { eventAt } from '../engine/log/event-batch.ts';
 import type { EventBatch } from '../engine/log/event-batch.ts';
-import { KIND_DEVICE, type LogEvent } from '../engine/log/events.ts';
+import { KIND_COUNTS, KIND_DEVICE, KIND_MARK } from '../engine/log/events.ts';
+import type { Position } from '../engine/log/position.ts';
 import { LogReader } from '../engine/log/reader.ts';
 import { SHAPE_UART_TX } from '../engine/log/shapes.ts';
-import { MemorySource } from '../engine/log/storage.ts';
-import type { EventText, Mark, RingShares } from '../engine/protocol/messages.ts';
+import type { ByteSource } from '../engine/log/storage.ts';
+import type { ConsolePart, EventText, Mark, RingShares } from '../engine/protocol/events.ts';
 import { type LogSummary, summarize } from '../engine/protocol/summary.ts';
-import { eventText } from './event-text.ts';
+import { rowText } from './event-text.ts';
+import { RingFold } from './ring-fold.ts';
+import { RowFilter } from './row-filter.ts';
+import { lowerBound } from './timeline-view.ts';
 
+/** Decoded blocks that are kept. */
+const BATCHES_KEPT = 6;
 /** Marks that are drawn with their names; more are only rows. */
 const MARKS_MAX = 5000;
+/** Console bytes that are sent together: so many before the row, if there are, and so many after it. */
+export const CONSOLE_BEFORE = 1 << 17;
+export const CONSOLE_AFTER = 1 << 16;
 
-export interface Columns {
-  readonly first: number;
-  readonly positions: Float64Array;
-  readonly kinds: Uint8Array;
-  readonly consoleRows: Uint32Array;
-  readonly consoleBytes: Uint8Array;
+/** What is kept of a fold between two openings. */
+export interface FoldState {
+  readonly pyramid: PyramidState;
+  readonly marks: readonly Mark[];
+  readonly rings: RingShares;
+  /** Bytes to the console, by event block. */
+  readonly consoleBytes: Uint32Array;
 }
 
 export class OpenedLog {
-  readonly bytes: Uint8Array;
   readonly reader: LogReader;
   readonly summary: LogSummary;
-  /** Images that were handed in, by SHA-256. */
-  readonly givenImages = new Map<string, Uint8Array>();
+  pyramid: Pyramid;
+  /** Undefined: the fold has not come to the end yet. */
+  folded: { readonly marks: readonly Mark[]; readonly rings: RingShares } | undefined;
+  filter: RowFilter | undefined;
+  private consoleBytes: Uint32Array;
+  /** Event blocks whose console bytes are counted. */
+  private counted = 0;
 
   /** Throws LogError. */
-  constructor(bytes: Uint8Array) {
-    this.bytes = bytes;
-    this.reader = this.newReader();
-    this.summary = summarize(this.reader, bytes.length);
+  constructor(source: ByteSource) {
+    this.reader = LogReader.open(source, BATCHES_KEPT);
+    this.summary = summarize(this.reader, source.length);
+    this.pyramid = new Pyramid(this.reader.lastPosition);
+    this.consoleBytes = new Uint32Array(this.reader.eventBlocks.length);
   }
 
-  /** Each replay has a reader of its own, for the sake of its cache. */
-  newReader(): LogReader {
-    return LogReader.open(new MemorySource(this.bytes));
-  }
-
-  /** Columns of one block after the other; `onBatch` sees each block while it is there. */
-  *columns(onBatch?: (batch: EventBatch) => void): Generator<Columns> {
-    for (let i = 0; i < this.reader.eventBlocks.length; i++) {
-      const batch = this.reader.batch(i);
-      onBatch?.(batch);
-      const consoleRows: number[] = [];
-      const consoleBytes: number[] = [];
-      for (let row = 0; row < batch.count; row++) {
-        if (batch.kind[row] !== KIND_DEVICE || batch.sites.shape[batch.site[row]] !== SHAPE_UART_TX) continue;
-        consoleRows.push(batch.firstRecord + row);
-        consoleBytes.push(batch.valueLo[row]);
-      }
-      yield {
-        first: batch.firstRecord,
-        positions: batch.position.slice(0, batch.count),
-        kinds: batch.kind.slice(0, batch.count),
-        consoleRows: Uint32Array.from(consoleRows),
-        consoleBytes: Uint8Array.from(consoleBytes),
-      };
-    }
-  }
-
-  marks(): Mark[] {
-    const marks: Mark[] = [];
-    for (const { index, event } of this.reader.entries({ kinds: ['mark'] })) {
-      if (event.kind === 'mark') marks.push({ row: index, position: event.position, name: event.name });
-      if (marks.length === MARKS_MAX) break;
-    }
-    return marks;
-  }
-
-  /** From what the CPU counted, an event each epoch and mark. */
-  rings(): RingShares {
-    const positions = [0];
-    const shares: number[] = [];
-    let before = 0;
-    for (const event of this.reader.events({ kinds: ['counts'] })) {
-      const from = positions[positions.length - 1];
-      if (event.kind !== 'counts' || event.position <= from) continue;
-      shares.push(Math.min(1, (event.kernelInstructions - before) / (event.position - from)));
-      positions.push(event.position);
-      before = event.kernelInstructions;
-    }
-    return { positions: Float64Array.from(positions), shares: Float64Array.from(shares) };
-  }
+  // ---- rows ----
 
   text(row: number): EventText {
-    const batch = this.batchOf(row);
-    return textOf(batch, row - batch.firstRecord);
+    const batch = this.reader.batch(this.reader.blockOfRecord(row));
+    return rowText(batch, row - batch.firstRecord);
+  }
+  /** Rows that the filter shows. */
+  get shown(): number {
+    return this.filter?.shown ?? this.reader.records;
+  }
+  texts(first: number, count: number): readonly EventText[] {
+    const texts: EventText[] = [];
+    for (let index = first; index < Math.min(first + count, this.shown); index++) {
+      const row = this.filter === undefined ? index : this.filter.rowOf(index);
+      if (row !== undefined) texts.push(this.text(row));
+    }
+    return texts;
+  }
+  /** How many of the shown rows come before this one. */
+  indexOf(row: number): number {
+    return this.filter === undefined ? row : this.filter.indexOf(row);
   }
 
-  /** Record numbers of those rows of block `i` that answer the filter. */
-  matches(i: number, kinds: number, accepts: (text: string) => boolean): Uint32Array {
-    const entry = this.reader.eventBlocks[i];
-    if (!entry.counts.some((count, kind) => count > 0 && ((kinds >> kind) & 1) !== 0)) return new Uint32Array(0);
-    const batch = this.reader.batch(i);
-    const rows: number[] = [];
-    for (let row = 0; row < batch.count; row++) {
-      if (((kinds >> batch.kind[row]) & 1) === 0) continue;
-      const { text, rip } = textOf(batch, row);
-      if (accepts(rip === undefined ? text.toLowerCase() : `${text.toLowerCase()} 0x${rip}`)) rows.push(batch.firstRecord + row);
-    }
-    return Uint32Array.from(rows);
+  /** The last record at `position` or before it; 0 if there is none. */
+  rowAt(position: number): number {
+    return Math.max(0, this.reader.recordIndexAt((position + 1) as Position) - 1);
   }
 
-  private batchOf(row: number): EventBatch {
-    const blocks = this.reader.eventBlocks;
-    let low = 0;
-    let high = blocks.length - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >>> 1;
-      if (blocks[middle].firstRecord <= row) low = middle;
-      else high = middle - 1;
+  /** The nearest row beside `row` that is of one of the kinds, block by block; yields between them. */
+  *beside(row: number, direction: 1 | -1, kinds: number): Generator<void, number | undefined, void> {
+    const { eventBlocks } = this.reader;
+    if (eventBlocks.length === 0) return undefined;
+    for (let i = this.reader.blockOfRecord(row); i >= 0 && i < eventBlocks.length; i += direction) {
+      if (!eventBlocks[i].counts.some((count, kind) => count > 0 && ((kinds >> kind) & 1) !== 0)) continue;
+      const batch = this.reader.batch(i);
+      const start = direction === 1 ? Math.max(0, row + 1 - batch.firstRecord) : Math.min(batch.count - 1, row - 1 - batch.firstRecord);
+      for (let at = start; at >= 0 && at < batch.count; at += direction) if (((kinds >> batch.kind[at]) & 1) !== 0) return batch.firstRecord + at;
+      yield;
     }
-    return this.reader.batch(low);
+    return undefined;
+  }
+
+  // ---- the fold ----
+
+  /** Reads all of it, block by block; yields the number of records so far. */
+  *fold(): Generator<number, void, void> {
+    const marks: Mark[] = [];
+    const rings = new RingFold();
+    this.pyramid = new Pyramid(this.reader.lastPosition);
+    this.counted = 0;
+    for (let i = 0; i < this.reader.eventBlocks.length; i++) {
+      const batch = this.reader.batch(i);
+      this.pyramid.add(batch);
+      this.consoleBytes[i] = consoleRowsOf(batch).length;
+      this.counted = i + 1;
+      const { counts } = this.reader.eventBlocks[i];
+      if (counts[KIND_COUNTS] > 0 || (counts[KIND_MARK] > 0 && marks.length < MARKS_MAX)) {
+        for (let row = 0; row < batch.count; row++) {
+          if (batch.kind[row] === KIND_COUNTS) rings.add(eventAt(batch, row));
+          if (batch.kind[row] !== KIND_MARK || marks.length === MARKS_MAX) continue;
+          const event = eventAt(batch, row);
+          if (event.kind === 'mark') marks.push({ row: batch.firstRecord + row, position: event.position, name: event.name });
+        }
+      }
+      yield batch.firstRecord + batch.count;
+    }
+    this.pyramid.refresh();
+    this.folded = { marks, rings: rings.shares() };
+  }
+
+  saveFold(): FoldState | undefined {
+    return this.folded === undefined ? undefined : { pyramid: this.pyramid.save(), ...this.folded, consoleBytes: this.consoleBytes };
+  }
+  /** False: it is of another log. */
+  restoreFold({ pyramid, marks, rings, consoleBytes }: FoldState): boolean {
+    if (pyramid.records !== this.reader.records || consoleBytes.length !== this.reader.eventBlocks.length) return false;
+    this.pyramid = Pyramid.restore(pyramid);
+    this.consoleBytes = consoleBytes;
+    this.counted = consoleBytes.length;
+    this.folded = { marks, rings };
+    return true;
+  }
+
+  // ---- console ----
+
+  /** Around a row: yields between two blocks that it has to decode. */
+  *consoleAround(row: number): Generator<void, ConsolePart, void> {
+    const { eventBlocks, records } = this.reader;
+    const middle = this.reader.blockOfRecord(row);
+    const parts: { readonly block: number; readonly rows: Uint32Array; readonly bytes: Uint8Array }[] = [];
+    const take = (block: number): { readonly rows: Uint32Array; readonly bytes: Uint8Array } => {
+      const isEmpty = block < this.counted ? this.consoleBytes[block] === 0 : eventBlocks[block].counts[KIND_DEVICE] === 0;
+      if (isEmpty) return NO_CONSOLE;
+      const batch = this.reader.batch(block);
+      const rows = consoleRowsOf(batch);
+      return { rows: rows.map((at) => at + batch.firstRecord), bytes: Uint8Array.from(rows, (at) => batch.valueLo[at]) };
+    };
+    let before = 0;
+    let first = middle;
+    for (; first >= 0 && before < CONSOLE_BEFORE && eventBlocks.length > 0; first--) {
+      const part = take(first);
+      parts.unshift({ block: first, ...part });
+      before += lowerBound(part.rows, part.rows.length, row + 1);
+      if (part.rows.length > 0) yield;
+    }
+    first++;
+    let after = parts.reduce((sum, { rows }) => sum + rows.length, 0) - before;
+    let end = middle + 1;
+    // Where nobody has counted, the end may be far.
+    for (; end < Math.min(eventBlocks.length, Math.max(this.counted, middle + 2)) && after < CONSOLE_AFTER; end++) {
+      const part = take(end);
+      parts.push({ block: end, ...part });
+      after += part.rows.length;
+      if (part.rows.length > 0) yield;
+    }
+    const rows = new Uint32Array(parts.reduce((sum, part) => sum + part.rows.length, 0));
+    const bytes = new Uint8Array(rows.length);
+    let at = 0;
+    for (const part of parts) {
+      rows.set(part.rows, at);
+      bytes.set(part.bytes, at);
+      at += part.rows.length;
+    }
+    const isCounted = this.counted === eventBlocks.length;
+    const sum = (to: number): number => this.consoleBytes.subarray(0, to).reduce((total, each) => total + each, 0);
+    return {
+      first: first === 0 ? 0 : first <= this.counted ? sum(first) : undefined,
+      rows,
+      bytes,
+      // Half of what is before the row is enough to go on with.
+      from: first === 0 ? 0 : rows[Math.min(rows.length - 1, CONSOLE_BEFORE >>> 1)],
+      to: end >= eventBlocks.length ? records : eventBlocks[end].firstRecord - 1,
+      total: isCounted ? sum(eventBlocks.length) : undefined,
+    };
   }
 }
 
-function textOf(batch: EventBatch, i: number): EventText {
-  const event: LogEvent = eventAt(batch, i);
-  return {
-    row: batch.firstRecord + i,
-    position: event.position,
-    timeNs: event.position + batch.timeOffsetNs[i],
-    kind: batch.kind[i],
-    text: eventText(event),
-    rip: event.kind === 'exit' ? event.rip.toString(16) : undefined,
-  };
-}
+const NO_CONSOLE = { rows: new Uint32Array(0), bytes: new Uint8Array(0) };
 
-/** `uart -idle 0x3f8`: every word must occur, none of those after a minus may. */
-export function textFilter(text: string): (line: string) => boolean {
-  const words = text.toLowerCase().split(/\s+/).filter((word) => word !== '' && word !== '-');
-  const wanted = words.filter((word) => !word.startsWith('-'));
-  const unwanted = words.filter((word) => word.startsWith('-')).map((word) => word.slice(1));
-  return (line) => wanted.every((word) => line.includes(word)) && !unwanted.some((word) => line.includes(word));
+/** Rows of a batch that send a byte to the console. */
+function consoleRowsOf(batch: EventBatch): Uint32Array {
+  const rows: number[] = [];
+  for (let row = 0; row < batch.count; row++) if (batch.kind[row] === KIND_DEVICE && batch.sites.shape[batch.site[row]] === SHAPE_UART_TX) rows.push(row);
+  return Uint32Array.from(rows);
 }

@@ -161,7 +161,7 @@ export class RegisterPanel extends LitElement {
                 return html`<div class="register">
                   <dt>${TRACED.has(register) ? html`<button class="name" title="Who wrote ${register} last?" aria-label="Last writer of ${register}" @click=${() => this.trace(register)}>${register}</button>` : register}</dt>
                   <dd class=${changed ? 'changed' : ''} title=${changed ? `was ${old.get(register) ?? 'unknown'} at the cursor before` : ''}>
-                    ${TRACED.has(register) ? html`<button class="value" title="Memory at ${register}" aria-label="Memory at ${register}, ${value}" @click=${() => this.showMemory(register)}>${shown}</button>` : shown}
+                    ${TRACED.has(register) ? html`<button class="value" title="Memory at ${register}" @click=${() => this.showMemory(register)}>${shown}</button>` : shown}
                   </dd>
                 </div>`;
               })}

@@ -1,22 +1,31 @@
 /**
- * One opened recording as the pages see it: its columns, one cursor over everything, and what was asked about the cursor. Knows no view.
+ * One opened recording as the pages see it: one cursor over everything, and what was asked about the cursor. It holds no more of the log than is shown: pages of rows, windows of counts,
+ * a part of the console. The log's worker answers while the machine's is at work. Knows no view.
  */
 import { EMPTY, type Observable, Subject, Subscription, auditTime, catchError, map, of, switchMap } from 'rxjs';
-import type { Failure, LogPlace, MachineState, Mark, Reply, RingShares, VerifyOutcome, EventText } from '../engine/protocol/messages.ts';
+import type { EventText, LogReply, Mark, RingShares } from '../engine/protocol/events.ts';
+import type { Failure, LogPlace, MachineState, Reply, VerifyOutcome } from '../engine/protocol/messages.ts';
 import type { Look, Moment, OriginAsked, OriginLink, StackFrame, SymbolsView, WalkDirection, WalkEnd, WalkUnit } from '../engine/protocol/moment.ts';
 import type { LogSummary } from '../engine/protocol/summary.ts';
 import { NavigationHistory } from './debug/navigation-history.ts';
 import { PointList } from './debug/point-list.ts';
-import { EngineClient, EngineFailure, failureOf } from './engine-client.ts';
+import { ConsoleWindow } from './console-window.ts';
+import { EngineClient, EngineFailure, LogClient, failureOf } from './engine-client.ts';
+import { EventPages } from './event-pages.ts';
 import { ALL_KINDS } from './kinds.ts';
 import { type Note, dropNote, keepNote, notesOf, sorted } from './notes.ts';
 import type { WindowView } from './timeline-tracks.ts';
-import { lowerBound, rowAt } from './timeline-view.ts';
 
-/** The record at or before the position, and the position itself. */
 export interface Cursor {
-  readonly row: number;
   readonly position: number;
+  /** The record at the position or before it; until the log's worker has found it, the one before. */
+  readonly row: number;
+  /** How many of the rows that the filter shows come before it. */
+  readonly index: number;
+  /** The filter shows it. */
+  readonly isShown: boolean;
+  /** Of the record. */
+  readonly text: EventText | undefined;
 }
 
 /** before: the registers where the cursor had stopped earlier. */
@@ -59,30 +68,36 @@ export type VerifyView =
 export interface FilterView {
   readonly kinds: number;
   readonly text: string;
-  /** Record numbers; undefined: all. */
-  readonly rows: Uint32Array | undefined;
+  /** Rows that answer it, as far as it was looked; undefined: all are shown. */
+  readonly shown: number | undefined;
   readonly isBusy: boolean;
 }
 
+/** The reading of all of the log, once. */
+export type FoldView =
+  | { readonly kind: 'running'; readonly records: number }
+  | { readonly kind: 'stopped'; readonly records: number }
+  | { readonly kind: 'done' };
+
 const SEEK_AUDIT_MS = 40;
-const TEXTS_MAX = 20_000;
+/** Looks at the counts of the whole run while the log is folded. */
+const FOLD_LOOKS = 40;
 
 export class RunModel {
   readonly client: EngineClient;
+  readonly log: LogClient;
   /** Something changed; views look again. */
   readonly changes: Observable<void>;
   summary: LogSummary | undefined;
   failure: Failure | undefined;
+  /** It is open: the cursor can be moved. */
   isLoaded = false;
-  positions = new Float64Array(0);
-  kinds = new Uint8Array(0);
-  /** Records that have arrived. */
-  count = 0;
+  fold: FoldView = { kind: 'running', records: 0 };
+  readonly pages: EventPages;
+  readonly console: ConsoleWindow;
   marks: readonly Mark[] = [];
   rings: RingShares | undefined;
-  readonly consoleRows: number[] = [];
-  readonly consoleBytes: number[] = [];
-  cursor: Cursor = { row: 0, position: 0 };
+  cursor: Cursor = { row: 0, position: 0, index: 0, isShown: true, text: undefined };
   state: StateView = { kind: 'none' };
   walk: WalkView = { kind: 'none' };
   stack: StackView | undefined;
@@ -94,26 +109,36 @@ export class RunModel {
   readonly points: PointList;
   readonly history = new NavigationHistory();
   verification: VerifyView = { kind: 'none' };
-  filter: FilterView = { kinds: ALL_KINDS, text: '', rows: undefined, isBusy: false };
+  filter: FilterView = { kinds: ALL_KINDS, text: '', shown: undefined, isBusy: false };
   private readonly changed = new Subject<void>();
   /** Undefined: what waits is not wanted any more. */
   private readonly seeks = new Subject<Cursor | undefined>();
   private readonly looks = new Map<string, Look>();
   /** By use: what was asked for last, what has come, whether an answer is awaited. */
   private readonly windows = new Map<'view' | 'whole', { key: string; shown: WindowView | undefined; isBusy: boolean }>();
+  private readonly drawn = new Subject<void>();
+  /** Counts for the timeline have come; nothing else has changed. */
+  readonly windowChanges = this.drawn.asObservable();
   private hasNewLook = false;
   private walking: Subscription | undefined;
   private stacking: Subscription | undefined;
   private tracing: Subscription | undefined;
-  private readonly texts = new Map<number, EventText>();
-  private readonly asked = new Set<number>();
+  /** Positions whose record is looked for: the one that is asked about, the newest one, and a number that says which is the newest. */
+  private locating: { isBusy: boolean; wanted: number | undefined } = { isBusy: false, wanted: undefined };
+  private moves = 0;
+  private folding: Subscription | undefined;
+  private onEngineOpen: () => void = () => undefined;
+  /** The machine's worker was told which log it is. */
+  private readonly engineOpen = new Promise<void>((resolve) => {
+    this.onEngineOpen = resolve;
+  });
   private readonly subscriptions = new Subscription();
   private filtering: Subscription | undefined;
-  /** Where to go when there are enough records. */
-  private wanted: number | undefined;
-
-  constructor(client = new EngineClient()) {
+  constructor(log = new LogClient(), client = new EngineClient()) {
+    this.log = log;
     this.client = client;
+    this.pages = new EventPages(log, () => this.changed.next(), (error) => this.fail(error));
+    this.console = new ConsoleWindow(log, () => this.changed.next(), (error) => this.fail(error));
     this.changes = this.changed.asObservable();
     this.points = new PointList(client, () => this.changed.next());
     this.subscriptions.add(
@@ -138,17 +163,58 @@ export class RunModel {
 
   /** at: where the cursor is to stand. */
   open(log: LogPlace, imageUrl: string | undefined, at: number | undefined): void {
-    this.wanted = at;
-    const transfer = log.kind === 'bytes' ? [log.bytes.buffer] : [];
-    this.subscriptions.add(
-      this.client.ask({ kind: 'open', log, imageUrl }, transfer).subscribe({
-        next: (reply) => this.take(reply),
-        error: (error: unknown) => {
-          this.failure = failureOf(error);
-          this.changed.next();
-        },
-      }),
+    this.log.once({ kind: 'open', log }).then(
+      (reply) => {
+        if (reply.kind !== 'opened') return;
+        this.opened(reply.summary, at);
+        this.subscriptions.add(this.client.ask({ kind: 'open', log, imageUrl }).subscribe({ next: (each) => this.take(each), error: (error: unknown) => this.fail(error) }));
+        this.onEngineOpen();
+      },
+      (error: unknown) => this.fail(error),
     );
+  }
+
+  private opened(summary: LogSummary, at: number | undefined): void {
+    this.summary = summary;
+    this.isLoaded = true;
+    void notesOf(summary.id).then((notes) => {
+      this.notes = sorted([...notes, ...this.notes]);
+      this.changed.next();
+    });
+    this.startFold();
+    if (at === undefined) this.go({ row: Math.max(0, summary.records - 1), position: summary.lastPosition, index: Math.max(0, summary.records - 1), isShown: true, text: undefined });
+    else this.moveToPosition(at);
+    this.changed.next();
+  }
+
+  /** Reads all of the log for the counts of the timeline; goes on anew after stopFold(). */
+  startFold(): void {
+    this.fold = { kind: 'running', records: 0 };
+    this.folding?.unsubscribe();
+    this.folding = this.log.run({ kind: 'fold' }).subscribe({
+      next: (reply) => {
+        if (reply.kind === 'folding') this.fold = { kind: 'running', records: reply.records };
+        else if (reply.kind === 'folded') {
+          this.fold = { kind: 'done' };
+          this.marks = reply.marks;
+          this.rings = reply.rings;
+          this.console.forget();
+        }
+        this.changed.next();
+      },
+      error: (error: unknown) => this.fail(error),
+    });
+  }
+  stopFold(): void {
+    if (this.fold.kind !== 'running') return;
+    this.folding?.unsubscribe();
+    this.fold = { kind: 'stopped', records: this.fold.records };
+    this.changed.next();
+  }
+
+  private fail(error: unknown): void {
+    this.failure = failureOf(error);
+    this.changed.next();
   }
 
   close(): void {
@@ -157,51 +223,106 @@ export class RunModel {
     this.walking?.unsubscribe();
     this.stacking?.unsubscribe();
     this.tracing?.unsubscribe();
+    this.folding?.unsubscribe();
     this.points.close();
     this.client.close();
+    this.log.close();
+  }
+
+  /** Records in all. */
+  get count(): number {
+    return this.summary?.records ?? 0;
+  }
+  /** Rows that the filter shows. */
+  get shownCount(): number {
+    return this.filter.shown ?? this.count;
   }
 
   get lastPosition(): number {
     return this.summary?.lastPosition ?? 0;
   }
 
+  /** The record with this number. */
   moveToRow(row: number): void {
     if (this.count === 0) return;
     const clamped = Math.min(Math.max(0, row), this.count - 1);
-    this.move({ row: clamped, position: this.positions[clamped] });
+    if (clamped === this.cursor.row && this.cursor.text?.position === this.cursor.position) return;
+    this.moveToFound(this.log.once({ kind: 'row', row: clamped }));
+  }
+
+  /** A row that is shown. */
+  moveToText(text: EventText, index: number, isShown = true): void {
+    this.move({ row: text.row, position: text.position, index, isShown, text });
   }
 
   moveToPosition(position: number): void {
     const clamped = Math.round(Math.min(Math.max(0, position), this.lastPosition));
-    this.move({ row: rowAt(this.positions, this.count, clamped), position: clamped });
+    this.move({ ...this.cursor, position: clamped, text: undefined });
   }
 
   /** The next (1) or previous (-1) event of the kind at the cursor. */
   moveToSameKind(direction: 1 | -1): void {
-    const kind = this.kinds[this.cursor.row];
-    for (let row = this.cursor.row + direction; row >= 0 && row < this.count; row += direction) {
-      if (this.kinds[row] === kind) return this.moveToRow(row);
-    }
+    const { row, text } = this.cursor;
+    if (text !== undefined) this.moveToFound(this.log.once({ kind: 'beside', row, direction, kinds: 1 << text.kind }));
   }
 
   /** The next (1) or previous (-1) row that the filter shows. */
   moveToShown(direction: 1 | -1): void {
-    const { rows } = this.filter;
-    if (rows === undefined) return this.moveToRow(this.cursor.row + direction);
-    const index = shownIndex(rows, this.cursor.row);
-    const isOnRow = rows[index] === this.cursor.row;
-    const next = direction === 1 ? index + (isOnRow ? 1 : 0) : index - 1;
-    if (next >= 0 && next < rows.length) this.moveToRow(rows[next]);
+    const { index, isShown } = this.cursor;
+    const next = direction === 1 ? index + (isShown ? 1 : 0) : index - 1;
+    if (next < 0 || next >= this.shownCount) return;
+    const text = this.pages.at(next);
+    if (text !== undefined) return this.moveToText(text, next);
+    const moves = ++this.moves;
+    this.log
+      .once({ kind: 'rows', first: next, count: 1 })
+      .then((reply) => {
+        if (reply.kind === 'rows' && reply.texts.length > 0 && moves === this.moves) this.moveToText(reply.texts[0], next);
+      })
+      .catch((error: unknown) => this.fail(error));
+  }
+
+  private moveToFound(found: Promise<LogReply>): void {
+    const moves = ++this.moves;
+    found
+      .then((reply) => {
+        if (reply.kind === 'record' && reply.text !== undefined && moves === this.moves) this.moveToText(reply.text, reply.index, reply.isShown);
+      })
+      .catch((error: unknown) => this.fail(error));
+  }
+
+  /** Finds the record of the cursor: one question at a time, the newest one next. */
+  private locate(): void {
+    const { locating } = this;
+    if (locating.isBusy || locating.wanted === undefined) return;
+    const position = locating.wanted;
+    locating.wanted = undefined;
+    locating.isBusy = true;
+    this.log
+      .once({ kind: 'at', position })
+      .then((reply) => {
+        if (reply.kind !== 'record' || reply.text === undefined) return;
+        const { text, index, isShown } = reply;
+        // While it is dragged the record follows; what was set by its row meanwhile stays.
+        if (this.cursor.text === undefined) this.cursor = { position: this.cursor.position, row: text.row, index, isShown, text: this.cursor.position === position ? text : undefined };
+        this.console.need(this.cursor.row);
+        this.changed.next();
+      })
+      .catch((error: unknown) => this.fail(error))
+      .finally(() => {
+        locating.isBusy = false;
+        this.locate();
+      });
   }
 
   /** Back to where the cursor was before it jumped, and forth again. */
   undo(): void {
     const position = this.history.back(this.cursor.position);
-    if (position !== undefined) this.go({ row: rowAt(this.positions, this.count, position), position });
+    if (position !== undefined) this.go({ ...this.cursor, position, text: undefined });
   }
   redo(): void {
     const position = this.history.forth(this.cursor.position);
-    if (position !== undefined) this.go({ row: rowAt(this.positions, this.count, position), position });
+    if (position !== undefined) this.go({ ...this.cursor, position, text: undefined });
   }
 
   // ---- the moment at the cursor ----
@@ -290,8 +411,9 @@ export class RunModel {
           const { position } = moment.machine;
           this.walk = { kind: 'ended', end, text: endText(end, direction, end.kind === 'point' ? points[end.index].text : '') };
           if (unit === 'continue' || Math.abs(position - from) > 1) this.history.jump(from);
-          this.cursor = { row: rowAt(this.positions, this.count, position), position };
-          this.need([this.cursor.row]);
+          this.cursor = { ...this.cursor, position, text: undefined };
+          this.locating.wanted = position;
+          this.locate();
           this.state = this.knownView(moment);
           if (this.hasNewLook) this.seeks.next(this.cursor);
           this.hasNewLook = false;
@@ -318,24 +440,26 @@ export class RunModel {
   // ---- counts for the timeline ----
 
   /** What has come last for this use; the window asked for is on its way if it is another. */
-  window(use: 'view' | 'whole', from: number, to: number, buckets: number): WindowView | undefined {
+  window(use: 'view' | 'whole', from: number, to: number, buckets: number, tracks: readonly string[]): WindowView | undefined {
     const slot = this.windows.get(use) ?? { key: '', shown: undefined, isBusy: false };
     this.windows.set(use, slot);
-    const key = `${from} ${to} ${buckets} ${this.isLoaded ? 'all' : this.count}`;
-    if (slot.key === key || slot.isBusy || this.count === 0 || to <= from) return slot.shown;
+    // While the log is folded its counts grow.
+    const age = this.fold.kind === 'done' ? 'all' : String(Math.floor((FOLD_LOOKS * this.fold.records) / Math.max(1, this.count)));
+    const key = `${from} ${to} ${buckets} ${tracks.join()} ${age}`;
+    if (slot.key === key || slot.isBusy || !this.isLoaded || to <= from) return slot.shown;
     slot.key = key;
     slot.isBusy = true;
-    this.client
-      .once({ kind: 'window', from, to, buckets })
+    this.log
+      .once({ kind: 'window', use, from, to, buckets, tracks })
       .then((reply) => {
         if (reply.kind !== 'window') return;
         const { shift, first, count, names, columns } = reply;
         slot.shown = { shift, first, count, tracks: new Map(names.map((name, i) => [name, columns[i]])) };
       })
-      .catch((error: unknown) => (this.failure = failureOf(error)))
+      .catch((error: unknown) => this.fail(error))
       .finally(() => {
         slot.isBusy = false;
-        this.changed.next();
+        this.drawn.next();
       });
     return slot.shown;
   }
@@ -379,82 +503,51 @@ export class RunModel {
 
   setFilter(kinds: number, text: string): void {
     this.filtering?.unsubscribe();
-    if (text.trim() === '' && kinds === ALL_KINDS) {
-      this.filter = { kinds, text, rows: undefined, isBusy: false };
-      this.changed.next();
-      return;
-    }
-    let rows = new Uint32Array(0);
+    const isAll = text.trim() === '' && kinds === ALL_KINDS;
     // What was shown stays until the first of the new rows come.
-    this.filter = { kinds, text, rows: this.filter.rows ?? rows, isBusy: true };
-    this.filtering = this.client.ask({ kind: 'filter', kinds, text }).subscribe({
+    this.filter = { kinds, text, shown: this.shownCount, isBusy: true };
+    let isFirst = true;
+    const shows = (shown: number, isBusy: boolean): void => {
+      this.filter = { kinds, text, shown: isAll ? undefined : shown, isBusy };
+      if (isFirst) this.pages.forget();
+      // Where the cursor is among them.
+      if (isFirst || !isBusy) this.locateIndex();
+      isFirst = false;
+      this.changed.next();
+    };
+    this.filtering = this.log.run({ kind: 'filter', wanted: isAll ? undefined : { kinds, text } }).subscribe({
       next: (reply) => {
-        if (reply.kind === 'matches') {
-          const joined = new Uint32Array(rows.length + reply.rows.length);
-          joined.set(rows);
-          joined.set(reply.rows, rows.length);
-          rows = joined;
-          this.filter = { kinds, text, rows, isBusy: true };
-        } else if (reply.kind === 'filtered') this.filter = { kinds, text, rows, isBusy: false };
-        this.changed.next();
+        if (reply.kind === 'matching') shows(reply.shown, true);
+        else if (reply.kind === 'filtered') shows(reply.shown, false);
       },
-      error: (error: unknown) => {
-        this.failure = failureOf(error);
-        this.changed.next();
-      },
+      error: (error: unknown) => this.fail(error),
     });
     this.changed.next();
   }
 
+  private locateIndex(): void {
+    const { row } = this.cursor;
+    this.log
+      .once({ kind: 'row', row })
+      .then((reply) => {
+        if (reply.kind !== 'record' || this.cursor.row !== row) return;
+        this.cursor = { ...this.cursor, index: reply.index, isShown: reply.isShown };
+        this.changed.next();
+      })
+      .catch((error: unknown) => this.fail(error));
+  }
+
   /** Throws EngineFailure for a file that is not one of the images. */
   async giveImage(bytes: Uint8Array): Promise<string> {
+    await this.engineOpen;
     const reply = await this.client.once({ kind: 'image', bytes }, undefined, [bytes.buffer]);
     this.seeks.next(this.cursor);
     return reply.kind === 'image-taken' ? reply.name : '';
   }
 
-  /** The text of a row, if it has arrived. */
-  text(row: number): EventText | undefined {
-    return this.texts.get(row);
-  }
-
-  /** Asks for the texts of rows that are not there yet. */
-  need(rows: readonly number[]): void {
-    const missing = rows.filter((row) => !this.texts.has(row) && !this.asked.has(row));
-    if (missing.length === 0) return;
-    for (const row of missing) this.asked.add(row);
-    this.client
-      .once({ kind: 'rows', rows: Uint32Array.from(missing) })
-      .then((reply) => {
-        for (const row of missing) this.asked.delete(row);
-        if (reply.kind !== 'rows') return;
-        for (const text of reply.texts) this.texts.set(text.row, text);
-        for (const oldest of this.texts.keys()) {
-          if (this.texts.size <= TEXTS_MAX) break;
-          this.texts.delete(oldest);
-        }
-        this.changed.next();
-      })
-      .catch((error: unknown) => {
-        this.failure = failureOf(error);
-        this.changed.next();
-      });
-  }
-
-  /** How many bytes the console had shown at the cursor. */
-  consoleLength(): number {
-    let low = 0;
-    let high = this.consoleRows.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (this.consoleRows[middle] <= this.cursor.row) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
-
   private move(cursor: Cursor): void {
-    if (cursor.row === this.cursor.row && cursor.position === this.cursor.position && this.state.kind !== 'none') return;
+    const isSameRow = cursor.text === undefined || cursor.row === this.cursor.row;
+    if (isSameRow && cursor.position === this.cursor.position && this.state.kind !== 'none') return;
     if (this.state.kind !== 'none') this.history.move(this.cursor.position);
     this.go(cursor);
   }
@@ -463,38 +556,20 @@ export class RunModel {
     this.walking?.unsubscribe();
     this.walk = { kind: 'none' };
     this.cursor = cursor;
-    this.need([cursor.row]);
+    this.moves++;
+    if (cursor.text === undefined) {
+      this.locating.wanted = cursor.position;
+      this.locate();
+    } else {
+      this.locating.wanted = undefined;
+      this.console.need(cursor.row);
+    }
     this.seeks.next(cursor);
     this.changed.next();
   }
 
   private take(reply: Reply): void {
     switch (reply.kind) {
-      case 'opened':
-        this.summary = reply.summary;
-        this.positions = new Float64Array(reply.summary.records);
-        this.kinds = new Uint8Array(reply.summary.records);
-        void notesOf(reply.summary.id).then((notes) => {
-          this.notes = sorted([...notes, ...this.notes]);
-          this.changed.next();
-        });
-        break;
-      case 'events':
-        this.positions.set(reply.positions, reply.first);
-        this.kinds.set(reply.kinds, reply.first);
-        this.count = reply.first + reply.positions.length;
-        break;
-      case 'console':
-        for (const row of reply.rows) this.consoleRows.push(row);
-        for (const byte of reply.bytes) this.consoleBytes.push(byte);
-        break;
-      case 'loaded':
-        this.marks = reply.marks;
-        this.rings = reply.rings;
-        this.isLoaded = true;
-        if (this.wanted === undefined) this.moveToRow(this.count - 1);
-        else this.moveToPosition(this.wanted);
-        break;
       case 'symbols':
         this.symbols = reply.symbols;
         this.stack = undefined;
@@ -523,11 +598,6 @@ export class RunModel {
     const isSame = last !== undefined && last.machine.position === moment.machine.position && last.rip === moment.rip;
     return { kind: 'known', moment, before: isSame ? before : last?.machine };
   }
-}
-
-/** First index of the shown rows that is `row` or later. */
-export function shownIndex(rows: Uint32Array, row: number): number {
-  return lowerBound(rows, rows.length, row);
 }
 
 function shareOf(position: number, of: number): number {

@@ -20,7 +20,7 @@ import type { CommandPalette } from './command-palette.ts';
 import { COMMANDS, type CommandTargets, belongsToControl } from './commands.ts';
 import type { EventTable } from './event-table.ts';
 import { describeEnd, formatCount, formatInstructions, formatNs } from './format.ts';
-import { localLog, serverImageUrl, serverLogUrl } from './library.ts';
+import { localBlob, serverImageUrl, serverLogUrl } from './library.ts';
 import { ModelController } from './model-controller.ts';
 import { type Route, type RunView, formatRoute } from './router.ts';
 import { failureOf } from './engine-client.ts';
@@ -314,9 +314,9 @@ export class RunPage extends LitElement {
     this.following = merge(model.changes, this.views).pipe(debounceTime(ADDRESS_DELAY_MS)).subscribe(() => this.writeAddress(route));
     if (route.place === 'server') return model.open({ kind: 'url', url: serverLogUrl(route.id) }, serverImageUrl(), route.at);
     try {
-      const bytes = await localLog(route.id);
-      if (bytes === undefined) model.failure = { message: 'This browser does not keep such a recording', advice: 'it may have been deleted, or it was made in another browser: go back to the recordings' };
-      else model.open({ kind: 'bytes', bytes }, serverImageUrl(), route.at);
+      const blob = await localBlob(route.id);
+      if (blob === undefined) model.failure = { message: 'This browser does not keep such a recording', advice: 'it may have been deleted, or it was made in another browser: go back to the recordings' };
+      else model.open({ kind: 'blob', blob }, serverImageUrl(), route.at);
       for (const image of heldImages()) await model.giveImage(image);
     } catch (error) {
       model.failure = failureOf(error);
@@ -488,7 +488,7 @@ export class RunPage extends LitElement {
   private transport(): unknown {
     const { model } = this;
     const cursor = model?.cursor ?? { row: 0, position: 0 };
-    const text = model?.text(cursor.row);
+    const text = model?.cursor.text;
     const isOff = model?.isLoaded !== true;
     const step = (label: string, path: string, action: () => void): unknown =>
       html`<button class="icon" aria-label=${label} title=${label} ?disabled=${isOff} @click=${action}><svg viewBox="0 0 16 16" aria-hidden="true"><path d=${path} /></svg></button>`;
@@ -506,8 +506,22 @@ export class RunPage extends LitElement {
       </select></label>
       <label>Position <input id="position" class="mono" data-testid="position" inputmode="numeric" spellcheck="false" .value=${`@${formatCount(cursor.position)}`} ?disabled=${isOff} @change=${this.onPosition} @keydown=${this.onPositionKey} /></label>
       <span class="muted">event #${formatCount(cursor.row)} of ${formatCount(model?.count ?? 0)}${text === undefined ? '' : html`, ${formatNs(text.timeNs)}`}</span>
+      ${this.folding()}
       <code class="event" aria-live="polite" data-testid="cursor-event">${text?.text ?? ''}</code>
     </div>`;
+  }
+
+  /** The one reading of all events: seen only where it takes a while. */
+  private folding(): unknown {
+    const { model } = this;
+    if (model?.isLoaded !== true || model.fold.kind === 'done') return nothing;
+    const { kind, records } = model.fold;
+    const share = model.count === 0 ? 1 : records / model.count;
+    if (kind === 'running' && records === 0) return nothing;
+    return html`<span class="verify" data-testid="fold" title="The counts of the timeline come from one reading of all events. Everything else works meanwhile">
+      <progress max="1" .value=${share} aria-label="Reading events for the timeline"></progress><span class="muted">${Math.floor(share * 100)} % read</span>
+      ${kind === 'running' ? html`<button @click=${() => model.stopFold()}>Stop</button>` : html`<button @click=${() => model.startFold()}>Read on</button>`}
+    </span>`;
   }
 
   private readonly onPosition = (event: Event): void => {

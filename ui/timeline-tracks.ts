@@ -1,5 +1,6 @@
 /** The rows of the timeline, and how many events a pixel of one stands for: no DOM. */
 import { KIND_DEVICE, KIND_DIRTY, KIND_EXIT, KIND_IDLE, KIND_INTERRUPT, type LogKind } from '../engine/log/events.ts';
+import type { RingShares } from '../engine/protocol/events.ts';
 import { KIND_ORDER, kindName } from './kinds.ts';
 import { type View, lowerBound } from './timeline-view.ts';
 
@@ -20,7 +21,9 @@ export type TrackRow =
   | { readonly kind: 'points' }
   | { readonly kind: 'notes' }
   /** The share of instructions that ran in ring 0. */
-  | { readonly kind: 'ring' };
+  | { readonly kind: 'ring' }
+  /** System calls for each 1000 instructions; `most` is the highest rate. */
+  | { readonly kind: 'calls'; readonly most: number };
 
 /** Of one kind; what is rarer is in the row of the kind only. */
 const DETAILS_MAX = 6;
@@ -34,18 +37,22 @@ export interface TracksAsked {
   readonly counts: Readonly<Record<LogKind, number>> | undefined;
   readonly hasPoints: boolean;
   readonly hasNotes: boolean;
-  readonly hasRings: boolean;
+  readonly rings: RingShares | undefined;
   /** Kinds whose parts are shown. */
   readonly open: ReadonlySet<number>;
   /** Of the whole run: which parts there are. */
   readonly whole: WindowView | undefined;
 }
 
-export function trackRows({ counts, hasPoints, hasNotes, hasRings, open, whole }: TracksAsked): readonly TrackRow[] {
+export function trackRows({ counts, hasPoints, hasNotes, rings, open, whole }: TracksAsked): readonly TrackRow[] {
   const rows: TrackRow[] = [];
   if (hasPoints) rows.push({ kind: 'points' });
   if (hasNotes) rows.push({ kind: 'notes' });
-  if (hasRings) rows.push({ kind: 'ring' });
+  if (rings !== undefined && rings.shares.length > 0) {
+    rows.push({ kind: 'ring' });
+    const most = rings.calls.reduce((highest, each) => Math.max(highest, each), 0);
+    if (most > 0) rows.push({ kind: 'calls', most });
+  }
   for (const code of KIND_ORDER) {
     const name = kindName(code);
     if ((counts?.[name] ?? 0) === 0) continue;
@@ -72,7 +79,9 @@ export function binWindow(column: Float64Array, { shift, first }: WindowView, vi
   const bins = new Float64Array(width);
   const scale = width / (view.to - view.from);
   const bucket = 2 ** shift;
-  for (let i = 0; i < column.length; i++) {
+  const begin = Math.max(0, Math.floor(view.from / bucket) - first);
+  const over = Math.min(column.length, Math.ceil(view.to / bucket) - first);
+  for (let i = begin; i < over; i++) {
     if (column[i] === 0) continue;
     const from = ((first + i) * bucket - view.from) * scale;
     const to = from + bucket * scale;
@@ -81,6 +90,35 @@ export function binWindow(column: Float64Array, { shift, first }: WindowView, vi
     const end = Math.max(start + 1, Math.min(width, Math.floor(to)));
     for (let x = start; x < end && x < width; x++) bins[x] += column[i];
   }
+  return bins;
+}
+
+/**
+ * The window to ask for when `view` is shown in so many pixels: aligned and wider than the view, with buckets of a power of two, so that panning asks for another one
+ * seldom and zooming once for each factor of two.
+ */
+export function windowAround(view: View, pixels: number, last: number): { readonly from: number; readonly to: number; readonly buckets: number } {
+  const span = view.to - view.from;
+  const shift = Math.max(0, Math.ceil(Math.log2(span / pixels)));
+  const step = Math.max(2 ** shift, 2 ** Math.floor(Math.log2(span / 2)));
+  const from = Math.max(0, (Math.floor(view.from / step) - 1) * step);
+  const to = Math.min((Math.ceil(view.to / step) + 1) * step, Math.ceil((last + 1) / 2 ** shift) * 2 ** shift);
+  return { from, to, buckets: Math.max(1, (to - from) / 2 ** shift) };
+}
+
+/** A track as pixels of a view: from `fine` where it reaches, from the window of the whole run where it does not yet. */
+export function binWindows(track: string, fine: WindowView | undefined, whole: WindowView | undefined, view: View, width: number): Float64Array {
+  const column = fine?.tracks.get(track);
+  const bins = column === undefined || fine === undefined ? new Float64Array(width) : binWindow(column, fine, view, width);
+  const coarse = whole?.tracks.get(track);
+  if (whole === undefined || coarse === undefined) return bins;
+  const reach = (at: number): number => Math.min(width, Math.max(0, Math.round(((at - view.from) / (view.to - view.from)) * width)));
+  const from = fine === undefined ? width : reach(fine.first * 2 ** fine.shift);
+  const to = fine === undefined ? width : reach((fine.first + fine.count) * 2 ** fine.shift);
+  if (from === 0 && to === width) return bins;
+  const rest = binWindow(coarse, whole, view, width);
+  for (let x = 0; x < from; x++) bins[x] = rest[x];
+  for (let x = to; x < width; x++) bins[x] = rest[x];
   return bins;
 }
 

@@ -1,14 +1,11 @@
 import { expect, it } from 'vitest';
-import { SPAN_MIN, binEvents, clampView, lowerBound, panView, rowAt, ticksOf, zoomView } from './timeline-view.ts';
+import { SPAN_MIN, clampView, lowerBound, panView, ticksOf, zoomView } from './timeline-view.ts';
 
 const POSITIONS = Float64Array.of(0, 5, 5, 5, 90, 100);
 
-it('finds rows by position', () => {
+it('finds places in ascending positions', () => {
   expect(lowerBound(POSITIONS, 6, 5)).toBe(1);
   expect(lowerBound(POSITIONS, 6, 101)).toBe(6);
-  expect(rowAt(POSITIONS, 6, 5)).toBe(3);
-  expect(rowAt(POSITIONS, 6, 89)).toBe(3);
-  expect(rowAt(POSITIONS, 0, 5)).toBe(0);
 });
 
 it('keeps the window inside the run', () => {
@@ -23,12 +20,6 @@ it('zooms around a place that stays where it is', () => {
   expect(view).toEqual({ from: 125, to: 625 });
   const closest = zoomView(view, 1e-9, 300, 1000);
   expect(closest.to - closest.from).toBe(SPAN_MIN);
-});
-
-it('counts every event in view once', () => {
-  const counts = binEvents(POSITIONS, Uint8Array.of(1, 2, 2, 1, 2, 1), 6, { from: 0, to: 100 }, 10, 3);
-  expect(counts.reduce((a, b) => a + b)).toBe(6);
-  expect([counts[10], counts[20], counts[29], counts[19]]).toEqual([2, 2, 1, 1]);
 });
 
 it('has round ticks and not too many', () => {

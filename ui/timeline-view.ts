@@ -38,23 +38,6 @@ export function lowerBound(positions: ArrayLike<number>, count: number, at: numb
   return low;
 }
 
-/** The last record at `at` or before it; 0 if there is none. */
-export function rowAt(positions: Float64Array, count: number, at: number): number {
-  return Math.max(0, lowerBound(positions, count, at + 1) - 1);
-}
-
-/** Events a bin: counts[kind * width + pixel]. */
-export function binEvents(positions: Float64Array, kinds: Uint8Array, count: number, view: View, width: number, kindSlots: number): Uint32Array {
-  const counts = new Uint32Array(kindSlots * width);
-  const scale = width / (view.to - view.from);
-  const end = lowerBound(positions, count, view.to + 1);
-  for (let i = lowerBound(positions, count, view.from); i < end; i++) {
-    const pixel = Math.min(width - 1, Math.floor((positions[i] - view.from) * scale));
-    counts[kinds[i] * width + pixel]++;
-  }
-  return counts;
-}
-
 /** Round positions for a ruler, at most `most` of them. */
 export function ticksOf(view: View, most: number): { readonly step: number; readonly ticks: readonly number[] } {
   const raw = (view.to - view.from) / Math.max(1, most);

@@ -8,20 +8,15 @@
  *
  * It is a slider to assistive technology; its value text is the event at the cursor, and the event table is its mirror.
  */
-import { LitElement, css, html } from 'lit';
+import { LitElement, type PropertyValues, css, html } from 'lit';
+import type { Subscription } from 'rxjs';
 import { formatCount, formatInstructions } from './format.ts';
-import { KIND_SLOTS, kindName } from './kinds.ts';
+import { kindName } from './kinds.ts';
 import { ModelController } from './model-controller.ts';
 import type { RunModel } from './run-model.ts';
-import { type TrackRow, binPositions, binWindow, hasDetails, trackRows } from './timeline-tracks.ts';
-import { type View, binEvents, clampView, lowerBound, panView, ticksOf, zoomView } from './timeline-view.ts';
-
-/** Sizes in rem. */
-const GUTTER = 9.8;
-const RULER = 1.9;
-const TRACK = 1.5;
-const STRIP = 1.9;
-const PAD = 0.5;
+import { GUTTER, PAD, Palette, RULER, STRIP, TRACK, TimelinePainter } from './timeline-painter.ts';
+import { type TrackRow, type WindowView, binPositions, binWindow, binWindows, hasDetails, trackRows, windowAround } from './timeline-tracks.ts';
+import { type View, clampView, panView, ticksOf, zoomView } from './timeline-view.ts';
 
 interface Drawn {
   readonly rem: number;
@@ -30,8 +25,7 @@ interface Drawn {
   readonly rows: readonly TrackRow[];
 }
 
-/** More events than these in view are not counted one by one: the worker's pyramid has the counts. */
-const COUNTED_MAX = 200_000;
+const ALL_TRACKS = ['*'];
 
 export class Timeline extends LitElement {
   static override properties = { model: { attribute: false } };
@@ -69,6 +63,10 @@ export class Timeline extends LitElement {
   private readonly scheme = matchMedia('(prefers-color-scheme: dark)');
   /** Kinds whose parts are shown. */
   private open: ReadonlySet<number> = new Set();
+  private palette: Palette | undefined;
+  /** Of the strip: made again when the counts of the whole run are others. */
+  private strip: { readonly whole: WindowView; readonly column: Float64Array } | undefined;
+  private counting: Subscription | undefined;
 
   constructor() {
     super();
@@ -78,14 +76,25 @@ export class Timeline extends LitElement {
   override connectedCallback(): void {
     super.connectedCallback();
     this.resize.observe(this);
-    this.scheme.addEventListener('change', this.redraw);
+    this.scheme.addEventListener('change', this.repaint);
   }
   override disconnectedCallback(): void {
     super.disconnectedCallback();
     this.resize.disconnect();
-    this.scheme.removeEventListener('change', this.redraw);
+    this.scheme.removeEventListener('change', this.repaint);
+    this.counting?.unsubscribe();
+    this.counting = undefined;
   }
-  private readonly redraw = (): void => this.requestUpdate();
+  private readonly repaint = (): void => {
+    this.palette = undefined;
+    this.requestUpdate();
+  };
+
+  protected override willUpdate(changed: PropertyValues<this>): void {
+    if (!changed.has('model') && this.counting !== undefined) return;
+    this.counting?.unsubscribe();
+    this.counting = this.model?.windowChanges.subscribe(() => this.requestUpdate());
+  }
 
   zoom(factor: number): void {
     const view = this.shown();
@@ -138,8 +147,7 @@ export class Timeline extends LitElement {
 
   protected override render(): unknown {
     const { model } = this;
-    const { row, position } = model?.cursor ?? { row: 0, position: 0 };
-    const text = model?.text(row);
+    const { row, position, text } = model?.cursor ?? { row: 0, position: 0, text: undefined };
     const valueText = `position ${formatCount(position)}, event #${formatCount(row)} of ${formatCount(model?.count ?? 0)}${text === undefined ? '' : `: ${kindName(text.kind)}, ${text.text}`}`;
     return html`<canvas
         tabindex="0"
@@ -175,15 +183,14 @@ export class Timeline extends LitElement {
 
   private draw(): void {
     const canvas = this.renderRoot.querySelector('canvas');
-    const context = canvas?.getContext('2d');
+    const context = canvas?.getContext('2d', { alpha: false });
     const { model } = this;
     if (canvas === null || context === null || context === undefined || model === undefined) return;
-    const root = getComputedStyle(document.documentElement);
-    const rem = Number.parseFloat(root.fontSize);
-    const colour = (name: string): string => root.getPropertyValue(`--${name}`).trim();
+    const palette = (this.palette ??= new Palette());
+    const { rem } = palette;
     const width = Math.max(1, this.clientWidth);
-    const whole = model.window('whole', 0, this.last + 1, Math.max(1, Math.ceil(width)));
-    const rows = trackRows({ counts: model.summary?.counts, hasPoints: model.points.all.length > 0, hasNotes: model.notes.length > 0, hasRings: (model.rings?.shares.length ?? 0) > 0, open: this.open, whole });
+    const whole = model.window('whole', 0, this.last + 1, Math.max(1, Math.ceil(width)), ALL_TRACKS);
+    const rows = trackRows({ counts: model.summary?.counts, hasPoints: model.points.all.length > 0, hasNotes: model.notes.length > 0, rings: model.rings, open: this.open, whole });
     const height = Math.round((RULER + TRACK * Math.max(1, rows.length) + STRIP + PAD) * rem);
     const scale = devicePixelRatio;
     if (canvas.width !== Math.round(width * scale) || canvas.height !== Math.round(height * scale)) {
@@ -193,235 +200,97 @@ export class Timeline extends LitElement {
     }
     this.drawn = { rem, width, height, rows };
     context.setTransform(scale, 0, 0, scale, 0, 0);
-    context.fillStyle = colour('panel');
+    context.fillStyle = palette.get('panel');
     context.fillRect(0, 0, width, height);
-    const gutter = Math.round(GUTTER * rem);
-    const plot = Math.max(1, width - gutter - Math.round(PAD * rem));
-    const view = this.shown();
-    const span = view.to - view.from;
-    const xOf = (position: number): number => gutter + ((position - view.from) / span) * plot;
-    const text = `${0.85 * rem}px ${colour('sans')}`;
-    const small = `${0.78 * rem}px ${colour('mono')}`;
     context.textBaseline = 'middle';
-
-    // ruler
-    const rulerHeight = Math.round(RULER * rem);
-    const tracksBottom = rulerHeight + Math.round(TRACK * rem * rows.length);
+    const view = this.shown();
+    const painter = new TimelinePainter(context, palette, view, width);
+    const { gutter, plot, bins, rulerHeight } = painter;
+    const bottom = painter.top(rows.length);
     const { ticks, step } = ticksOf(view, Math.floor(plot / (7.5 * rem)));
-    context.font = small;
-    for (const at of ticks) {
-      const x = Math.round(xOf(at)) + 0.5;
-      context.strokeStyle = colour('line');
-      context.beginPath();
-      context.moveTo(x, rulerHeight - 0.3 * rem);
-      context.lineTo(x, tracksBottom);
-      context.stroke();
-      context.fillStyle = colour('muted');
-      const label = step >= 1000 ? formatInstructions(at) : formatCount(at);
-      const labelWidth = context.measureText(label).width;
-      context.fillText(label, Math.min(Math.max(x - labelWidth / 2, gutter), gutter + plot - labelWidth), rulerHeight / 2 - 0.1 * rem);
-    }
-    context.font = text;
-    context.fillStyle = colour('muted');
-    context.fillText('instructions', 0.8 * rem, rulerHeight / 2 - 0.1 * rem);
+    painter.ruler(ticks, (at) => (step >= 1000 ? formatInstructions(at) : formatCount(at)), bottom);
 
-    // tracks
-    const binWidth = Math.max(1, Math.round(rem / 8));
-    const bins = Math.ceil(plot / binWidth);
-    const inView = lowerBound(model.positions, model.count, view.to + 1) - lowerBound(model.positions, model.count, view.from);
-    const isCounted = inView <= COUNTED_MAX;
-    const counts = isCounted ? binEvents(model.positions, model.kinds, model.count, view, bins, KIND_SLOTS) : undefined;
-    // What moves while it is dragged is drawn from what has come, in its new place.
-    const window = isCounted && this.open.size === 0 ? undefined : model.window('view', Math.max(0, Math.floor(view.from)), Math.ceil(view.to) + 1, bins);
-    const none = new Float64Array(bins);
-    const ofTrack = (track: string): Float64Array => {
-      const column = window?.tracks.get(track);
-      return column === undefined || window === undefined ? none : binWindow(column, window, view, bins);
-    };
-    rows.forEach((row, index) => {
-      const top = rulerHeight + Math.round(TRACK * rem * index);
-      const bottom = rulerHeight + Math.round(TRACK * rem * (index + 1));
-      context.strokeStyle = colour('line');
-      context.beginPath();
-      context.moveTo(0, top + 0.5);
-      context.lineTo(width, top + 0.5);
-      context.stroke();
-      const middle = (top + bottom) / 2;
-      const isDetail = row.kind === 'detail';
-      const ink = row.kind === 'points' ? colour('bad') : row.kind === 'notes' ? colour('cursor') : row.kind === 'ring' ? colour('accent') : colour(`kind-${kindName(row.code)}`);
-      const label = row.kind === 'kind' ? row.name : isDetail ? row.label : row.kind === 'points' ? 'hits' : row.kind === 'ring' ? 'ring 0' : 'notes';
-      const canOpen = row.kind === 'kind' && hasDetails(row.code);
-      context.fillStyle = ink;
-      if (!isDetail) context.fillRect(0.8 * rem, middle - 0.3 * rem, 0.6 * rem, 0.6 * rem);
-      context.font = isDetail ? small : text;
-      context.fillStyle = colour(isDetail ? 'muted' : 'text');
-      const shownLabel = isDetail && label.length > 10 ? `${label.slice(0, 9)}…` : label;
-      context.fillText(`${shownLabel}${canOpen ? (this.open.has(row.code) ? ' ▾' : ' ▸') : ''}`, (isDetail ? 2.3 : 1.8) * rem, middle + 0.03 * rem);
-      const total =
-        row.kind === 'kind' ? (model.summary?.counts[row.name] ?? 0)
-        : row.kind === 'points' ? model.points.all.reduce((sum, { hits }) => sum + hits.length, 0)
-        : row.kind === 'notes' ? model.notes.length
-        : row.kind === 'ring' ? 0
-        : (whole?.tracks.get(row.track)?.reduce((sum, each) => sum + each, 0) ?? 0); // prettier-ignore
-      const number = row.kind === 'ring' ? 'share' : total >= 1e12 ? `${(total / 1e12).toFixed(1)} T` : formatInstructions(total);
-      context.font = small;
-      context.fillStyle = colour('muted');
-      context.fillText(number, gutter - 0.8 * rem - context.measureText(number).width, middle + 0.03 * rem);
-      const column = ((): ArrayLike<number> => {
-        switch (row.kind) {
-          case 'kind':
-            return counts === undefined ? ofTrack(`kind:${row.name}`) : counts.subarray(row.code * bins, (row.code + 1) * bins);
-          case 'detail':
-            return ofTrack(row.track);
-          case 'points':
-            return model.points.all.reduce((sum, { hits }) => binPositions(hits, view, bins).map((each, i) => each + sum[i]), none);
-          case 'notes':
-            return binPositions(Float64Array.from(model.notes, ({ position }) => position), view, bins);
-          case 'ring':
-            return none;
-          default:
-            return row satisfies never;
-        }
-      })();
-      if (row.kind === 'ring') this.drawRings(context, top, bottom, xOf, gutter, plot, rem, ink);
-      const room = bottom - top - 0.5 * rem;
-      let most = 1;
-      for (let i = 0; i < bins; i++) most = Math.max(most, column[i]);
-      context.fillStyle = ink;
-      for (let i = 0; i < bins; i++) {
-        const count = column[i];
-        if (count === 0) continue;
-        const bar = Math.max(0.25 * rem, room * (Math.log1p(count) / Math.log1p(most)));
-        context.fillRect(gutter + i * binWidth, bottom - 0.25 * rem - bar, binWidth, bar);
-      }
-      if (row.kind === 'kind' && row.name === 'mark') this.drawNames(model.marks.map(({ position, name }) => ({ position, text: name })), context, top, bottom, xOf, gutter, plot, rem, colour, text);
-      if (row.kind === 'notes') this.drawNames(model.notes, context, top, bottom, xOf, gutter, plot, rem, colour, text);
-    });
-    context.strokeStyle = colour('line');
-    context.beginPath();
-    context.moveTo(0, tracksBottom + 0.5);
-    context.lineTo(width, tracksBottom + 0.5);
-    context.moveTo(gutter + 0.5, rulerHeight);
-    context.lineTo(gutter + 0.5, tracksBottom);
-    context.stroke();
+    const asked = windowAround(view, bins, this.last);
+    const tracks = rows.flatMap((row) => (row.kind === 'kind' ? [`kind:${row.name}`] : row.kind === 'detail' ? [row.track] : []));
+    const fine = model.window('view', asked.from, asked.to, asked.buckets, tracks);
+    rows.forEach((row, index) => this.drawRow(painter, row, painter.top(index), painter.top(index + 1), fine, whole));
+    painter.line(0, bottom + 0.5, width, bottom + 0.5, palette.get('line'));
+    painter.line(gutter + 0.5, rulerHeight, gutter + 0.5, bottom, palette.get('line'));
+    painter.strip(bottom, this.stripColumn(whole, Math.ceil(plot)), this.last, model.cursor.position);
 
-    this.drawStrip(context, tracksBottom, gutter, plot, view, rem, colour, text);
-    if (model.count < (model.summary?.records ?? 0)) {
-      context.fillStyle = colour('muted');
-      context.font = text;
-      context.fillText(`reading events: ${formatCount(model.count)}`, gutter + rem, rulerHeight + TRACK * rem * 0.5);
-    }
-
-    // pointer and cursor
     if (this.hover !== undefined && this.drag === undefined) {
-      const x = Math.round(xOf(this.hover)) + 0.5;
-      context.strokeStyle = colour('line-strong');
+      const x = Math.round(painter.x(this.hover)) + 0.5;
       context.setLineDash([3, 3]);
-      context.beginPath();
-      context.moveTo(x, rulerHeight - 0.3 * rem);
-      context.lineTo(x, tracksBottom);
-      context.stroke();
+      painter.line(x, rulerHeight - 0.3 * rem, x, bottom, palette.get('line-strong'));
       context.setLineDash([]);
-      this.tag(context, x, rulerHeight, `@${formatCount(Math.round(this.hover))}`, colour('raised'), colour('text'), colour('line-strong'), gutter, plot, rem, small);
+      painter.tag(x, `@${formatCount(Math.round(this.hover))}`, 'raised', 'text', 'line-strong');
     }
     const cursor = model.cursor.position;
-    if (cursor >= view.from && cursor <= view.to) {
-      const x = Math.round(xOf(cursor)) + 0.5;
-      context.strokeStyle = colour('cursor');
-      context.lineWidth = 1.5;
-      context.beginPath();
-      context.moveTo(x, rulerHeight - 0.4 * rem);
-      context.lineTo(x, tracksBottom);
-      context.stroke();
-      context.lineWidth = 1;
-      if (this.hover === undefined || this.drag !== undefined) {
-        this.tag(context, x, rulerHeight, `@${formatCount(cursor)}`, colour('cursor'), colour('panel'), colour('cursor'), gutter, plot, rem, small);
-      }
-    }
+    if (cursor < view.from || cursor > view.to) return;
+    const x = Math.round(painter.x(cursor)) + 0.5;
+    context.lineWidth = 1.5;
+    painter.line(x, rulerHeight - 0.4 * rem, x, bottom, palette.get('cursor'));
+    context.lineWidth = 1;
+    if (this.hover === undefined || this.drag !== undefined) painter.tag(x, `@${formatCount(cursor)}`, 'cursor', 'panel', 'cursor');
   }
 
-  private tag(
-    context: CanvasRenderingContext2D, x: number, rulerHeight: number, label: string, fill: string, ink: string, line: string, gutter: number, plot: number, rem: number, font: string,
-  ): void {
-    context.font = font;
-    const width = context.measureText(label).width + 0.9 * rem;
-    const left = Math.min(Math.max(x - width / 2, gutter), gutter + plot - width);
-    const top = 0.2 * rem;
-    context.beginPath();
-    context.roundRect(left, top, width, rulerHeight - 0.55 * rem, 0.25 * rem);
-    context.fillStyle = fill;
-    context.fill();
-    context.strokeStyle = line;
-    context.stroke();
-    context.fillStyle = ink;
-    context.fillText(label, left + 0.45 * rem, top + (rulerHeight - 0.55 * rem) / 2 + 0.03 * rem);
-  }
-
-  /** Steps from one count to the next. */
-  private drawRings(context: CanvasRenderingContext2D, top: number, bottom: number, xOf: (position: number) => number, gutter: number, plot: number, rem: number, ink: string): void {
-    const { positions, shares } = this.model!.rings!;
-    const { from, to } = this.shown();
-    const room = bottom - top - 0.4 * rem;
-    context.fillStyle = ink;
-    for (let i = Math.max(0, lowerBound(positions, positions.length, from) - 1); i < shares.length && positions[i] < to; i++) {
-      const left = Math.max(gutter, xOf(positions[i]));
-      const right = Math.min(gutter + plot, xOf(positions[i + 1]));
-      const height = room * shares[i];
-      if (right > left) context.fillRect(left, bottom - 0.2 * rem - height, Math.max(0.5, right - left), height);
-    }
-  }
-
-  private drawNames(
-    places: readonly { readonly position: number; readonly text: string }[], context: CanvasRenderingContext2D, top: number, bottom: number, xOf: (position: number) => number, gutter: number, plot: number, rem: number, colour: (name: string) => string, font: string,
-  ): void {
-    context.font = font;
-    let free = gutter;
-    places.forEach((place, index) => {
-      const x = xOf(place.position) + 0.3 * rem;
-      const next = places[index + 1];
-      const until = Math.min(gutter + plot, next === undefined ? Infinity : xOf(next.position)) - 0.2 * rem;
-      const width = context.measureText(place.text).width;
-      if (x < Math.max(free, gutter) || x + width > until) return;
-      context.fillStyle = colour('panel');
-      context.fillRect(x - 1, top + 0.2 * rem, width + 2, bottom - top - 0.4 * rem);
-      context.fillStyle = colour('text');
-      context.fillText(place.text, x, (top + bottom) / 2 + 0.03 * rem);
-      free = x + width;
-    });
-  }
-
-  /** The whole run, and the window in it. */
-  private drawStrip(context: CanvasRenderingContext2D, top: number, gutter: number, plot: number, view: View, rem: number, colour: (name: string) => string, font: string): void {
+  private drawRow(painter: TimelinePainter, row: TrackRow, top: number, bottom: number, fine: WindowView | undefined, whole: WindowView | undefined): void {
     const model = this.model!;
-    const y = top + 0.45 * rem;
-    const height = (STRIP - 0.6) * rem;
-    context.font = font;
-    context.fillStyle = colour('muted');
-    context.fillText('whole run', 0.8 * rem, y + height / 2);
-    context.fillStyle = colour('raised');
-    context.fillRect(gutter, y, plot, height);
-    const whole = model.window('whole', 0, this.last + 1, Math.max(1, Math.ceil(this.clientWidth)));
-    const bins = new Float64Array(Math.ceil(plot));
-    if (whole !== undefined) {
-      for (const [track, column] of whole.tracks) if (track.startsWith('kind:')) binWindow(column, whole, { from: 0, to: this.last }, bins.length).forEach((count, x) => (bins[x] += count));
+    const view = this.shown();
+    const { bins } = painter;
+    const kindLabel = (code: number, name: string): string => `${name}${hasDetails(code) ? (this.open.has(code) ? ' ▾' : ' ▸') : ''}`;
+    const total = (track: string): number => whole?.tracks.get(track)?.reduce((sum, each) => sum + each, 0) ?? 0;
+    painter.line(0, top + 0.5, painter.gutter + painter.plot + PAD * painter.rem, top + 0.5, painter.colour('line'));
+    switch (row.kind) {
+      case 'kind': {
+        const ink = painter.colour(`kind-${row.name}`);
+        painter.head(top, bottom, ink, kindLabel(row.code, row.name), formatInstructions(model.summary?.counts[row.name] ?? 0), false);
+        painter.bars(top, bottom, ink, binWindows(`kind:${row.name}`, fine, whole, view, bins));
+        if (row.name === 'mark') painter.names(model.marks.map(({ position, name }) => ({ position, text: name })), top, bottom);
+        return;
+      }
+      case 'detail': {
+        const ink = painter.colour(`kind-${kindName(row.code)}`);
+        const sum = total(row.track);
+        painter.head(top, bottom, ink, row.label.length > 10 ? `${row.label.slice(0, 9)}…` : row.label, sum >= 1e12 ? `${(sum / 1e12).toFixed(1)} T` : formatInstructions(sum), true);
+        painter.bars(top, bottom, ink, binWindows(row.track, fine, whole, view, bins));
+        return;
+      }
+      case 'points': {
+        const ink = painter.colour('bad');
+        painter.head(top, bottom, ink, 'hits', formatInstructions(model.points.all.reduce((sum, { hits }) => sum + hits.length, 0)), false);
+        const sum = new Float64Array(bins);
+        for (const { hits } of model.points.all) binPositions(hits, view, bins).forEach((count, i) => (sum[i] += count));
+        painter.bars(top, bottom, ink, sum);
+        return;
+      }
+      case 'notes': {
+        const ink = painter.colour('cursor');
+        painter.head(top, bottom, ink, 'notes', formatInstructions(model.notes.length), false);
+        painter.bars(top, bottom, ink, binPositions(Float64Array.from(model.notes, ({ position }) => position), view, bins));
+        painter.names(model.notes, top, bottom);
+        return;
+      }
+      case 'ring':
+        painter.head(top, bottom, painter.colour('accent'), 'ring 0', 'share', false);
+        painter.steps(top, bottom, painter.colour('accent'), model.rings!.positions, model.rings!.shares, 1);
+        return;
+      case 'calls':
+        painter.head(top, bottom, painter.colour('accent'), 'system calls', `≤ ${row.most < 10 ? row.most.toPrecision(2) : Math.round(row.most)}/k`, false);
+        painter.steps(top, bottom, painter.colour('accent'), model.rings!.positions, model.rings!.calls, row.most);
+        return;
+      default:
+        row satisfies never;
     }
-    const most = bins.reduce((a, b) => Math.max(a, b), 1);
-    context.fillStyle = colour('line-strong');
-    bins.forEach((count, x) => {
-      const bar = count === 0 ? 0 : Math.max(1, (height - 2) * (Math.log1p(count) / Math.log1p(most)));
-      context.fillRect(gutter + x, y + height - bar, 1, bar);
-    });
-    const from = gutter + (view.from / this.last) * plot;
-    const width = Math.max(3, (Math.min(view.to, this.last) / this.last) * plot - (view.from / this.last) * plot);
-    context.globalAlpha = 0.16;
-    context.fillStyle = colour('accent');
-    context.fillRect(from, y, width, height);
-    context.globalAlpha = 1;
-    context.strokeStyle = colour('accent');
-    context.strokeRect(from + 0.5, y + 0.5, Math.max(2, width - 1), height - 1);
-    const cursor = gutter + (model.cursor.position / this.last) * plot;
-    context.fillStyle = colour('cursor');
-    context.fillRect(cursor - 0.75, y, 1.5, height);
+  }
+
+  private stripColumn(whole: WindowView | undefined, width: number): Float64Array {
+    if (whole === undefined) return new Float64Array(width);
+    if (this.strip?.whole === whole && this.strip.column.length === width) return this.strip.column;
+    const column = new Float64Array(width);
+    for (const [track, counts] of whole.tracks) if (track.startsWith('kind:')) binWindow(counts, whole, { from: 0, to: this.last }, width).forEach((count, x) => (column[x] += count));
+    this.strip = { whole, column };
+    return column;
   }
 
   /** Where a pointer event is. */

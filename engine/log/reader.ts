@@ -24,7 +24,7 @@ import { Sha256 } from './sha256.ts';
 import { IMAGE_CHUNK_HEADER_BYTES } from './writer.ts';
 import type { ByteSource } from './storage.ts';
 
-/** Decoded blocks that a reader keeps: two, for two readers in turn of neighbouring places. */
+/** Decoded blocks that a reader keeps unless told: two, for two readers in turn of neighbouring places. */
 const BATCHES_KEPT = 2;
 
 export interface EventQuery {
@@ -64,14 +64,16 @@ export class LogReader {
   readonly records: number;
   readonly lastPosition: Position;
   private readonly source: ByteSource;
+  private readonly batchesKept: number;
   private readonly sequences: ReadonlyMap<BlockEntry, number>;
   /** Made when the first block is decoded: its tables are large, and many readers only look at the index. */
   private decoder: BlockDecoder | undefined;
   /** Most recent last. */
   private readonly kept: { entry: BlockEntry; batch: EventBatch }[] = [];
 
-  protected constructor(source: ByteSource, parsed: ParsedHeader, isClosed: boolean, blocks: readonly BlockEntry[]) {
+  protected constructor(source: ByteSource, parsed: ParsedHeader, isClosed: boolean, blocks: readonly BlockEntry[], batchesKept = BATCHES_KEPT) {
     this.source = source;
+    this.batchesKept = batchesKept;
     this.header = parsed.header;
     this.version = { major: parsed.major, minor: parsed.minor };
     this.isClosed = isClosed;
@@ -82,8 +84,8 @@ export class LogReader {
     this.lastPosition = (blocks.at(-1)?.lastPosition ?? 0) as Position;
   }
 
-  /** Throws LogError. */
-  static open(source: ByteSource): LogReader {
+  /** batchesKept: decoded blocks, up to some 2.5 MB each. Throws LogError. */
+  static open(source: ByteSource, batchesKept?: number): LogReader {
     const parsed = parseHeader(source);
     const footer = parseFooter(source, parsed.endOffset);
     if (footer.kind === 'damaged') throw footer.error;
@@ -92,7 +94,7 @@ export class LogReader {
       const problem = unknownBlock(entry) ?? (i > 0 ? orderProblem(blocks[i - 1], entry) : undefined);
       if (problem !== undefined) throw problem;
     }
-    return new LogReader(source, parsed, footer.kind === 'intact', blocks);
+    return new LogReader(source, parsed, footer.kind === 'intact', blocks, batchesKept);
   }
 
   /** Records by kind, from the index. */
@@ -122,7 +124,7 @@ export class LogReader {
       throw new LogError('LOG_BLOCK_DAMAGED', next.offset, BLOCK_HEADER_BYTES, `the time offset is ${next.timeOffsetNs}, but the block before stopped at ${batch.endTimeOffsetNs}`);
     }
     this.kept.push({ entry, batch });
-    if (this.kept.length > BATCHES_KEPT) this.kept.shift();
+    if (this.kept.length > this.batchesKept) this.kept.shift();
     return batch;
   }
 
@@ -134,6 +136,18 @@ export class LogReader {
       const middle = (low + high) >>> 1;
       if (this.eventBlocks[middle].lastPosition < at) low = middle + 1;
       else high = middle;
+    }
+    return low;
+  }
+
+  /** Number of the event block that holds a record. */
+  blockOfRecord(index: number): number {
+    let low = 0;
+    let high = this.eventBlocks.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >>> 1;
+      if (this.eventBlocks[middle].firstRecord <= index) low = middle;
+      else high = middle - 1;
     }
     return low;
   }

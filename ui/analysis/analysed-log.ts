@@ -90,6 +90,7 @@ export class AnalysedLog {
 
 async function bytesOf(place: LogPlace): Promise<Uint8Array> {
   if (place.kind === 'bytes') return place.bytes;
+  if (place.kind === 'blob') return new Uint8Array(await place.blob.arrayBuffer());
   let response: Response;
   try {
     response = await fetch(place.url);

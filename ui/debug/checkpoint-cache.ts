@@ -71,7 +71,9 @@ export async function keepCheckpoints(id: string, index: Uint8Array): Promise<bo
 
 export async function dropCheckpoints(id: string): Promise<void> {
   try {
-    await (await open()).delete('indexes', id);
+    const db = await open();
+    // The other is what a fold of the log has told: fold-cache.ts.
+    for (const key of [id, `fold ${id}`]) await db.delete('indexes', key);
   } catch {
     // This browser keeps nothing.
   }

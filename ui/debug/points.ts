@@ -11,7 +11,7 @@ import { KIND_NAMES, type LogKind } from '../../engine/log/events.ts';
 import type { Position } from '../../engine/log/position.ts';
 import type { PagePoint, PointAsked } from '../../engine/protocol/moment.ts';
 import { eventText } from '../event-text.ts';
-import { textFilter } from '../opened-log.ts';
+import { textFilter } from '../text-filter.ts';
 
 /** A point that cannot be made, in words for people. */
 export class PointError extends Error {}

@@ -9,7 +9,7 @@ import { gzipSync } from 'node:zlib';
 import { type Plugin, type Rolldown, build } from 'vite';
 import { RECORDING_MARK } from '../../engine/protocol/self-contained.ts';
 
-const WORKERS: readonly string[] = ['engine-worker', 'analysis-worker'];
+const WORKERS: readonly string[] = ['log-worker', 'engine-worker', 'analysis-worker'];
 
 export function standalonePage(): Plugin {
   let root = '';

@@ -285,6 +285,15 @@ export class Pyramid {
 
 /** A window from the events themselves, at any zoom: for those that are finer than a pyramid's base, in which there are few. */
 export function countWindow(reader: LogReader, query: WindowQuery): PyramidWindow {
+  const steps = countingWindow(reader, query);
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+/** The same in steps of a block. */
+export function* countingWindow(reader: LogReader, query: WindowQuery): Generator<void, PyramidWindow, void> {
   const shift = shiftOf(query);
   const { first, count } = spanOf(query, shift);
   const isWanted = matcher(query.tracks);
@@ -303,7 +312,10 @@ export function countWindow(reader: LogReader, query: WindowQuery): PyramidWindo
     adders.set(name, adder);
     return adder;
   };
-  for (const { batch, start, end } of reader.batches({ from: (first * 2 ** shift) as Position, to: ((first + count) * 2 ** shift) as Position })) addRows(batch, start, end, shift, first, adderOf);
+  for (const { batch, start, end } of reader.batches({ from: (first * 2 ** shift) as Position, to: ((first + count) * 2 ** shift) as Position })) {
+    addRows(batch, start, end, shift, first, adderOf);
+    yield;
+  }
   return { shift, first, count, tracks };
 }
 

@@ -1,0 +1,61 @@
+/** What one reading of a long log has told, kept for the next opening beside its checkpoints. */
+import { ColumnsError, columnOf, decodeColumns, encodeColumns } from '../engine/protocol/columns.ts';
+import type { Mark } from '../engine/protocol/events.ts';
+import { keepCheckpoints, readCheckpoints } from './debug/checkpoint-cache.ts';
+import type { FoldState } from './opened-log.ts';
+
+/** A log with fewer records is folded again before a look into IndexedDB is over. */
+export const KEPT_FROM_RECORDS = 1_000_000;
+const VERSION = 1;
+
+interface Meta {
+  readonly version: number;
+  readonly shift: number;
+  readonly records: number;
+  readonly lastPosition: number;
+  readonly names: readonly string[];
+  readonly marks: readonly Mark[];
+}
+
+export function encodeFold({ pyramid, marks, rings, consoleBytes }: FoldState): Uint8Array {
+  const { shift, records, lastPosition, tracks } = pyramid;
+  const meta: Meta = { version: VERSION, shift, records, lastPosition, names: tracks.map(({ name }) => name), marks };
+  return encodeColumns(meta, [
+    ['positions', rings.positions], ['shares', rings.shares], ['calls', rings.calls], ['console', consoleBytes],
+    ...tracks.flatMap(({ chunks, values }, i) => [[`chunks ${i}`, chunks], [`values ${i}`, values]] as const),
+  ]); // prettier-ignore
+}
+
+/** Undefined: of another version, or damaged. */
+export function decodeFold(bytes: Uint8Array): FoldState | undefined {
+  try {
+    const decoded = decodeColumns(bytes);
+    const { version, shift, records, lastPosition, names, marks } = decoded.meta as Meta;
+    if (version !== VERSION) return undefined;
+    const values = (i: number): Uint32Array | Float64Array => {
+      const column = decoded.columns.get(`values ${i}`);
+      return column instanceof Float64Array ? column : columnOf(decoded, `values ${i}`, 'u32');
+    };
+    const tracks = names.map((name, i) => ({ name, chunks: columnOf(decoded, `chunks ${i}`, 'u32'), values: values(i) }));
+    return {
+      pyramid: { shift, records, lastPosition, tracks },
+      marks,
+      rings: { positions: columnOf(decoded, 'positions', 'f64'), shares: columnOf(decoded, 'shares', 'f64'), calls: columnOf(decoded, 'calls', 'f64') },
+      consoleBytes: columnOf(decoded, 'console', 'u32'),
+    };
+  } catch (error) {
+    if (error instanceof ColumnsError || error instanceof TypeError) return undefined;
+    throw error;
+  }
+}
+
+export const foldKey = (logId: string): string => `fold ${logId}`;
+
+export async function readFold(logId: string): Promise<FoldState | undefined> {
+  const bytes = await readCheckpoints(foldKey(logId));
+  return bytes === undefined ? undefined : decodeFold(bytes);
+}
+
+export function keepFold(logId: string, fold: FoldState): Promise<boolean> {
+  return keepCheckpoints(foldKey(logId), encodeFold(fold));
+}

@@ -1,0 +1,110 @@
+/** A page's side of a worker: requests with numbers, replies that repeat them, as Observables. */
+import { Observable } from 'rxjs';
+import type { Failure } from '../engine/protocol/messages.ts';
+
+interface Numbered {
+  readonly id: number;
+  readonly kind: string;
+}
+/** A request without its number. */
+export type Asked<Q> = Q extends Numbered ? Omit<Q, 'id'> : never;
+type FailedReply = { readonly kind: 'failed'; readonly id: number; readonly failure: Failure };
+
+export class EngineFailure extends Error {
+  readonly failure: Failure;
+
+  constructor(failure: Failure) {
+    super(failure.message);
+    this.failure = failure;
+  }
+}
+
+/** Q: requests; R: replies; E: those of them that end the answer. */
+export class WorkerClient<Q extends Numbered, R extends Numbered, E extends R> {
+  private readonly worker: Worker;
+  private readonly isEnd: (reply: R) => reply is E;
+  private readonly listeners = new Map<number, (reply: R | FailedReply) => void>();
+  private nextId = 1;
+
+  constructor(worker: Worker, isEnd: (reply: R) => reply is E) {
+    this.worker = worker;
+    this.isEnd = isEnd;
+    this.worker.onmessage = ({ data }: MessageEvent<R>) => this.listeners.get(data.id)?.(data);
+    this.worker.onerror = (event) => {
+      event.preventDefault();
+      const failure: Failure = { message: `the engine stopped: ${event.message || 'its worker could not be started'}`, advice: 'reload the page' };
+      for (const [id, listener] of [...this.listeners]) listener({ kind: 'failed', id, failure });
+    };
+  }
+
+  /** All replies to a request, the final one included. A failure is an error. Unsubscribing only stops listening; see run(). */
+  ask(request: Asked<Q>, transfer: readonly Transferable[] = []): Observable<R> {
+    return this.observe(request, transfer, false);
+  }
+
+  /** The same for long work: unsubscribing ends it. */
+  run(request: Asked<Q>, transfer: readonly Transferable[] = []): Observable<R> {
+    return this.observe(request, transfer, true);
+  }
+
+  /** The final reply to a request. */
+  once(request: Asked<Q>, onReply?: (reply: R) => void, transfer: readonly Transferable[] = []): Promise<E> {
+    return new Promise((resolve, reject) => {
+      this.ask(request, transfer).subscribe({
+        next: (reply) => {
+          if (this.isEnd(reply)) resolve(reply);
+          else onReply?.(reply);
+        },
+        error: reject,
+      });
+    });
+  }
+
+  /** A request that is not answered. */
+  tell(request: Asked<Extract<Q, { kind: 'input' | 'stop' | 'cancel' }>>): void {
+    this.worker.postMessage({ ...request, id: this.nextId++ });
+  }
+
+  close(): void {
+    this.worker.terminate();
+    this.listeners.clear();
+  }
+
+  private observe(request: Asked<Q>, transfer: readonly Transferable[], isEndedByLeaving: boolean): Observable<R> {
+    return new Observable((subscriber) => {
+      let isOver = false;
+      const id = this.post(request, transfer, (reply) => {
+        if (isFailed(reply)) {
+          isOver = true;
+          return subscriber.error(new EngineFailure(reply.failure));
+        }
+        isOver = this.isEnd(reply);
+        subscriber.next(reply);
+        if (isOver) subscriber.complete();
+      });
+      return () => {
+        this.listeners.delete(id);
+        if (isEndedByLeaving && !isOver) this.worker.postMessage({ kind: 'cancel', target: id, id: this.nextId++ });
+      };
+    });
+  }
+
+  private post(request: Asked<Q>, transfer: readonly Transferable[], listener: (reply: R | FailedReply) => void): number {
+    const id = this.nextId++;
+    this.listeners.set(id, (reply) => {
+      if (isFailed(reply) || this.isEnd(reply)) this.listeners.delete(id);
+      listener(reply);
+    });
+    this.worker.postMessage({ ...request, id }, [...transfer]);
+    return id;
+  }
+}
+
+function isFailed(reply: Numbered): reply is FailedReply {
+  return reply.kind === 'failed';
+}
+
+export function failureOf(error: unknown): Failure {
+  if (error instanceof EngineFailure) return error.failure;
+  return { message: error instanceof Error ? error.message : String(error), advice: 'reload the page' };
+}
