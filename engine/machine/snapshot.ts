@@ -32,6 +32,8 @@ export interface RamPages {
   readonly hashes: Uint32Array;
   /** The 4096 bytes of a frame whose hash is not 0. They are not changed. */
   read(frame: number): Uint8Array;
+  /** The same bytes into `target` at byte `at`, without a page in between. What is there after a throw is anything. */
+  copyTo?(frame: number, target: Uint8Array, at: number): void;
 }
 
 /** Address and length of all that is CPU state; RFLAGS follows as 8 bytes, its lazy part resolved. Bytes between fields are zero. */
@@ -150,8 +152,14 @@ export function restoreRam(core: Core, pages: RamPages, state: Pick<MachineState
   u32[L.WATCHING >>> 2] = 0;
   try {
     for (const frame of changed) {
+      const paddr = frame * PAGE_BYTES;
       const isZero = pages.hashes[frame * 2] === 0 && pages.hashes[frame * 2 + 1] === 0;
-      core.writePhysical(frame * PAGE_BYTES, isZero ? ZEROS : pages.read(frame));
+      if (isZero) core.writePhysical(paddr, ZEROS);
+      else if (pages.copyTo === undefined) core.writePhysical(paddr, pages.read(frame));
+      else {
+        core.exports.deviceWrite(paddr, PAGE_BYTES);
+        pages.copyTo(frame, u8, L.RAM + paddr);
+      }
     }
   } finally {
     u32[L.WATCHING >>> 2] = watching;

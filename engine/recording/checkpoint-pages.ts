@@ -1,9 +1,10 @@
 /**
  * Pages of 4096 bytes by their content: each is kept once, compressed, for as long as something refers to it.
  *
- * Compression is the LZ4 block format (lz4 doc/lz4_Block_format.md), a page a block: it needs no host, and a page unpacks in microseconds. Both
- * directions are here because boot/lz4.ts, which unpacks kernels, is made for megabytes. README.md has the comparison with deflate.
+ * Compression is the LZ4 block format (lz4 doc/lz4_Block_format.md), a page a block: it needs no host, and a page unpacks in microseconds, by what
+ * unpacks kernels (boot/lz4.ts). README.md has the comparison with deflate.
  */
+import { Lz4Error, decodeLz4Block } from '../machine/boot/lz4.ts';
 import { PAGE_BYTES } from '../machine/snapshot.ts';
 import { ByteIn, ByteOut } from './checkpoint-bytes.ts';
 import { CheckpointError } from './checkpoint-errors.ts';
@@ -106,40 +107,23 @@ function putLength(to: number, length: number): number {
 export function unpackPage(page: PackedPage): Uint8Array {
   if (page.length === PAGE_BYTES) return page;
   const out = new Uint8Array(PAGE_BYTES);
-  let from = 0;
-  let to = 0;
-  const end = page.length;
-  while (from < end) {
-    const token = page[from++];
-    let literals = token >>> 4;
-    if (literals === 15) {
-      let more = 255;
-      while (more === 255 && from < end) literals += more = page[from++];
-    }
-    if (literals > end - from || literals > PAGE_BYTES - to) break;
-    for (const stop = to + literals; to < stop; ) out[to++] = page[from++];
-    if (from === end) {
-      if (to === PAGE_BYTES) return out;
-      break;
-    }
-    if (from + 2 > end) break;
-    const distance = page[from] | (page[from + 1] << 8);
-    from += 2;
-    let length = (token & 15) + 4;
-    if (length === 19) {
-      let more = 255;
-      while (more === 255 && from < end) length += more = page[from++];
-    }
-    if (distance === 0 || distance > to || length > PAGE_BYTES - to) break;
-    if (length >= 64 && distance === 1) {
-      out.fill(out[to - 1], to, to + length);
-      to += length;
-    } else if (length >= 64 && distance >= length) {
-      out.copyWithin(to, to - distance, to - distance + length);
-      to += length;
-    } else for (const stop = to + length; to < stop; to++) out[to] = out[to - distance];
+  unpackPageTo(page, out, 0);
+  return out;
+}
+
+/** The same, into `target` at byte `at`. What is there after a throw is anything. Throws CheckpointError. */
+export function unpackPageTo(page: PackedPage, target: Uint8Array, at: number): void {
+  if (page.length === PAGE_BYTES) {
+    target.set(page, at);
+    return;
   }
-  throw new CheckpointError('damaged', `a page does not unpack: it is wrong at byte ${from} of ${end}`);
+  try {
+    const end = decodeLz4Block(page, 0, page.length, target, at, at + PAGE_BYTES);
+    if (end !== at + PAGE_BYTES) throw new Lz4Error(`it has ${end - at} bytes`);
+  } catch (error) {
+    if (!(error instanceof Lz4Error)) throw error;
+    throw new CheckpointError('damaged', `a page does not unpack: ${error.message}`, { cause: error });
+  }
 }
 
 /** Any bytes in packed pieces of a page, each with its length. */
@@ -224,5 +208,8 @@ export class PagePool {
   /** 4096 bytes that nobody changes. Throws CheckpointError. */
   read(number: number): Uint8Array {
     return unpackPage(this.packed(number));
+  }
+  copyTo(number: number, target: Uint8Array, at: number): void {
+    unpackPageTo(this.packed(number), target, at);
   }
 }

@@ -75,6 +75,8 @@ export function placeOf({ position, records }: { readonly position: number; read
 export interface PageSource {
   /** 4096 bytes that nobody changes. Throws CheckpointError. */
   read(page: number): Uint8Array;
+  /** The same into `target` at byte `at`; what is there after a throw is anything. */
+  copyTo(page: number, target: Uint8Array, at: number): void;
 }
 
 export class CheckpointStore {
@@ -191,7 +193,11 @@ export function openCheckpoint(powerOn: PowerOnRam, list: readonly KeptCheckpoin
     }
   }
   const { state, statePages } = list[n];
-  const pages: RamPages = { hashes, read: (frame) => (pageOf[frame] === PAGE_POWER_ON ? powerOn.read(frame) : source.read(pageOf[frame])) };
+  const pages: RamPages = {
+    hashes,
+    read: (frame) => (pageOf[frame] === PAGE_POWER_ON ? powerOn.read(frame) : source.read(pageOf[frame])),
+    copyTo: (frame, target, at) => (pageOf[frame] === PAGE_POWER_ON ? target.set(powerOn.read(frame), at) : source.copyTo(pageOf[frame], target, at)),
+  };
   return {
     state: decodeCheckpoint(unpackBytes(state), (i) => {
       if (i >= statePages.length) throw new CheckpointError('damaged', 'a state refers to a page that it does not have');

@@ -10,7 +10,7 @@ import { Sha256 } from '../log/sha256.ts';
 import type { ByteSink, ByteSource } from '../log/storage.ts';
 import { ByteIn, ByteOut } from './checkpoint-bytes.ts';
 import { CheckpointError } from './checkpoint-errors.ts';
-import { unpackPage } from './checkpoint-pages.ts';
+import { unpackPage, unpackPageTo } from './checkpoint-pages.ts';
 import { type CheckpointStore, type KeptCheckpoint, PAGE_POWER_ON, PAGE_ZERO, type PageSource, type PowerOnRam, openCheckpoint } from './checkpoint-store.ts';
 import type { Checkpoint } from './checkpoint.ts';
 
@@ -24,8 +24,10 @@ const JSON_BYTES_MAX = 1 << 16;
 /** Raised when what a checkpoint holds changes: an index of another number is made anew. */
 export const STATE_VERSION = 2;
 
-/** Pages that are kept unpacked: 128 MiB at most. */
-const PAGES_KEPT = 32_768;
+/** The file is read in pieces of so many bytes: what changed together lies together. */
+const PIECE_BYTES = 1 << 16;
+/** Pieces that are kept, since walks go to and fro over the same pages: 64 MiB at most. */
+const PIECES_KEPT = 1024;
 
 /** What an index says of itself. */
 export type IndexHeader = {
@@ -143,8 +145,8 @@ export class IndexFile implements PageSource {
   private readonly offsets: Float64Array;
   private readonly lengths: Uint16Array;
   private readonly crcs: Uint32Array;
-  /** Unpacked, oldest first. */
-  private readonly kept = new Map<number, Uint8Array>();
+  /** By number, oldest first. */
+  private readonly pieces = new Map<number, Uint8Array>();
 
   private constructor(source: ByteSource, header: IndexHeader, directory: Uint8Array, firstPage: number, directoryOffset: number) {
     this.source = source;
@@ -246,26 +248,43 @@ export class IndexFile implements PageSource {
   }
 
   read(page: number): Uint8Array {
-    const known = this.kept.get(page);
+    return unpackPage(this.packed(page));
+  }
+  copyTo(page: number, target: Uint8Array, at: number): void {
+    unpackPageTo(this.packed(page), target, at);
+  }
+
+  private packed(page: number): Uint8Array {
+    const packed = this.bytesAt(this.offsets[page], this.lengths[page]);
+    if (crc32c(packed) !== this.crcs[page]) throw new CheckpointError('damaged', `the CRC of the page at byte ${this.offsets[page]} is wrong`);
+    return packed;
+  }
+
+  private bytesAt(offset: number, length: number): Uint8Array {
+    const number = Math.floor(offset / PIECE_BYTES);
+    const from = offset - number * PIECE_BYTES;
+    if (from + length <= PIECE_BYTES) return this.piece(number).subarray(from, from + length);
+    const bytes = new Uint8Array(length);
+    const first = this.piece(number).subarray(from);
+    bytes.set(first);
+    bytes.set(this.piece(number + 1).subarray(0, length - first.length), first.length);
+    return bytes;
+  }
+
+  private piece(number: number): Uint8Array {
+    const known = this.pieces.get(number);
     if (known !== undefined) return known;
-    const bytes = this.readPage(page);
-    // Walks go to and fro over the same pages.
-    if (this.kept.size >= PAGES_KEPT) this.forgetHalf();
-    this.kept.set(page, bytes);
+    const bytes = this.source.read(number * PIECE_BYTES, Math.min(PIECE_BYTES, this.source.length - number * PIECE_BYTES));
+    if (this.pieces.size >= PIECES_KEPT) this.forgetHalf();
+    this.pieces.set(number, bytes);
     return bytes;
   }
 
   private forgetHalf(): void {
-    for (const oldest of this.kept.keys()) {
-      if (this.kept.size <= PAGES_KEPT / 2) return;
-      this.kept.delete(oldest);
+    for (const oldest of this.pieces.keys()) {
+      if (this.pieces.size <= PIECES_KEPT / 2) return;
+      this.pieces.delete(oldest);
     }
-  }
-
-  private readPage(page: number): Uint8Array {
-    const packed = this.source.read(this.offsets[page], this.lengths[page]);
-    if (crc32c(packed) !== this.crcs[page]) throw new CheckpointError('damaged', `the CRC of the page at byte ${this.offsets[page]} is wrong`);
-    return unpackPage(packed);
   }
 
   /** Checkpoint n, after bind(). Throws CheckpointError. */
@@ -275,7 +294,7 @@ export class IndexFile implements PageSource {
 
   /** Reads every page: throws CheckpointError for the first that is damaged. */
   check(): void {
-    for (let page = 0; page < this.offsets.length; page++) this.readPage(page);
+    for (let page = 0; page < this.offsets.length; page++) this.read(page);
   }
 }
 

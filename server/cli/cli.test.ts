@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { crc32c } from '../../engine/log/crc32c.ts';
 import { HEADER_FIXED_BYTES } from '../../engine/log/header.ts';
+import { VERBS } from './main.ts';
 import { PROGRAM, cli, json } from './testing.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -432,11 +433,11 @@ describe('help', () => {
   it('is there for every verb', async () => {
     const { status, out } = await cli('help');
     expect(status).toBe(0);
-    const verbs = ['record', 'run', 'replay', 'info', 'events', 'check', 'diff', 'guest'];
+    const verbs = Object.keys(VERBS);
     const helps = await Promise.all(verbs.map((verb) => cli(verb, '--help')));
     verbs.forEach((verb, i) => {
       expect(out).toContain(`  ${verb} `);
-      expect(helps[i].out).toContain(`chronovisor ${verb} `);
+      expect(helps[i].out.startsWith(`chronovisor ${verb} `)).toBe(true);
     });
     expect((await cli('--version')).out).toMatch(/^\d+\.\d+\.\d+\n$/);
     expect(await cli()).toMatchObject({ status: 2, out: '' });

@@ -5,48 +5,52 @@ import { fileURLToPath } from 'node:url';
 import { ownPackage } from '../store/package-root.ts';
 import { nearest } from '../store/suggest.ts';
 import { describeVerb, parseArguments } from './arguments.ts';
-import { backtrace } from './backtrace.ts';
-import { bisectVerb } from './bisect.ts';
-import { branch } from './branch.ts';
-import { calls } from './calls.ts';
-import { check } from './check.ts';
-import { compare } from './compare.ts';
 import type { Verb } from './context.ts';
-import { debug } from './debug.ts';
-import { diff } from './diff.ts';
-import { dirty } from './dirty.ts';
-import { events } from './events.ts';
 import { exitCode, failureOf } from './exit-codes.ts';
-import { explore } from './explore.ts';
-import { exportVerb } from './export.ts';
-import { find } from './find.ts';
-import { guest } from './guest.ts';
-import { importVerb } from './import.ts';
-import { index } from './index-verb.ts';
-import { info } from './info.ts';
-import { lastWrite } from './last-write.ts';
-import { migrate } from './migrate.ts';
 import { Output, OutputClosed, toJson } from './output.ts';
-import { profile } from './profile.ts';
-import { record, run } from './record.ts';
-import { regimes } from './regimes.ts';
-import { replay } from './replay.ts';
 import { Signals } from './signals.ts';
-import { state } from './state-verb.ts';
-import { stat } from './stat.ts';
-import { symbolsVerb } from './symbols-verb.ts';
 import { UsageError } from './usage-error.ts';
-import { value } from './value.ts';
-import { why } from './why.ts';
 
-const VERBS: readonly Verb[] = [record, run, replay, info, events, check, index, state, debug, bisectVerb, lastWrite, backtrace, why, calls, value, find, symbolsVerb, branch, explore, diff, compare, regimes, stat, profile, dirty, migrate, importVerb, exportVerb, guest];
+/** Each is loaded when it is asked for: to load all takes longer than most of them run. */
+export const VERBS: Readonly<Record<string, () => Promise<Verb>>> = {
+  record: async () => (await import('./record.ts')).record,
+  run: async () => (await import('./record.ts')).run,
+  replay: async () => (await import('./replay.ts')).replay,
+  info: async () => (await import('./info.ts')).info,
+  events: async () => (await import('./events.ts')).events,
+  check: async () => (await import('./check.ts')).check,
+  index: async () => (await import('./index-verb.ts')).index,
+  state: async () => (await import('./state-verb.ts')).state,
+  debug: async () => (await import('./debug.ts')).debug,
+  bisect: async () => (await import('./bisect.ts')).bisectVerb,
+  'last-write': async () => (await import('./last-write.ts')).lastWrite,
+  backtrace: async () => (await import('./backtrace.ts')).backtrace,
+  why: async () => (await import('./why.ts')).why,
+  calls: async () => (await import('./calls.ts')).calls,
+  value: async () => (await import('./value.ts')).value,
+  find: async () => (await import('./find.ts')).find,
+  symbols: async () => (await import('./symbols-verb.ts')).symbolsVerb,
+  branch: async () => (await import('./branch.ts')).branch,
+  explore: async () => (await import('./explore.ts')).explore,
+  diff: async () => (await import('./diff.ts')).diff,
+  compare: async () => (await import('./compare.ts')).compare,
+  regimes: async () => (await import('./regimes.ts')).regimes,
+  stat: async () => (await import('./stat.ts')).stat,
+  profile: async () => (await import('./profile.ts')).profile,
+  dirty: async () => (await import('./dirty.ts')).dirty,
+  migrate: async () => (await import('./migrate.ts')).migrate,
+  import: async () => (await import('./import.ts')).importVerb,
+  export: async () => (await import('./export.ts')).exportVerb,
+  guest: async () => (await import('./guest.ts')).guest,
+};
 
-function usage(): string {
-  const width = Math.max(...VERBS.map(({ spec }) => `${spec.name} ${spec.synopsis}`.length));
+async function usage(): Promise<string> {
+  const verbs = await Promise.all(Object.values(VERBS).map((load) => load()));
+  const width = Math.max(...verbs.map(({ spec }) => `${spec.name} ${spec.synopsis}`.length));
   return [
     'chronovisor: records a guest and replays it bit for bit',
     '',
-    ...VERBS.map(({ spec }) => `  ${`${spec.name} ${spec.synopsis}`.padEnd(width)}  ${spec.summary.split('. ')[0].replace(/\.$/, '')}`),
+    ...verbs.map(({ spec }) => `  ${`${spec.name} ${spec.synopsis}`.padEnd(width)}  ${spec.summary.split('. ')[0].replace(/\.$/, '')}`),
     '',
     '  VERB --help  the options of a verb',
     '  --version    the version',
@@ -78,7 +82,7 @@ export async function main(argv: readonly string[], { stdout, stderr }: Pick<Nod
 async function dispatch(argv: readonly string[], out: Output, err: Output, signals: Signals): Promise<number> {
   const [word, ...rest] = argv;
   if (word === undefined) {
-    err.write(usage());
+    err.write(await usage());
     return exitCode('usage');
   }
   if (word === '--version' || word === '-V') {
@@ -87,10 +91,10 @@ async function dispatch(argv: readonly string[], out: Output, err: Output, signa
   }
   if (word === 'help' || word === '--help' || word === '-h') {
     const asked = rest.at(0);
-    out.write(asked === undefined ? usage() : describeVerb(verbOf(asked).spec));
+    out.write(asked === undefined ? await usage() : describeVerb((await verbOf(asked)).spec));
     return exitCode('ok');
   }
-  const verb = verbOf(word);
+  const verb = await verbOf(word);
   const parsed = parseArguments(verb.spec, rest);
   if (parsed.has('help')) {
     out.write(describeVerb(verb.spec));
@@ -99,10 +103,9 @@ async function dispatch(argv: readonly string[], out: Output, err: Output, signa
   return await verb.run(parsed, { out, err, signals });
 }
 
-function verbOf(word: string): Verb {
-  const verb = VERBS.find(({ spec }) => spec.name === word);
-  if (verb !== undefined) return verb;
-  const near = nearest(word, VERBS.map(({ spec }) => spec.name));
+async function verbOf(word: string): Promise<Verb> {
+  if (Object.hasOwn(VERBS, word)) return await VERBS[word]();
+  const near = nearest(word, Object.keys(VERBS));
   throw new UsageError(word.startsWith('-') ? `unknown option ${word} before the verb; \`chronovisor help\` lists the verbs` : `there is no verb "${word}"${near === undefined ? '' : `; did you mean ${near}?`}`);
 }
 

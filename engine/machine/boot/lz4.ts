@@ -40,7 +40,7 @@ export function decodeLz4Legacy(input: Uint8Array, outputSize: number): Uint8Arr
   return output;
 }
 
-/** Unpacks input[from, fromEnd) into output[to, toLimit), and returns where the output ends. */
+/** Unpacks input[from, fromEnd) into output[to, toLimit), and returns where the output ends. Writes nothing outside it. Throws Lz4Error. */
 export function decodeLz4Block(
   input: Uint8Array,
   from: number,
@@ -50,6 +50,11 @@ export function decodeLz4Block(
   toLimit: number,
 ): number {
   const start = to;
+  const source = new DataView(input.buffer, input.byteOffset, input.byteLength);
+  const target = new DataView(output.buffer, output.byteOffset, output.byteLength);
+  // Copies of four bytes at a time may write up to three too many, which are written again.
+  const roomTo = toLimit - 4;
+  const roomFrom = fromEnd - 4;
   while (from < fromEnd) {
     const token = input[from++];
     let literals = token >>> 4;
@@ -63,10 +68,13 @@ export function decodeLz4Block(
     }
     if (literals > fromEnd - from) throw new Lz4Error(`literals end outside the block, at byte ${from}`);
     if (literals > toLimit - to) throw new Lz4Error(`more output than expected, at byte ${from}`);
-    if (literals < 48) {
-      for (let index = 0; index < literals; index++) output[to + index] = input[from + index];
-    } else {
+    // Short copies are faster without a call.
+    if (literals >= 256) {
       output.set(input.subarray(from, from + literals), to);
+    } else if (to + literals <= roomTo && from + literals <= roomFrom) {
+      for (let index = 0; index < literals; index += 4) target.setInt32(to + index, source.getInt32(from + index, true), true);
+    } else {
+      for (let index = 0; index < literals; index++) output[to + index] = input[from + index];
     }
     from += literals;
     to += literals;
@@ -86,14 +94,18 @@ export function decodeLz4Block(
       }
     }
     if (length > toLimit - to) throw new Lz4Error(`more output than expected, at byte ${from}`);
-    // Short copies are faster without a call.
-    if (distance >= length && length >= 48) {
+    const end = to + length;
+    if (distance >= length && length >= 128) {
       output.copyWithin(to, to - distance, to - distance + length);
-      to += length;
+    } else if (distance === 1 && length >= 64) {
+      output.fill(output[to - 1], to, end);
+    } else if (distance >= 4 && end <= roomTo) {
+      for (let at = to; at < end; at += 4) target.setInt32(at, target.getInt32(at - distance, true), true);
     } else {
       // A match may overlap what it writes: byte by byte repeats a pattern.
-      for (const end = to + length; to < end; to++) output[to] = output[to - distance];
+      for (let at = to; at < end; at++) output[at] = output[at - distance];
     }
+    to = end;
   }
   throw new Lz4Error('the block does not end with literals');
 }
