@@ -8,7 +8,9 @@
  * What a stretch has depends on the recording alone, not on where it begins, who replays it or when.
  */
 import * as L from '../cpu/layout.ts';
+import { HitCollector } from './hits.ts';
 import { type PhysicalRange, readRegister } from './inspect.ts';
+import type { StopPoint } from './stop-points.ts';
 import type { TimeTravel } from './time-travel.ts';
 
 /** One instruction's store (or a device's) to the ranges asked for. Several accesses at one position are one write, and the first says where. */
@@ -49,11 +51,22 @@ export interface Start extends Execution {
   readonly isString: boolean;
 }
 
+/** The last place of a stretch where a walk stops, and at which of the stop points. */
+export interface LastHit {
+  readonly position: number;
+  readonly stop: number;
+}
+
+/** A stop point that is plain data, and is met in a replay rather than in the log. */
+export type PlainStop = Extract<StopPoint, { kind: 'watchpoint' }> | { readonly kind: 'breakpoint'; readonly address: bigint };
+
 /** Plain data: it goes to a worker as it is. */
 export type StretchQuestion =
   | { readonly kind: 'writes' | 'reads'; readonly ranges: readonly PhysicalRange[] }
   /** Linear addresses. */
-  | { readonly kind: 'starts'; readonly addresses: readonly bigint[] };
+  | { readonly kind: 'starts'; readonly addresses: readonly bigint[] }
+  /** The last hit of these; for walks backward. */
+  | { readonly kind: 'last-hit'; readonly stops: readonly PlainStop[] };
 
 /** Positions from `begin` (inclusive) to `end` (exclusive). */
 export interface Stretch {
@@ -93,10 +106,12 @@ const BY: Readonly<Record<number, Write['by']>> = { [L.ACCESS_STORE]: 'instructi
 
 /** The stretches of a span that are to be replayed, in its direction, from checkpoint to checkpoint. */
 export function* stretchesOf(travel: TimeTravel, question: StretchQuestion, { from, to, backward = false }: Span): Generator<Stretch> {
-  const frames = question.kind === 'writes' ? framesOf(question.ranges) : undefined;
+  const frames = framesAsked(question);
+  // A hit is one position after the write.
+  const later = question.kind === 'last-hit' ? 1 : 0;
   for (let begin = from, end = to; begin < end; ) {
     if (backward) {
-      const low = frames === undefined ? end : travel.unwrittenSince(frames, from, end);
+      const low = frames === undefined ? end : travel.unwrittenSince(frames, from, end) + later;
       if (low < end) {
         end = low;
         continue;
@@ -120,6 +135,13 @@ export function* stretchesOf(travel: TimeTravel, question: StretchQuestion, { fr
   }
 }
 
+/** The frames without a write to which a stretch has nothing; undefined if that rules nothing out. */
+function framesAsked(question: StretchQuestion): ReadonlySet<number> | undefined {
+  if (question.kind === 'writes') return framesOf(question.ranges);
+  if (question.kind !== 'last-hit') return undefined;
+  return question.stops.every((stop) => stop.kind === 'watchpoint' && stop.access === 'write') ? framesOf(question.stops.flatMap((stop) => (stop.kind === 'watchpoint' ? stop.ranges : []))) : undefined;
+}
+
 /** Replays a stretch. Moves the cursor. Throws DivergedError. */
 export function answerStretch(travel: TimeTravel, { question, begin, end, backward }: StretchTask): StretchAnswer {
   switch (question.kind) {
@@ -129,6 +151,8 @@ export function answerStretch(travel: TimeTravel, { question, begin, end, backwa
       return readsIn(travel, question.ranges, begin, end, backward);
     case 'starts':
       return startsIn(travel, question.addresses, begin, end, backward);
+    case 'last-hit':
+      return lastHitIn(travel, question.stops, begin, end);
   }
 }
 
@@ -172,6 +196,11 @@ interface Waiting {
 
 /** The rows of rowsOf(), in the same order, whoever replays. What is not asked for any more is not begun. `travel`: of the local worker, whose cursor moves until this is over. */
 export async function* rowsInParallel<Row extends StretchRow>(travel: TimeTravel, crew: StretchCrew, question: StretchQuestion, span: Span): AsyncGenerator<Row> {
+  for await (const { rows } of answersInParallel<Row>(travel, crew, question, span)) yield* span.backward === true ? [...rows].reverse() : rows;
+}
+
+/** The same stretch by stretch, in the direction of the span; also those that have no row. */
+export async function* answersInParallel<Row extends StretchRow>(travel: TimeTravel, crew: StretchCrew, question: StretchQuestion, span: Span): AsyncGenerator<StretchAnswer<Row> & { readonly stretch: Stretch }> {
   const backward = span.backward ?? false;
   const waiting: Waiting[] = [];
   const workers = new Map<StretchWorker, number>([[crew.local, 0]]);
@@ -222,11 +251,13 @@ export async function* rowsInParallel<Row extends StretchRow>(travel: TimeTravel
       }
       const first = asked.shift();
       if (first === undefined) return;
-      let { rows, rest } = (await first.answer) as StretchAnswer<Row>;
+      let { stretch } = first;
+      let answer = (await first.answer) as StretchAnswer<Row>;
       for (;;) {
-        yield* backward ? [...rows].reverse() : rows;
-        if (rest === undefined) break;
-        ({ rows, rest } = (await ask(rest, true)) as StretchAnswer<Row>);
+        yield { ...answer, stretch };
+        if (answer.rest === undefined) break;
+        stretch = answer.rest;
+        answer = (await ask(stretch, true)) as StretchAnswer<Row>;
       }
       if (++done === ALONE) {
         crew.start((worker) => {
@@ -353,6 +384,24 @@ function startsIn(travel: TimeTravel, addresses: readonly bigint[], begin: numbe
     core.observeCode([], false);
   }
   return answerOf(found, isFull, begin, end, backward);
+}
+
+function lastHitIn(travel: TimeTravel, stops: readonly PlainStop[], begin: number, end: number): StretchAnswer<LastHit> {
+  const { machine } = travel;
+  const collector = new HitCollector(machine, stops, true);
+  // What happens between two instructions may be part of the state already, and shows one position later.
+  travel.seek(Math.max(0, begin - 2));
+  collector.attach();
+  let hits: readonly LastHit[];
+  try {
+    collector.collect(begin, end);
+    travel.replayOn(end);
+    hits = collector.taken();
+  } finally {
+    collector.detach();
+  }
+  const last = hits.findLast(({ position, stop }) => !travel.goesOn(stops[stop], position));
+  return { rows: last === undefined ? [] : [last] };
 }
 
 export function framesOf(ranges: readonly PhysicalRange[]): ReadonlySet<number> {

@@ -23,6 +23,7 @@ import { type Hit, HitCollector } from './hits.ts';
 import { readRegister } from './inspect.ts';
 import { nextLogStop, previousLogStop } from './log-stops.ts';
 import type { StopPoint } from './stop-points.ts';
+import { type LastHit, type PlainStop, type StretchCrew, answersInParallel } from './stretches.ts';
 
 export interface TimeTravelOptions {
   readonly reader: LogReader;
@@ -224,6 +225,28 @@ export class TimeTravel {
     const to = this.position;
     const inLog = previousLogStop(this.reader, stops, to);
     const hit = (yield* this.scanBackward(stops, (inLog?.position ?? -1) + 1, to)) ?? inLog;
+    return this.arrive(stops, hit, 0);
+  }
+
+  /**
+   * reverseContinuing() with the stretches replayed by several workers at a time (`stretches.ts`); it stops at the same places. Conditions are functions, which do not go to a worker:
+   * with one of them this machine does it alone. Whoever gives it up awaits `return()`.
+   */
+  async *reverseContinuingWith(crew: StretchCrew, stops: readonly StopPoint[]): AsyncGenerator<Position, Stop, void> {
+    const replayed = stops.map((point, stop) => ({ point, stop })).filter(({ point }) => point.kind !== 'event' && point.kind !== 'console');
+    const plain = replayed.flatMap(({ point }) => (isPlain(point) ? [point] : []));
+    if (plain.length === 0 || plain.length < replayed.length) return yield* this.reverseContinuing(stops);
+    const inLog = previousLogStop(this.reader, stops, this.position);
+    let hit: Hit | undefined = inLog;
+    const span = { from: (inLog?.position ?? -1) + 1, to: this.position, backward: true };
+    for await (const { rows, stretch } of answersInParallel<LastHit>(this, crew, { kind: 'last-hit', stops: plain }, span)) {
+      const last = rows.at(-1);
+      if (last !== undefined) {
+        hit = { position: last.position, stop: replayed[last.stop].stop };
+        break;
+      }
+      yield stretch.begin as Position;
+    }
     return this.arrive(stops, hit, 0);
   }
 
@@ -511,15 +534,14 @@ export class TimeTravel {
 
   /** The first hit that is no continuation of a string instruction. */
   private firstHit(stops: readonly StopPoint[], hits: readonly Hit[]): Hit | undefined {
-    return hits.find((hit) => !this.goesOn(stops, hit));
+    return hits.find(({ position, stop }) => !this.goesOn(stops[stop], position));
   }
   private lastHit(stops: readonly StopPoint[], hits: readonly Hit[]): Hit | undefined {
-    return hits.findLast((hit) => !this.goesOn(stops, hit));
+    return hits.findLast(({ position, stop }) => !this.goesOn(stops[stop], position));
   }
 
-  /** A breakpoint on a string instruction under REP that is told again because the replay was stopped there: its iterations are positions, but it began before. */
-  private goesOn(stops: readonly StopPoint[], { position, stop }: Hit): boolean {
-    const point = stops[stop];
+  /** A breakpoint on a string instruction under REP that is told again because the replay was stopped there: its iterations are positions, but it began before. Moves the cursor. */
+  goesOn(point: StopPoint, position: number): boolean {
     return point.kind === 'breakpoint' && this.isContinuation(position, point.address);
   }
 
@@ -588,6 +610,10 @@ export class TimeTravel {
     }
     return found.sort((a, b) => a.position - b.position || a.stop - b.stop);
   }
+}
+
+function isPlain(point: StopPoint): point is PlainStop {
+  return point.kind === 'watchpoint' || (point.kind === 'breakpoint' && point.condition === undefined);
 }
 
 function finish<T>(steps: Generator<unknown, T, void>): T {

@@ -6,7 +6,7 @@ import { runAdapter } from '../dap/stdio.ts';
 import { Commands } from '../debugger/commands.ts';
 import { Debugger } from '../debugger/debugger.ts';
 import { DebuggerError } from '../debugger/error.ts';
-import { type OpenOptions, type Opened, openForDebugging } from '../debugger/open.ts';
+import { type OpenOptions, type Opened, crewOf, openForDebugging } from '../debugger/open.ts';
 import { historyPath, linesOf, runScript, runTerminal } from '../debugger/terminal.ts';
 import { type GdbServer, serveGdb } from '../gdb/server.ts';
 import { labSymbols } from '../store/lab-guests.ts';
@@ -17,6 +17,7 @@ import type { Context, Verb } from './context.ts';
 import { exitCode } from './exit-codes.ts';
 import { grouped } from './format.ts';
 import { turn } from './host.ts';
+import { JOBS_OPTION, dismiss, jobsOf } from './jobs.ts';
 import { toJson } from './output.ts';
 import { Progress } from './progress.ts';
 import { signalStatus } from './signals.ts';
@@ -34,6 +35,7 @@ const SPEC: VerbSpec = {
     { name: 'at', value: 'WHERE', help: `where to begin: ${PLACE_FORMS} (default: @0)` },
     SYMBOLS_OPTION,
     { name: 'sources', value: 'FOLDER', help: 'where source files of the guest are', multiple: true },
+    JOBS_OPTION,
     { name: 'once', help: 'with --gdb: ends when the first debugger leaves; without it, it waits for the next until Ctrl-C' },
     ...IMAGE_OPTIONS,
     QUIET_OPTION,
@@ -56,7 +58,7 @@ async function start(parsed: Arguments, context: Context): Promise<number> {
   const isQuiet = parsed.has('quiet');
   const ways = ['gdb', 'dap', 'command'].filter((name) => parsed.has(name));
   if (ways.length > 1) throw new UsageError(`--${ways[0]} and --${ways[1]} do not go together`, 'debug');
-  const options: OpenOptions = { images: imagePlaces(parsed), parents: parsed.all('parent'), symbols: parsed.all('symbols'), sources: parsed.all('sources') };
+  const options: OpenOptions = { images: imagePlaces(parsed), parents: parsed.all('parent'), symbols: parsed.all('symbols'), sources: parsed.all('sources'), jobs: jobsOf(parsed) };
   if (parsed.has('dap')) return dap(parsed, context, options);
   const file = parsed.operands.at(0);
   if (file === undefined) throw new UsageError('debug needs a recording: chronovisor debug FILE', 'debug');
@@ -65,8 +67,9 @@ async function start(parsed: Arguments, context: Context): Promise<number> {
   const go = parsePlace(where);
   if (go === undefined) throw parsed.wrong('at', where, PLACE_FORMS);
   let path = file;
+  let opened: Opened | undefined;
   try {
-    const opened = open(file, options);
+    opened = open(file, options);
     ({ path } = opened);
     if (!isQuiet) for (const warning of opened.warnings) err.write(`chronovisor: ${warning}\n`);
     if (!(where.startsWith('mark:') && goToBookmark(opened, where.slice(5)))) go(opened.travel);
@@ -78,6 +81,8 @@ async function start(parsed: Arguments, context: Context): Promise<number> {
     if (isJson) out.write(`${toJson({ verb: 'debug', file: path, result: 'diverged', divergence: lines, exitCode: exitCode('different') })}\n`);
     else err.write(`chronovisor: the recording does not replay up to there; \`chronovisor replay\` says more\n${lines.map((line) => `  ${line}\n`).join('')}`);
     return exitCode('different');
+  } finally {
+    if (opened?.crew !== undefined) await dismiss(opened.crew, parsed, context);
   }
 }
 
@@ -112,7 +117,7 @@ async function terminal(parsed: Arguments, context: Context, opened: Opened): Pr
   };
   let output: string[] = [];
   const debug = new Debugger({
-    travel, symbols: opened.symbols, bookmarks: opened.bookmarks, isIndexed: opened.isIndexed, turn,
+    travel, symbols: opened.symbols, bookmarks: opened.bookmarks, isIndexed: opened.isIndexed, turn, crew: crewOf(opened, turn),
     onProgress: (at) => progress.update({ position: at, virtualNs: travel.machine.nowNs(), fraction: travel.last === 0 ? 1 : at / travel.last }),
     onMessage: (text) => write(`${text}\n`),
   }); // prettier-ignore
@@ -161,7 +166,8 @@ async function dap(parsed: Arguments, { err, signals }: Context, options: OpenOp
 
 // ---- gdb ----
 
-async function remote(parsed: Arguments, context: Context, { travel, path, symbols: guest }: Opened, { host, port }: Endpoint): Promise<number> {
+async function remote(parsed: Arguments, context: Context, opened: Opened, { host, port }: Endpoint): Promise<number> {
+  const { travel, path, symbols: guest } = opened;
   const { out, err, signals } = context;
   const isJson = parsed.has('json');
   const isQuiet = parsed.has('quiet');
@@ -171,6 +177,7 @@ async function remote(parsed: Arguments, context: Context, { travel, path, symbo
   try {
     server = await serveGdb({
       travel,
+      crew: crewOf(opened, turn),
       symbols: guest,
       host,
       port,

@@ -6,15 +6,25 @@ import { imagePlaces } from './common-options.ts';
 
 export const JOBS_OPTION: OptionSpec = { name: 'jobs', value: 'N', help: `threads, each with the memory of the guest; the answer is the same (default: as many as cores; at most ${JOBS_MAX})` };
 
-/** Whatever happens, no thread is left. */
-export async function withCrew(parsed: Arguments, { err }: Context, work: (crew: Crew) => Promise<number>): Promise<number> {
+/** As many as cores unless told. Throws UsageError. */
+export function jobsOf(parsed: Arguments): number {
   const jobs = parsed.count('jobs', 1) ?? defaultJobs();
   if (jobs > JOBS_MAX) throw parsed.wrong('jobs', String(jobs), `1 to ${JOBS_MAX}`);
-  const crew = new Crew({ path: parsed.operands[0], parents: parsed.all('parent'), places: imagePlaces(parsed) }, jobs);
+  return jobs;
+}
+
+/** Ends its threads, and says which were lost. */
+export async function dismiss(crew: Crew, parsed: Arguments, { err }: Pick<Context, 'err'>): Promise<void> {
+  await crew.close();
+  if (!parsed.has('quiet')) for (const problem of crew.problems) err.write(`chronovisor: a thread was lost, the others did its work: ${problem}\n`);
+}
+
+/** Whatever happens, no thread is left. */
+export async function withCrew(parsed: Arguments, context: Context, work: (crew: Crew) => Promise<number>): Promise<number> {
+  const crew = new Crew({ path: parsed.operands[0], parents: parsed.all('parent'), places: imagePlaces(parsed) }, jobsOf(parsed));
   try {
     return await work(crew);
   } finally {
-    await crew.close();
-    if (!parsed.has('quiet')) for (const problem of crew.problems) err.write(`chronovisor: a thread was lost, the others did its work: ${problem}\n`);
+    await dismiss(crew, parsed, context);
   }
 }

@@ -18,7 +18,7 @@ import { failureOf } from '../cli/exit-codes.ts';
 import { Commands, isAnswer } from '../debugger/commands.ts';
 import { Debugger, type Halt, POINTS_MAX, type Point, type StepKind } from '../debugger/debugger.ts';
 import { DebuggerError } from '../debugger/error.ts';
-import type { OpenOptions, Opened } from '../debugger/open.ts';
+import { type OpenOptions, type Opened, crewOf } from '../debugger/open.ts';
 import { haltText, numberText } from '../debugger/text.ts';
 import { type Fields, address, count, fieldsOf, list, optionalCount, optionalText, text, texts } from './arguments.ts';
 import { SCOPES, scopeVariables } from './variables.ts';
@@ -148,6 +148,9 @@ export class Adapter {
     this.queue.length = 0;
     this.debug?.interrupt();
     await this.worker;
+    const crew = this.opened?.crew;
+    await crew?.close();
+    for (const problem of crew?.problems ?? []) this.callbacks.log(`a thread was lost, the others did its work: ${problem}`);
   }
 
   private atOnce(request: Request): void {
@@ -495,7 +498,7 @@ export class Adapter {
     for (const warning of opened.warnings) this.tell(warning);
     this.stopsOnEntry = fields['stopOnEntry'] !== false;
     this.start = optionalText(fields, 'at') ?? callbacks.at ?? '@0';
-    const debug = new Debugger({ travel: opened.travel, symbols: opened.symbols, bookmarks: opened.bookmarks, isIndexed: opened.isIndexed, turn: callbacks.turn, onProgress: (at) => this.onProgress(at), onMessage: (message) => this.tell(message) });
+    const debug = new Debugger({ travel: opened.travel, symbols: opened.symbols, bookmarks: opened.bookmarks, isIndexed: opened.isIndexed, turn: callbacks.turn, crew: crewOf(opened, callbacks.turn), onProgress: (at) => this.onProgress(at), onMessage: (message) => this.tell(message) });
     this.walk = { title: 'launch', request: request.seq, resumes: false, slices: 0, percent: -1 };
     try {
       await debug.seek(this.start);

@@ -11,11 +11,12 @@ import type { GuestSymbols, SourceLine } from '../../engine/debug/guest-symbols.
 import { physicalRanges, readRegister } from '../../engine/debug/inspect.ts';
 import { currentTask } from '../../engine/debug/linux.ts';
 import { linearRip } from '../../engine/debug/listing.ts';
-import { type Write, writesBackward } from '../../engine/debug/queries.ts';
+import { type Write, parallel, writesBackward } from '../../engine/debug/queries.ts';
 import {
   type StepStop, reverseSteppingLine, reverseSteppingOut, reverseSteppingOver, reverseSteppingOverLine, steppingLine, steppingOut, steppingOver, steppingOverLine,
 } from '../../engine/debug/steps.ts'; // prettier-ignore
 import type { StopPoint } from '../../engine/debug/stop-points.ts';
+import type { StretchCrew } from '../../engine/debug/stretches.ts';
 import { DivergedError, SeekError, type TimeTravel } from '../../engine/debug/time-travel.ts';
 import type { EndEvent } from '../../engine/log/events.ts';
 import type { Position } from '../../engine/log/position.ts';
@@ -75,6 +76,8 @@ export interface DebuggerOptions {
   readonly symbols: GuestSymbols;
   /** Lets keys, packets and timers in, between slices of a walk. */
   readonly turn: () => Promise<void>;
+  /** For one walk back or question: who replays its stretches. Without it, this machine alone. */
+  readonly crew?: (() => StretchCrew) | undefined;
   readonly bookmarks?: Bookmarks;
   /** Checkpoints are known for all of the recording, so that no seek is long. */
   readonly isIndexed?: boolean;
@@ -302,7 +305,10 @@ export class Debugger {
     const isForward = direction === 'forward';
     for (;;) {
       const { stops, owners } = this.stops();
-      const stop = await this.sliced(isForward ? travel.continuing(stops) : travel.reverseContinuing(stops), direction, limit);
+      // Steps are short.
+      const crew = limit < 0 ? this.options.crew?.() : undefined;
+      const walk = isForward ? travel.continuing(stops) : crew === undefined ? travel.reverseContinuing(stops) : travel.reverseContinuingWith(crew, stops);
+      const stop = await this.sliced(walk, direction, limit);
       const isPast = isForward ? travel.position > limit : travel.position < limit;
       if (stop !== undefined && isPast && limit >= 0) {
         travel.seek(limit);
@@ -316,16 +322,16 @@ export class Debugger {
   }
 
   /** Undefined: given up, at an interrupt or at the limit. */
-  private async sliced<T extends { readonly kind: string }>(walk: Generator<Position, T, void>, direction: 'forward' | 'backward', limit = direction === 'forward' ? Infinity : -1): Promise<T | undefined> {
+  private async sliced<T extends { readonly kind: string }>(walk: Generator<Position, T, void> | AsyncGenerator<Position, T, void>, direction: 'forward' | 'backward', limit = direction === 'forward' ? Infinity : -1): Promise<T | undefined> {
     for (;;) {
       // An interrupt that came with the command is heard before anything is done.
       await this.options.turn();
-      const slice = walk.next();
+      const slice = await walk.next();
       if (slice.done === true) return slice.value;
       const isThere = direction === 'forward' ? slice.value >= limit : slice.value <= limit;
       this.options.onProgress?.(slice.value, direction);
       if (!isThere && !this.isInterrupted) continue;
-      walk.return(undefined as never);
+      await walk.return(undefined as never);
       this.travel.seek(isThere ? limit : slice.value);
       return undefined;
     }
@@ -392,8 +398,12 @@ export class Debugger {
     const { travel } = this;
     const here = travel.position;
     this.isInterrupted = false;
+    const to = here + (travel.isAtEnd ? 1 : 0);
+    const crew = this.options.crew?.();
     try {
-      return writesBackward(travel, ranges, here + (travel.isAtEnd ? 1 : 0)).next().value ?? undefined;
+      if (crew === undefined) return writesBackward(travel, ranges, to).next().value ?? undefined;
+      for await (const write of parallel.writes(travel, crew, ranges, { from: 0, to, backward: true })) return write;
+      return undefined;
     } finally {
       travel.seek(here);
     }

@@ -1,6 +1,7 @@
 /** A recording opened for a debugger: log, images, index, symbols, sources, marks. */
 import { basename, join } from 'node:path';
 import { type GuestSymbols, guestSymbols } from '../../engine/debug/guest-symbols.ts';
+import type { StretchCrew } from '../../engine/debug/stretches.ts';
 import { SymbolError } from '../../engine/debug/symbols.ts';
 import { TimeTravel } from '../../engine/debug/time-travel.ts';
 import { openRecording } from '../store/chains.ts';
@@ -9,6 +10,7 @@ import { loadCore } from '../store/core-module.ts';
 import { FileSource, readImage } from '../store/files.ts';
 import { type ImagePlaces, openImages } from '../store/guest-images.ts';
 import { ownPackage } from '../store/package-root.ts';
+import { Crew } from '../workers/crew.ts';
 import { Bookmarks } from './bookmarks.ts';
 import { DebuggerError } from './error.ts';
 import { Sources } from './sources.ts';
@@ -21,6 +23,8 @@ export interface OpenOptions {
   readonly symbols?: readonly string[];
   /** Folders with source files. */
   readonly sources?: readonly string[];
+  /** Walks back are replayed by so many threads, this one included; 1 unless told. */
+  readonly jobs?: number;
 }
 
 export interface Opened {
@@ -31,6 +35,8 @@ export interface Opened {
   readonly bookmarks: Bookmarks;
   /** There is an index: any moment is near. */
   readonly isIndexed: boolean;
+  /** Who replays walks back, if there are to be more than this thread. Whoever opened the recording closes it. */
+  readonly crew: Crew | undefined;
   /** What a person should know: a torn log, an index that is not used. */
   readonly warnings: readonly string[];
 }
@@ -54,7 +60,14 @@ export function openForDebugging(path: string, options: OpenOptions = {}): Opene
   const { root } = ownPackage();
   // The lab's kernels are compiled in engine/guests.
   const sources = new Sources([...(options.sources ?? []), root, join(root, 'engine', 'guests')]);
-  return { path: source.path, travel, symbols, sources, bookmarks, isIndexed: found.index !== undefined && problem === undefined, warnings };
+  const { jobs = 1 } = options;
+  const crew = jobs > 1 ? new Crew({ path: source.path, parents: options.parents ?? [], places: options.images ?? {} }, jobs) : undefined;
+  return { path: source.path, crew, travel, symbols, sources, bookmarks, isIndexed: found.index !== undefined && problem === undefined, warnings };
+}
+
+/** For one walk back or question: who replays its stretches. */
+export function crewOf({ crew, travel }: Pick<Opened, 'crew' | 'travel'>, turn: () => Promise<void>): (() => StretchCrew) | undefined {
+  return crew === undefined ? undefined : () => crew.stretches(travel, turn);
 }
 
 function symbolsOf(travel: TimeTravel, paths: readonly string[], kernel: Uint8Array): GuestSymbols {

@@ -12,6 +12,7 @@
 import { HitCollector } from '../../engine/debug/hits.ts';
 import { type PhysicalRange, physicalRanges, readPhysical, readRegister } from '../../engine/debug/inspect.ts';
 import type { StopPoint } from '../../engine/debug/stop-points.ts';
+import type { StretchCrew } from '../../engine/debug/stretches.ts';
 import type { Stop, TimeTravel } from '../../engine/debug/time-travel.ts';
 import type { Position } from '../../engine/log/position.ts';
 
@@ -42,10 +43,13 @@ const ACCESS = { watch: 'write', rwatch: 'read', awatch: 'access' } as const;
 
 export class Cursor {
   readonly travel: TimeTravel;
+  private readonly crew: (() => StretchCrew) | undefined;
   private readonly points = new Map<string, Point>();
 
-  constructor(travel: TimeTravel) {
+  /** `crew`: for one walk back, who replays its stretches; without it, this machine alone. */
+  constructor(travel: TimeTravel, crew?: () => StretchCrew) {
     this.travel = travel;
+    this.crew = crew;
   }
 
   /** Inserting twice is the same as once. False: too many, or too long. */
@@ -89,7 +93,7 @@ export class Cursor {
   }
 
   /** Yields between slices of work; gives up at one where `interrupt` says so. */
-  *continue(interrupt: () => boolean): Generator<void, Halt, void> {
+  async *continue(interrupt: () => boolean): AsyncGenerator<void, Halt, void> {
     const { points, stops } = this.stopPoints();
     const stop = yield* this.sliced(this.travel.continuing(stops), interrupt);
     if (stop === undefined) return { kind: 'interrupted' };
@@ -97,24 +101,25 @@ export class Cursor {
     return haltAt(points[stop.index]);
   }
 
-  *reverseContinue(interrupt: () => boolean): Generator<void, Halt, void> {
+  async *reverseContinue(interrupt: () => boolean): AsyncGenerator<void, Halt, void> {
     const watch = this.stepBackOverAccess();
     if (watch !== undefined) return watch;
     const { points, stops } = this.stopPoints();
-    const stop = yield* this.sliced(this.travel.reverseContinuing(stops), interrupt);
+    const walk = this.crew === undefined ? this.travel.reverseContinuing(stops) : this.travel.reverseContinuingWith(this.crew(), stops);
+    const stop = yield* this.sliced(walk, interrupt);
     if (stop === undefined) return { kind: 'interrupted' };
     if (stop.kind === 'history') return { kind: 'begin' };
     if (stop.point.kind === 'watchpoint') this.stepBefore(stop.point);
     return haltAt(points[stop.index]);
   }
 
-  private *sliced(walk: Generator<Position, Stop, void>, interrupt: () => boolean): Generator<void, Stop | undefined, void> {
+  private async *sliced(walk: Generator<Position, Stop, void> | AsyncGenerator<Position, Stop, void>, interrupt: () => boolean): AsyncGenerator<void, Stop | undefined, void> {
     for (;;) {
-      const slice = walk.next();
+      const slice = await walk.next();
       if (slice.done === true) return slice.value;
       yield;
       if (!interrupt()) continue;
-      walk.return(undefined as never);
+      await walk.return(undefined as never);
       this.travel.seek(slice.value);
       return undefined;
     }

@@ -1,6 +1,7 @@
 /** The socket of the gdb door: one debugger at a time, one after the other; the place in the recording stays where the last one left it. */
 import { type AddressInfo, type Socket, createServer } from 'node:net';
 import type { GuestSymbols } from '../../engine/debug/guest-symbols.ts';
+import type { StretchCrew } from '../../engine/debug/stretches.ts';
 import type { TimeTravel } from '../../engine/debug/time-travel.ts';
 import { Cursor } from './cursor.ts';
 import { PacketDecoder, encodePacket } from './packet.ts';
@@ -8,6 +9,8 @@ import { GdbSession } from './session.ts';
 
 export interface GdbServerOptions {
   readonly travel: TimeTravel;
+  /** For one walk back: who replays its stretches. */
+  readonly crew?: (() => StretchCrew) | undefined;
   /** For `monitor`; gdb has its own. */
   readonly symbols?: GuestSymbols | undefined;
   readonly host: string;
@@ -56,7 +59,7 @@ export function serveGdb(options: GdbServerOptions): Promise<GdbServer> {
     options.onClient?.({ kind: 'attached', client, reason: '' });
     let why = 'the connection broke';
     const session = new GdbSession({
-      cursor: new Cursor(travel),
+      cursor: new Cursor(travel, options.crew),
       symbols: options.symbols,
       turn,
       send: (bytes) => {

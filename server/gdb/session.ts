@@ -286,7 +286,7 @@ export class GdbSession {
         for (;;) {
           // A 0x03 that came with the packet is heard before anything is done.
           await turn();
-          const slice = run.next();
+          const slice = await run.next();
           if (slice.done !== true) continue;
           this.halt = slice.value;
           break;

@@ -122,3 +122,14 @@ test('--jobs: the same answer, and what is no number of threads is refused', asy
   expect((await cli('find', file, '--writes', LIST, '--jobs', '0')).status).toBe(2);
   expect((await cli('last-write', file, LIST, '--jobs', '65')).err).toContain('1 to 64');
 }, 120_000);
+
+test('debug: a walk back of several threads is that of one', async () => {
+  const walk = async (jobs: string): Promise<string> => {
+    const { status, out } = await cli('debug', file, '--at', 'end', '--jobs', jobs, '--quiet', '--command', `watch ${LIST}`, '--command', 'reverse-continue', '--command', 'delete', '--command', 'break kernel_main', '--command', 'reverse-continue', '--command', `last-write ${LIST}`);
+    expect(status).toBe(0);
+    return out;
+  };
+  const one = await walk('1');
+  expect(one).toContain('kernel_main');
+  expect(await walk('3')).toBe(one);
+}, 120_000);

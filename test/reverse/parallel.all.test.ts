@@ -4,7 +4,8 @@ import { expect, test } from 'vitest';
 import { readRegister } from '../../engine/debug/inspect.ts';
 import { execs, parallel, reads, writesBackward, writesForward } from '../../engine/debug/queries.ts';
 import { type StretchAnswer, type StretchCrew, type StretchWorker, answerStretch } from '../../engine/debug/stretches.ts';
-import { TimeTravel } from '../../engine/debug/time-travel.ts';
+import type { StopPoint } from '../../engine/debug/stop-points.ts';
+import { type Stop, TimeTravel } from '../../engine/debug/time-travel.ts';
 import { type Case, tinyCases } from '../determinism/cases.ts';
 import { core, open, record } from '../determinism/runs.ts';
 
@@ -97,4 +98,69 @@ test('answers of several workers are those of one, in the same order, and a ques
   }), { numRuns: 6, interruptAfterTimeLimit: 15_000, markInterruptAsFailure: false });
   // Or the others never had anything to do, and nothing was tested.
   expect(helped).toBeGreaterThan(0);
+}, 120_000);
+
+const ACCESSES = ['write', 'read', 'access'] as const;
+const walkDraws = fc.record({
+  places: fc.array(part, { maxLength: 3 }),
+  access: fc.constantFrom(undefined, ...ACCESSES),
+  changed: fc.boolean(),
+  event: fc.constantFrom(undefined, undefined, 'interrupt' as const, 'exit' as const),
+  length: fc.constantFrom(4, 16, 4096),
+  start: fc.oneof(fc.constant(1), part),
+  spacing: fc.constantFrom(200, 700),
+  workers: fc.array(fc.array(fc.constantFrom(0, 0, 1, 3, 9, -1), { minLength: 1, maxLength: 6 }), { minLength: 1, maxLength: 3 }),
+  givesUp: fc.nat(12),
+});
+
+test('a walk back by several workers stops where one stops, in the same state, and one that is given up leaves the cursor alone', async () => {
+  let helped = 0;
+  let stopped = 0;
+  await fc.assert(fc.asyncProperty(tinyCases(RUN_MAX), walkDraws, async (one, { places, access, changed, event, length, start, spacing, workers, givesUp }) => {
+    const { bytes } = record(one);
+    const travel = travelOf(one, bytes, spacing);
+    const { last } = travel;
+    const rips = places.map((place) => (travel.seek(Math.floor(place * last)), readRegister(travel.machine, 'rip') ?? 0n));
+    const stack = Number((readRegister(travel.machine, 'rsp') ?? 0n) & 0xffff_fff8n);
+    const paddr = Math.min(Math.max(8192, stack - length / 2), travel.machine.core.ramBytes - 8192);
+    const stops: StopPoint[] = rips.map((address) => ({ kind: 'breakpoint', address }));
+    if (access !== undefined) stops.unshift({ kind: 'watchpoint', ranges: [{ paddr, length }], access, changed: changed && access === 'write' });
+    if (event !== undefined) stops.push({ kind: 'event', kinds: [event] });
+    const crew = fakeCrew(travel, workers.map((delays, i) => ({ travel: travelOf(one, bytes, spacing + i * 111), delays })));
+    const sequential = travelOf(one, bytes, spacing);
+    const from = Math.floor(start * last);
+    travel.seek(from);
+    sequential.seek(from);
+    for (let i = 0; i < 12; i++) {
+      const expected: Stop = sequential.reverseContinue(stops);
+      const walk = travel.reverseContinuingWith(crew, stops);
+      let slice = await walk.next();
+      for (let before: number = from + 1; slice.done !== true; slice = await walk.next()) {
+        // Nothing was met from there on.
+        expect(slice.value).toBeLessThan(before);
+        expect(slice.value).toBeGreaterThanOrEqual(expected.position);
+        before = slice.value;
+      }
+      expect(slice.value).toEqual(expected);
+      expect(travel.position).toBe(expected.position);
+      expect(travel.isBetween).toBe(sequential.isBetween);
+      expect(travel.machine.digest()).toEqual(sequential.machine.digest());
+      if (expected.kind === 'history') break;
+      stopped++;
+    }
+    helped += crew.counts.stretches.slice(1).reduce((sum, n) => sum + n, 0);
+
+    travel.seek(from);
+    const walk = travel.reverseContinuingWith(crew, stops);
+    for (let i = 0; i < givesUp && (await walk.next()).done !== true; i++);
+    await walk.return(undefined as never);
+    travel.seek(from);
+    const { digest } = travel.machine.digest();
+    await turns(12);
+    expect(travel.position).toBe(from);
+    expect(travel.machine.digest().digest).toBe(digest);
+    expect(crew.counts.busy).toBe(0);
+  }), { numRuns: 12, interruptAfterTimeLimit: 30_000, markInterruptAsFailure: false });
+  expect(helped).toBeGreaterThan(0);
+  expect(stopped).toBeGreaterThan(0);
 }, 120_000);
