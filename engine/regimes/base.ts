@@ -25,7 +25,7 @@ export abstract class BaseProjection implements Projection {
 
   abstract fold(batch: EventBatch, start: number, end: number, out: RegimeSink): void;
   /** What costs by number, wherever it happened. */
-  protected abstract charge(totals: RunTotals, row: number, position: number, out: RegimeSink): void;
+  protected abstract charge(totals: RunTotals, row: number, out: RegimeSink): void;
   /** The state of the technique, as plain data. */
   protected abstract data(): unknown;
   protected abstract setData(data: unknown): void;
@@ -36,7 +36,7 @@ export abstract class BaseProjection implements Projection {
 
   /** Totals that the log itself has told are not taken twice. */
   finish(totals: RunTotals, out: RegimeSink): void {
-    this.charge(this.hasCounts ? { ...totals, systemCalls: 0, kernelInstructions: 0 } : totals, -1, totals.instructions, out);
+    this.charge(this.hasCounts ? { ...totals, systemCalls: 0, kernelInstructions: 0 } : totals, -1, out);
   }
 
   /** A row of shape `counts`. */
@@ -44,7 +44,7 @@ export abstract class BaseProjection implements Projection {
     const kernelInstructions = batch.valueHi[row] * 2 ** 32 + batch.valueLo[row];
     const systemCalls = batch.aux[row];
     this.hasCounts = true;
-    this.charge({ instructions: 0, idleNs: 0, kernelInstructions: Math.max(0, kernelInstructions - this.kernelInstructions), systemCalls: (systemCalls - this.systemCalls) >>> 0 }, row, batch.position[row], out);
+    this.charge({ instructions: 0, idleNs: 0, kernelInstructions: Math.max(0, kernelInstructions - this.kernelInstructions), systemCalls: (systemCalls - this.systemCalls) >>> 0 }, row, out);
     this.kernelInstructions = kernelInstructions;
     this.systemCalls = systemCalls;
   }
@@ -71,16 +71,16 @@ export abstract class BaseProjection implements Projection {
     this.setData(state.data);
   }
 
-  protected exit(out: RegimeSink, row: number, position: number, reason: number, qualification: number, handler: number, recipe: number): void {
+  protected exit(out: RegimeSink, row: number, reason: number, qualification: number, handler: number, recipe: number): void {
     const { meter } = this;
     meter.uses[recipe]++;
-    out.exit(row, position, reason, qualification, handler, meter.low[recipe], meter.typical[recipe], meter.high[recipe]);
+    out.exit(row, reason, qualification, handler, meter.cycles[recipe]);
   }
 
-  protected direct(out: RegimeSink, row: number, position: number, kind: number, recipe: number, count = 1): void {
+  protected direct(out: RegimeSink, row: number, kind: number, recipe: number, count = 1): void {
     if (count === 0) return;
     const { meter } = this;
     meter.uses[recipe] += count;
-    out.direct(row, position, kind, count, meter.low[recipe] * count, meter.typical[recipe] * count, meter.high[recipe] * count);
+    out.direct(row, kind, count, meter.cycles[recipe]);
   }
 }

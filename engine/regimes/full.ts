@@ -14,7 +14,8 @@ import {
   HANDLER_MMU, HANDLER_REFLECTION, HANDLER_SLEEP, HANDLER_TRACE,
   type CostBook, type Options, type Regime, type RegimeSink, type RunTotals,
 } from './regime.ts';
-import { STORE_FREE, ShadowMmu, type SavedShadow } from './shadow-mmu.ts';
+import { SiteCounts } from './site-counts.ts';
+import { STORE_FREE, ShadowMmu, rootFrame, type SavedShadow } from './shadow-mmu.ts';
 import { ACCESS_WRITE, CR_MOV_FROM, EXIT_REASONS, PHASE_INJECTED } from '../log/events.ts';
 import type { EventBatch } from '../log/event-batch.ts';
 import {
@@ -23,8 +24,6 @@ import {
 } from '../log/shapes.ts';
 
 const VECTOR_PF = 14;
-/** Instructions whose faults are counted; kernels have some hundreds that store to page tables. */
-const SITES_MAX = 65_536;
 const BT_SHADOW = { isUnsync: false, prefetch: 8, rootsCached: 4, flood: 0, pagesMax: 4096 } as const;
 
 class TranslationProjection extends BaseProjection {
@@ -48,8 +47,8 @@ class TranslationProjection extends BaseProjection {
   private readonly kernel: number;
   private readonly walk: number;
 
-  /** Faults so far of each instruction that stores to page tables or device registers, by the low 52 bits of its address. */
-  private sites = new Map<number, number>();
+  /** Faults so far of each instruction that stores to page tables or device registers; kernels have some hundreds. */
+  private readonly sites = new SiteCounts();
   private adapted = 0;
   private idleNs = 0;
   private nextHostTickNs: number;
@@ -83,85 +82,87 @@ class TranslationProjection extends BaseProjection {
 
   override fold(batch: EventBatch, start: number, end: number, out: RegimeSink): void {
     const { sites, site, position, timeOffsetNs, valueLo, valueHi, aux } = batch;
+    let { idleNs, nextHostTickNs } = this;
     for (let i = start; i < end; i++) {
-      const at = position[i];
-      const busyNs = at + timeOffsetNs[i] - this.idleNs;
-      if (busyNs >= this.nextHostTickNs) {
-        const ticks = Math.min(Math.floor((busyNs - this.nextHostTickNs) / this.hostTickNs) + 1, HOST_TICKS_MAX);
-        for (let n = 0; n < ticks; n++) this.exit(out, i, at, BT.hostInterrupt, 0, HANDLER_INTERRUPT, this.interrupt);
-        this.nextHostTickNs += this.hostTickNs * ticks;
+      const busyNs = position[i] + timeOffsetNs[i] - idleNs;
+      if (busyNs >= nextHostTickNs) {
+        const ticks = Math.min(Math.floor((busyNs - nextHostTickNs) / this.hostTickNs) + 1, HOST_TICKS_MAX);
+        for (let n = 0; n < ticks; n++) this.exit(out, i, BT.hostInterrupt, 0, HANDLER_INTERRUPT, this.interrupt);
+        nextHostTickNs += this.hostTickNs * ticks;
       }
       const s = site[i];
       switch (sites.shape[s]) {
-        case SHAPE_EXIT_IO:
-          this.port(out, i, at, sites.f0[s]);
+        case 0x10 satisfies typeof SHAPE_EXIT_IO:
+          this.port(out, i, sites.f0[s]);
           break;
-        case SHAPE_EXIT_MMIO:
-          if (!this.isAdapted(sites.ripLo[s], sites.ripHi[s])) this.exit(out, i, at, BT.traceFault, sites.addressLo[s], HANDLER_TRACE, this.trace);
-          else this.direct(out, i, at, DIRECT_CALLOUT, this.callout);
-          if (this.isHosted && (sites.addressLo[s] >>> 20) !== 0xfee) this.exit(out, i, at, BT.deviceModel, sites.addressLo[s], HANDLER_DEVICE_MODEL, this.model);
-          else this.direct(out, i, at, DIRECT_DEVICE, this.device);
+        case 0x11 satisfies typeof SHAPE_EXIT_MMIO:
+          if (!this.isAdapted(sites.ripLo[s], sites.ripHi[s])) this.exit(out, i, BT.traceFault, sites.addressLo[s], HANDLER_TRACE, this.trace);
+          else this.direct(out, i, DIRECT_CALLOUT, this.callout);
+          if (this.isHosted && (sites.addressLo[s] >>> 20) !== 0xfee) this.exit(out, i, BT.deviceModel, sites.addressLo[s], HANDLER_DEVICE_MODEL, this.model);
+          else this.direct(out, i, DIRECT_DEVICE, this.device);
           break;
-        case SHAPE_EXIT_CPUID:
+        case 0x13 satisfies typeof SHAPE_EXIT_CPUID:
           // In user mode it runs directly: it does not trap.
-          if (sites.ripHi[s] >>> 31 !== 0) this.direct(out, i, at, DIRECT_CALLOUT, this.callout);
+          if (sites.ripHi[s] >>> 31 !== 0) this.direct(out, i, DIRECT_CALLOUT, this.callout);
           break;
-        case SHAPE_EXIT_MSR:
-        case SHAPE_EXIT_DR:
-          this.direct(out, i, at, DIRECT_CALLOUT, this.callout);
+        case 0x12 satisfies typeof SHAPE_EXIT_MSR:
+        case 0x15 satisfies typeof SHAPE_EXIT_DR:
+          this.direct(out, i, DIRECT_CALLOUT, this.callout);
           break;
-        case SHAPE_EXIT_CR:
-          this.direct(out, i, at, DIRECT_CALLOUT, this.callout);
+        case 0x14 satisfies typeof SHAPE_EXIT_CR:
+          this.direct(out, i, DIRECT_CALLOUT, this.callout);
           if (sites.f0[s] === 3 && sites.f1[s] !== CR_MOV_FROM) {
-            this.mmu.loadRoot(Math.floor((valueHi[i] * 2 ** 32 + valueLo[i]) / 4096) % 2 ** 40);
-            this.hiddenFaults(out, i, at, this.mmu.fills);
+            this.mmu.loadRoot(rootFrame(valueLo[i], valueHi[i]));
+            this.hiddenFaults(out, i, this.mmu.fills);
           }
           break;
-        case SHAPE_EXIT_EXCEPTION:
+        case 0x16 satisfies typeof SHAPE_EXIT_EXCEPTION:
           if (sites.f0[s] === VECTOR_PF) {
             this.mmu.trueFault(sites.addressLo[s]);
-            this.exit(out, i, at, BT.trueFault, sites.addressHi[s] * 2 ** 32 + sites.addressLo[s], HANDLER_REFLECTION, this.trueFault);
+            this.exit(out, i, BT.trueFault, sites.addressHi[s] * 2 ** 32 + sites.addressLo[s], HANDLER_REFLECTION, this.trueFault);
           } else {
-            this.exit(out, i, at, BT.exception, sites.f0[s], HANDLER_REFLECTION, this.exception);
+            this.exit(out, i, BT.exception, sites.f0[s], HANDLER_REFLECTION, this.exception);
           }
           break;
-        case SHAPE_EXIT_PAGE_TABLE:
+        case 0x18 satisfies typeof SHAPE_EXIT_PAGE_TABLE:
           if (this.mmu.store(sites.f0[s], aux[i], valueLo[i]) !== STORE_FREE) {
-            if (this.isAdapted(sites.ripLo[s], sites.ripHi[s])) this.direct(out, i, at, DIRECT_PAGE_TABLE, this.traceAdapted);
-            else this.exit(out, i, at, BT.traceFault, aux[i], HANDLER_TRACE, this.trace);
+            if (this.isAdapted(sites.ripLo[s], sites.ripHi[s])) this.direct(out, i, DIRECT_PAGE_TABLE, this.traceAdapted);
+            else this.exit(out, i, BT.traceFault, aux[i], HANDLER_TRACE, this.trace);
           }
-          this.hiddenFaults(out, i, at, this.mmu.fills);
+          this.hiddenFaults(out, i, this.mmu.fills);
           break;
-        case SHAPE_EXIT_PLAIN:
-          this.plain(out, i, at, sites.f0[s]);
+        case 0x17 satisfies typeof SHAPE_EXIT_PLAIN:
+          this.plain(out, i, sites.f0[s]);
           break;
-        case SHAPE_COUNTS:
+        case 0x51 satisfies typeof SHAPE_COUNTS:
           this.counted(batch, i, out);
           break;
-        case SHAPE_INTERRUPT:
-          if (sites.f0[s] === PHASE_INJECTED) this.exit(out, i, at, BT.hostInterrupt, sites.f1[s], HANDLER_INTERRUPT, this.interrupt);
+        case 0x20 satisfies typeof SHAPE_INTERRUPT:
+          if (sites.f0[s] === PHASE_INJECTED) this.exit(out, i, BT.hostInterrupt, sites.f1[s], HANDLER_INTERRUPT, this.interrupt);
           break;
-        case SHAPE_IDLE:
-          this.idleNs += valueLo[i] + valueHi[i] * 2 ** 32;
+        case 0x40 satisfies typeof SHAPE_IDLE:
+          idleNs += valueLo[i] + valueHi[i] * 2 ** 32;
           break;
-        case SHAPE_DIRTY:
-          this.hiddenFaults(out, i, at, this.frames.touch(batch.bytes, batch.payloadStart[i], batch.payloadLength[i]));
+        case 0x50 satisfies typeof SHAPE_DIRTY:
+          this.hiddenFaults(out, i, this.frames.touch(batch.bytes, batch.payloadStart[i], batch.payloadLength[i]));
           break;
       }
     }
+    this.idleNs = idleNs;
+    this.nextHostTickNs = nextHostTickNs;
   }
 
-  private port(out: RegimeSink, i: number, at: number, port: number): void {
+  private port(out: RegimeSink, i: number, port: number): void {
     const kind = PORT_CLASS[port & 0xffff];
     const isInMonitor = kind === PORT_PIC || kind === PORT_PIT || kind === PORT_PIT_CALIBRATION || kind === PORT_RTC || port === 0x80;
-    if (this.isHosted && !isInMonitor) this.exit(out, i, at, BT.deviceModel, port, HANDLER_DEVICE_MODEL, this.model);
-    else this.direct(out, i, at, DIRECT_DEVICE, this.device);
+    if (this.isHosted && !isInMonitor) this.exit(out, i, BT.deviceModel, port, HANDLER_DEVICE_MODEL, this.model);
+    else this.direct(out, i, DIRECT_DEVICE, this.device);
   }
 
-  private plain(out: RegimeSink, i: number, at: number, reason: number): void {
+  private plain(out: RegimeSink, i: number, reason: number): void {
     switch (reason) {
       case EXIT_REASONS.hlt:
-        this.exit(out, i, at, BT.halt, 0, HANDLER_SLEEP, this.halt);
+        this.exit(out, i, BT.halt, 0, HANDLER_SLEEP, this.halt);
         return;
       case EXIT_REASONS.pause:
       case EXIT_REASONS.rdtsc:
@@ -169,29 +170,29 @@ class TranslationProjection extends BaseProjection {
         // In line.
         return;
       default:
-        this.direct(out, i, at, DIRECT_CALLOUT, this.callout);
+        this.direct(out, i, DIRECT_CALLOUT, this.callout);
     }
   }
 
-  private hiddenFaults(out: RegimeSink, i: number, at: number, count: number): void {
-    for (let n = 0; n < count; n++) this.exit(out, i, at, BT.hiddenFault, 0, HANDLER_MMU, this.fill);
+  private hiddenFaults(out: RegimeSink, i: number, count: number): void {
+    for (let n = 0; n < count; n++) this.exit(out, i, BT.hiddenFault, 0, HANDLER_MMU, this.fill);
   }
 
   /** Counts a fault of an instruction; true once it has faulted so often that it was translated into a call of the monitor. */
   private isAdapted(ripLo: number, ripHi: number): boolean {
-    const key = (ripHi & 0xf_ffff) * 2 ** 32 + ripLo;
-    const faults = this.sites.get(key) ?? 0;
+    const { sites } = this;
+    const slot = sites.slotOf(ripLo, ripHi);
+    const faults = sites.at(slot);
     if (faults >= this.adaptAfter) return true;
-    if (this.sites.size >= SITES_MAX && faults === 0) this.sites.clear();
-    this.sites.set(key, faults + 1);
+    sites.add(slot, ripLo, ripHi);
     if (faults + 1 >= this.adaptAfter) this.adapted++;
     return false;
   }
 
-  protected override charge(totals: RunTotals, row: number, position: number, out: RegimeSink): void {
-    this.direct(out, row, position, DIRECT_SYSCALL, this.syscall, totals.systemCalls ?? 0);
-    this.direct(out, row, position, DIRECT_TRANSLATED, this.kernel, totals.kernelInstructions ?? 0);
-    this.direct(out, row, position, DIRECT_PAGE_WALK, this.walk, totals.pageWalks ?? 0);
+  protected override charge(totals: RunTotals, row: number, out: RegimeSink): void {
+    this.direct(out, row, DIRECT_SYSCALL, this.syscall, totals.systemCalls ?? 0);
+    this.direct(out, row, DIRECT_TRANSLATED, this.kernel, totals.kernelInstructions ?? 0);
+    this.direct(out, row, DIRECT_PAGE_WALK, this.walk, totals.pageWalks ?? 0);
   }
 
   override counters(): Readonly<Record<string, number>> {
@@ -200,7 +201,7 @@ class TranslationProjection extends BaseProjection {
 
   protected override data(): TranslationState {
     const { adapted, idleNs, nextHostTickNs } = this;
-    return { adapted, idleNs, nextHostTickNs: Number.isFinite(nextHostTickNs) ? nextHostTickNs : 0, sites: [...this.sites], frames: this.frames.save(), shadow: this.mmu.save() };
+    return { adapted, idleNs, nextHostTickNs: Number.isFinite(nextHostTickNs) ? nextHostTickNs : 0, sites: this.sites.entries(), frames: this.frames.save(), shadow: this.mmu.save() };
   }
 
   protected override setData(data: unknown): void {
@@ -208,7 +209,7 @@ class TranslationProjection extends BaseProjection {
     this.adapted = state.adapted;
     this.idleNs = state.idleNs;
     this.nextHostTickNs = Number.isFinite(this.hostTickNs) ? state.nextHostTickNs : Infinity;
-    this.sites = new Map(state.sites);
+    this.sites.restore(state.sites);
     this.frames.restore(state.frames);
     this.mmu.restore(state.shadow);
   }

@@ -24,21 +24,23 @@ export class GuestFrames {
     let page = 0;
     let fresh = 0;
     while (at < end) {
-      let code = 0;
-      let scale = 1;
-      for (;;) {
-        const byte = bytes[at++];
-        code += (byte & 0x7f) * scale;
-        if (byte < 0x80 || at >= end) break;
+      // Twice the gap, and whether a length follows. The gap is a sum of its own: a damaged log may hold one beyond 32 bits.
+      let byte = bytes[at++];
+      const hasLength = (byte & 1) !== 0;
+      let gap = (byte & 0x7f) >>> 1;
+      let scale = 64;
+      while (byte >= 0x80 && at < end) {
+        byte = bytes[at++];
+        gap += (byte & 0x7f) * scale;
         scale *= 128;
       }
       let pages = 1;
-      page += Math.floor(code / 2);
-      if (code % 2 === 1) {
+      page += gap;
+      if (hasLength) {
         pages = 2;
         scale = 1;
         while (at < end) {
-          const byte = bytes[at++];
+          byte = bytes[at++];
           pages += (byte & 0x7f) * scale;
           if (byte < 0x80) break;
           scale *= 128;

@@ -11,9 +11,9 @@ import { SVM, VMX } from './reasons.ts';
 import {
   DIRECT_EXCEPTION, DIRECT_HALT_POLL, DIRECT_INTERRUPT, DIRECT_PAGE_TABLE, DIRECT_PAGE_WALK, DIRECT_SYSCALL, DIRECT_WAKE, HANDLER_DEVICE_MODEL,
   HANDLER_EMULATION, HANDLER_HYPERCALL, HANDLER_INTERRUPT, HANDLER_KERNEL_DEVICE,
-  HANDLER_LIGHT, HANDLER_MMU, HANDLER_REFLECTION, HANDLER_SLEEP, type CostBook, type MissingTotal, type OptionSpec, type Options, type Regime, type RegimeSink, type RunTotals,
+  HANDLER_LIGHT, HANDLER_MMU, HANDLER_REFLECTION, HANDLER_SLEEP, type CostBook, type Cycles, type MissingTotal, type OptionSpec, type Options, type Regime, type RegimeSink, type RunTotals,
 } from './regime.ts';
-import { STORE_FREE, STORE_UNSYNC, ShadowMmu, type SavedShadow } from './shadow-mmu.ts';
+import { STORE_FREE, STORE_UNSYNC, ShadowMmu, rootFrame, type SavedShadow } from './shadow-mmu.ts';
 import { ACCESS_WRITE, CONTROLLER_IOAPIC, CONTROLLER_PIC, CR_CLTS, CR_LMSW, CR_MOV_FROM, CR_MOV_TO, EXIT_REASONS, PHASE_INJECTED, PHASE_RAISED } from '../log/events.ts';
 import type { EventBatch } from '../log/event-batch.ts';
 import {
@@ -67,6 +67,8 @@ const VIRTIO_WINDOW_MASK = 0x1ff;
 const MMIO_PAGES_MAX = 4096;
 /** KVM: PTE_PREFETCH_NUM, KVM_MMU_NUM_PREV_ROOTS + 1, write flooding, 2 % of the frames of 256 MiB. */
 const KVM_SHADOW = { prefetch: 8, rootsCached: 4, flood: 3, pagesMax: 1310 } as const;
+
+const NO_CYCLES: Cycles = { low: 0, typical: 0, high: 0 };
 
 const number = (value: unknown): number => (typeof value === 'number' ? value : 0);
 
@@ -204,104 +206,107 @@ class HardwareProjection extends BaseProjection {
   override fold(batch: EventBatch, start: number, end: number, out: RegimeSink): void {
     const { sites, site, position, timeOffsetNs, valueLo, valueHi, aux } = batch;
     const { reason } = this;
+    let { idleNs, nextHostTickNs } = this;
     for (let i = start; i < end; i++) {
-      const at = position[i];
-      const busyNs = at + timeOffsetNs[i] - this.idleNs;
-      if (busyNs >= this.nextHostTickNs) {
-        const ticks = Math.min(Math.floor((busyNs - this.nextHostTickNs) / this.hostTickNs) + 1, HOST_TICKS_MAX);
-        for (let n = 0; n < ticks; n++) this.exit(out, i, at, reason.externalInterrupt, 0, HANDLER_INTERRUPT, this.hostInterrupt);
-        this.nextHostTickNs += this.hostTickNs * ticks;
+      const busyNs = position[i] + timeOffsetNs[i] - idleNs;
+      if (busyNs >= nextHostTickNs) {
+        const ticks = Math.min(Math.floor((busyNs - nextHostTickNs) / this.hostTickNs) + 1, HOST_TICKS_MAX);
+        for (let n = 0; n < ticks; n++) this.exit(out, i, reason.externalInterrupt, 0, HANDLER_INTERRUPT, this.hostInterrupt);
+        nextHostTickNs += this.hostTickNs * ticks;
       }
       const s = site[i];
       switch (sites.shape[s]) {
-        case SHAPE_EXIT_IO:
+        case 0x10 satisfies typeof SHAPE_EXIT_IO:
           this.isHalted = false;
-          this.io(out, i, at, sites.f0[s], sites.f1[s], valueLo[i]);
+          this.io(out, i, sites.f0[s], sites.f1[s], valueLo[i]);
           break;
-        case SHAPE_EXIT_MMIO:
+        case 0x11 satisfies typeof SHAPE_EXIT_MMIO:
           this.isHalted = false;
-          this.mmio(out, i, at, sites.addressLo[s], sites.addressHi[s], sites.f1[s]);
+          this.mmio(out, i, sites.addressLo[s], sites.addressHi[s], sites.f1[s]);
           break;
-        case SHAPE_EXIT_MSR:
+        case 0x12 satisfies typeof SHAPE_EXIT_MSR:
           this.isHalted = false;
-          this.msrAccess(out, i, at, sites.f0[s], sites.f1[s] !== 0, valueLo[i]);
+          this.msrAccess(out, i, sites.f0[s], sites.f1[s] !== 0, valueLo[i]);
           break;
-        case SHAPE_EXIT_CPUID:
+        case 0x13 satisfies typeof SHAPE_EXIT_CPUID:
           this.isHalted = false;
-          this.exit(out, i, at, reason.cpuid, valueLo[i], HANDLER_LIGHT, this.cpuid);
+          this.exit(out, i, reason.cpuid, valueLo[i], HANDLER_LIGHT, this.cpuid);
           break;
-        case SHAPE_EXIT_CR:
+        case 0x14 satisfies typeof SHAPE_EXIT_CR:
           this.isHalted = false;
-          this.controlRegister(out, i, at, sites.f0[s], sites.f1[s], sites.f2[s], valueLo[i], valueHi[i]);
+          this.controlRegister(out, i, sites.f0[s], sites.f1[s], sites.f2[s], valueLo[i], valueHi[i]);
           break;
-        case SHAPE_EXIT_DR:
+        case 0x15 satisfies typeof SHAPE_EXIT_DR:
           this.isHalted = false;
           if (!this.hasPassedDr) {
             this.hasPassedDr = true;
-            this.exit(out, i, at, this.isAmd ? (sites.f1[s] !== 0 ? SVM.writeDr : SVM.readDr) + (sites.f0[s] & 15) : VMX.dr, sites.f0[s], HANDLER_LIGHT, this.light);
+            this.exit(out, i, this.isAmd ? (sites.f1[s] !== 0 ? SVM.writeDr : SVM.readDr) + (sites.f0[s] & 15) : VMX.dr, sites.f0[s], HANDLER_LIGHT, this.light);
           }
           break;
-        case SHAPE_EXIT_EXCEPTION:
+        case 0x16 satisfies typeof SHAPE_EXIT_EXCEPTION:
           this.isHalted = false;
-          this.guestException(out, i, at, sites.f0[s], sites.f2[s], sites.addressLo[s], sites.addressHi[s], sites.ripHi[s]);
+          this.guestException(out, i, sites.f0[s], sites.f2[s], sites.addressLo[s], sites.addressHi[s], sites.ripHi[s]);
           break;
-        case SHAPE_EXIT_PAGE_TABLE:
-          if (this.ptMmu !== undefined) this.tableStore(out, i, at, this.ptMmu, sites.f0[s], aux[i], valueLo[i]);
+        case 0x18 satisfies typeof SHAPE_EXIT_PAGE_TABLE:
+          if (this.ptMmu !== undefined) this.tableStore(out, i, this.ptMmu, sites.f0[s], aux[i], valueLo[i]);
           break;
-        case SHAPE_EXIT_PLAIN:
-          this.plain(out, i, at, sites.f0[s], valueLo[i], valueHi[i]);
+        case 0x17 satisfies typeof SHAPE_EXIT_PLAIN:
+          this.plain(out, i, sites.f0[s], valueLo[i], valueHi[i]);
           break;
-        case SHAPE_COUNTS:
+        case 0x51 satisfies typeof SHAPE_COUNTS:
           this.counted(batch, i, out);
           break;
-        case SHAPE_INTERRUPT:
-          if (sites.f0[s] === PHASE_RAISED) this.raised(out, i, at, sites.f3[s]);
-          else if (sites.f0[s] === PHASE_INJECTED) this.injected(out, i, at, sites.f3[s]);
+        case 0x20 satisfies typeof SHAPE_INTERRUPT:
+          if (sites.f0[s] === PHASE_RAISED) this.raised(out, i, position[i], sites.f3[s]);
+          else if (sites.f0[s] === PHASE_INJECTED) this.injected(out, i, position[i], sites.f3[s]);
           break;
-        case SHAPE_TIMER_FIRE:
+        case 0x33 satisfies typeof SHAPE_TIMER_FIRE:
           this.isTimerDue = true;
           break;
-        case SHAPE_IDLE:
-          this.idle(out, i, at, valueLo[i] + valueHi[i] * 2 ** 32);
+        case 0x40 satisfies typeof SHAPE_IDLE:
+          this.idle(out, i, valueLo[i] + valueHi[i] * 2 ** 32);
+          idleNs += valueLo[i] + valueHi[i] * 2 ** 32;
           break;
-        case SHAPE_DIRTY: {
+        case 0x50 satisfies typeof SHAPE_DIRTY: {
           const fresh = this.frames.touch(batch.bytes, batch.payloadStart[i], batch.payloadLength[i]);
-          for (let n = 0; n < fresh; n++) this.exit(out, i, at, this.isShadow ? this.pageFaultReason() : reason.eptViolation, 0, HANDLER_MMU, this.violation);
+          for (let n = 0; n < fresh; n++) this.exit(out, i, this.isShadow ? this.pageFaultReason() : reason.eptViolation, 0, HANDLER_MMU, this.violation);
           break;
         }
       }
     }
+    this.idleNs = idleNs;
+    this.nextHostTickNs = nextHostTickNs;
   }
 
   private pageFaultReason(): number {
     return this.isAmd ? SVM.exception + VECTOR_PF : VMX.exception;
   }
 
-  private io(out: RegimeSink, i: number, at: number, port: number, access: number, value: number): void {
+  private io(out: RegimeSink, i: number, port: number, access: number, value: number): void {
     const kind = PORT_CLASS[port & 0xffff];
     if (kind === PORT_PIT_CALIBRATION && this.hasPvClock && (this.recordedPv & PV_CLOCK) === 0) return;
     if (kind === PORT_UART && this.hasVirtioConsole) {
       // A line goes into the queue; the device is told once. No register is polled.
       const isLineEnd = (access & ACCESS_WRITE) !== 0 && (port & 7) === 0 && (value & 0xff) === 0x0a;
-      if (isLineEnd) this.virtioNotify(out, i, at, 0, this.hasKernelNotify ? this.notify : this.mmioUser);
+      if (isLineEnd) this.virtioNotify(out, i, 0, this.hasKernelNotify ? this.notify : this.mmioUser);
       return;
     }
     const isKernel = this.hasKernelIrqchip && (kind === PORT_PIC || kind === PORT_PIT || kind === PORT_PIT_CALIBRATION);
     // Exit qualification: SDM table 28-5.
     const qualification = ((access & 15) - 1 + ((access & ACCESS_WRITE) === 0 ? 8 : 0) + ((access & 0x20) === 0 ? 0 : 16) + ((access & 0x40) === 0 ? 0 : 32)) + port * 65_536;
-    this.exit(out, i, at, this.reason.io, qualification, isKernel ? HANDLER_KERNEL_DEVICE : HANDLER_DEVICE_MODEL, isKernel ? this.ioKernel : this.ioUser);
+    this.exit(out, i, this.reason.io, qualification, isKernel ? HANDLER_KERNEL_DEVICE : HANDLER_DEVICE_MODEL, isKernel ? this.ioKernel : this.ioUser);
   }
 
-  private virtioNotify(out: RegimeSink, i: number, at: number, gpa: number, recipe: number): void {
+  private virtioNotify(out: RegimeSink, i: number, gpa: number, recipe: number): void {
     const code = this.isShadow ? this.pageFaultReason() : this.reason.eptMisconfig;
-    this.exit(out, i, at, code, gpa, this.hasKernelNotify ? HANDLER_KERNEL_DEVICE : HANDLER_DEVICE_MODEL, recipe);
+    this.exit(out, i, code, gpa, this.hasKernelNotify ? HANDLER_KERNEL_DEVICE : HANDLER_DEVICE_MODEL, recipe);
   }
 
-  private mmio(out: RegimeSink, i: number, at: number, addressLo: number, addressHi: number, access: number): void {
+  private mmio(out: RegimeSink, i: number, addressLo: number, addressHi: number, access: number): void {
     const page = addressHi * 2 ** 20 + (addressLo >>> 12);
     const isWrite = (access & ACCESS_WRITE) !== 0;
     if (page === LAPIC_PAGE) {
-      this.apicPage(out, i, at, addressLo & 0xfff, isWrite);
+      this.apicPage(out, i, addressLo & 0xfff, isWrite);
       return;
     }
     const gpa = addressHi * 2 ** 32 + addressLo;
@@ -310,32 +315,32 @@ class HardwareProjection extends BaseProjection {
     if (isFirst && this.mmioPages.size < MMIO_PAGES_MAX) this.mmioPages.add(page);
     const code = this.isShadow ? this.pageFaultReason() : isFirst ? this.reason.eptViolation : this.reason.eptMisconfig;
     const isNotify = isWrite && (addressLo & VIRTIO_WINDOW_MASK) === VIRTIO_QUEUE_NOTIFY;
-    if (page === IOAPIC_PAGE && this.hasKernelIrqchip) this.exit(out, i, at, code, gpa, HANDLER_KERNEL_DEVICE, this.mmioKernel);
-    else if (isNotify && this.hasKernelNotify) this.exit(out, i, at, code, gpa, HANDLER_KERNEL_DEVICE, isFirst ? this.mmioKernel : this.notify);
-    else this.exit(out, i, at, code, gpa, HANDLER_DEVICE_MODEL, this.mmioUser);
+    if (page === IOAPIC_PAGE && this.hasKernelIrqchip) this.exit(out, i, code, gpa, HANDLER_KERNEL_DEVICE, this.mmioKernel);
+    else if (isNotify && this.hasKernelNotify) this.exit(out, i, code, gpa, HANDLER_KERNEL_DEVICE, isFirst ? this.mmioKernel : this.notify);
+    else this.exit(out, i, code, gpa, HANDLER_DEVICE_MODEL, this.mmioUser);
   }
 
-  private apicPage(out: RegimeSink, i: number, at: number, offset: number, isWrite: boolean): void {
+  private apicPage(out: RegimeSink, i: number, offset: number, isWrite: boolean): void {
     if (isWrite && offset === APIC_EOI && this.isEoiRemoved()) return;
     if (!this.hasKernelIrqchip) {
-      this.exit(out, i, at, this.isShadow ? this.pageFaultReason() : this.reason.eptMisconfig, 0xfee0_0000 + offset, HANDLER_DEVICE_MODEL, this.mmioUser);
+      this.exit(out, i, this.isShadow ? this.pageFaultReason() : this.reason.eptMisconfig, 0xfee0_0000 + offset, HANDLER_DEVICE_MODEL, this.mmioUser);
       return;
     }
     if (this.hasSyntheticApic && (offset === APIC_TPR || offset === APIC_ICR_LOW || offset === APIC_ICR_HIGH)) {
       // Synthetic MSRs, one for the two halves of ICR.
-      if (isWrite && offset !== APIC_ICR_HIGH) this.exit(out, i, at, this.reason.wrmsr, offset, HANDLER_KERNEL_DEVICE, this.msr);
+      if (isWrite && offset !== APIC_ICR_HIGH) this.exit(out, i, this.reason.wrmsr, offset, HANDLER_KERNEL_DEVICE, this.msr);
       return;
     }
     if (this.hasApicv) {
       if (isWrite) {
-        if (offset !== APIC_EOI && offset !== APIC_TPR) this.exit(out, i, at, this.reason.apicWrite, offset, HANDLER_KERNEL_DEVICE, this.apic);
+        if (offset !== APIC_EOI && offset !== APIC_TPR) this.exit(out, i, this.reason.apicWrite, offset, HANDLER_KERNEL_DEVICE, this.apic);
       } else if (offset === APIC_CURRENT_COUNT) {
-        this.exit(out, i, at, this.reason.apicAccess, offset, HANDLER_KERNEL_DEVICE, this.apic);
+        this.exit(out, i, this.reason.apicAccess, offset, HANDLER_KERNEL_DEVICE, this.apic);
       }
       return;
     }
     // Access type: SDM table 28-6.
-    this.exit(out, i, at, this.isShadow && this.isAmd ? this.pageFaultReason() : this.reason.apicAccess, offset + (isWrite ? 0x1000 : 0), HANDLER_KERNEL_DEVICE, this.apic);
+    this.exit(out, i, this.isShadow && this.isAmd ? this.pageFaultReason() : this.reason.apicAccess, offset + (isWrite ? 0x1000 : 0), HANDLER_KERNEL_DEVICE, this.apic);
   }
 
   /** By an option; an EOI of a guest that has its own way without an exit is one that needs it. */
@@ -354,14 +359,14 @@ class HardwareProjection extends BaseProjection {
     else if (index === MSR_HV_STIMER0_CONFIG) set(PV_TIMER, true);
   }
 
-  private msrAccess(out: RegimeSink, i: number, at: number, index: number, isWrite: boolean, value: number): void {
+  private msrAccess(out: RegimeSink, i: number, index: number, isWrite: boolean, value: number): void {
     const code = isWrite ? this.reason.wrmsr : this.reason.rdmsr;
     if (isWrite) this.paravirtMsr(index, value);
     else if (index === MSR_HV_TSC_FREQUENCY) this.recordedPv |= PV_CLOCK;
     if (index >= MSR_HV_EOI && index <= MSR_HV_STIMER_LAST) {
       // Never in the bitmap, and no APICv accelerates them: hyperv-tlfs.h, kvm/hyperv.c.
       const isTimer = index >= MSR_HV_STIMER0_CONFIG && isWrite;
-      this.exit(out, i, at, code, index, HANDLER_KERNEL_DEVICE, isTimer ? this.msrTimer : this.msr);
+      this.exit(out, i, code, index, HANDLER_KERNEL_DEVICE, isTimer ? this.msrTimer : this.msr);
       return;
     }
     if (this.hasMsrBitmap && this.isPassedMsr(index, isWrite)) return;
@@ -371,11 +376,11 @@ class HardwareProjection extends BaseProjection {
         const isFree = isWrite ? index === MSR_X2APIC_TPR || index === MSR_X2APIC_EOI || index === MSR_X2APIC_SELF_IPI : index !== MSR_X2APIC_CURRENT_COUNT;
         if (isFree) return;
       }
-      this.exit(out, i, at, code, index, HANDLER_KERNEL_DEVICE, this.msr);
+      this.exit(out, i, code, index, HANDLER_KERNEL_DEVICE, this.msr);
       return;
     }
-    if (index === MSR_TSC_DEADLINE && isWrite) this.exit(out, i, at, code, index, HANDLER_KERNEL_DEVICE, this.msrTimer);
-    else this.exit(out, i, at, code, index, HANDLER_LIGHT, this.msr);
+    if (index === MSR_TSC_DEADLINE && isWrite) this.exit(out, i, code, index, HANDLER_KERNEL_DEVICE, this.msrTimer);
+    else this.exit(out, i, code, index, HANDLER_LIGHT, this.msr);
   }
 
   private isPassedMsr(index: number, isWrite: boolean): boolean {
@@ -401,15 +406,15 @@ class HardwareProjection extends BaseProjection {
     }
   }
 
-  private controlRegister(out: RegimeSink, i: number, at: number, cr: number, access: number, gpr: number, lo: number, hi: number): void {
+  private controlRegister(out: RegimeSink, i: number, cr: number, access: number, gpr: number, lo: number, hi: number): void {
     // Qualification: SDM table 28-3.
     const qualification = cr + access * 16 + gpr * 256;
     const isRead = access === CR_MOV_FROM;
     const code = this.isAmd ? (isRead ? SVM.readCr : SVM.writeCr) + cr : VMX.cr;
     if (cr === 3) {
       if (!this.isShadow || this.ptMmu === undefined) return;
-      if (isRead) this.exit(out, i, at, code, qualification, HANDLER_LIGHT, this.light);
-      else this.loadRoot(out, i, at, code, qualification, this.ptMmu, hi * 2 ** 32 + lo);
+      if (isRead) this.exit(out, i, code, qualification, HANDLER_LIGHT, this.light);
+      else this.loadRoot(out, i, code, qualification, this.ptMmu, lo, hi);
       return;
     }
     // Reads of CR0 and CR4 come from the read shadow. (SVM can intercept them; KVM does not with nested paging.)
@@ -420,54 +425,54 @@ class HardwareProjection extends BaseProjection {
       else if (access === CR_LMSW) value = (this.cr0 & ~0xe) | (lo & 0xf) | (this.cr0 & 1);
       const changed = (value ^ this.cr0) & ~(this.isShadow ? CR0_TS : CR0_TS | CR0_WP);
       this.cr0 = value | 0;
-      if (changed !== 0) this.exit(out, i, at, this.isAmd ? SVM.cr0Selective : code, qualification, HANDLER_MMU, this.cr);
+      if (changed !== 0) this.exit(out, i, this.isAmd ? SVM.cr0Selective : code, qualification, HANDLER_MMU, this.cr);
     } else if (cr === 4) {
       const changed = (lo ^ this.cr4) & ~(this.isShadow ? CR4_GUEST_OWNED : CR4_GUEST_OWNED | CR4_PGE);
       const isFlush = ((lo ^ this.cr4) & CR4_PGE) !== 0;
       this.cr4 = lo | 0;
       // SVM intercepts every write; VMX those that change a bit of the host's.
-      if (changed !== 0 || this.isAmd) this.exit(out, i, at, code, qualification, HANDLER_MMU, this.cr);
-      if (isFlush) this.synchronise(out, i, at);
+      if (changed !== 0 || this.isAmd) this.exit(out, i, code, qualification, HANDLER_MMU, this.cr);
+      if (isFlush) this.synchronise(out, i);
     } else if (cr === 8 && this.isAmd && access === CR_MOV_TO && !this.hasApicv) {
-      this.exit(out, i, at, code, qualification, HANDLER_KERNEL_DEVICE, this.light);
+      this.exit(out, i, code, qualification, HANDLER_KERNEL_DEVICE, this.light);
     }
   }
 
-  private loadRoot(out: RegimeSink, i: number, at: number, code: number, qualification: number, mmu: ShadowMmu, value: number): void {
-    mmu.loadRoot(Math.floor(value / 4096) % 2 ** 40);
-    this.exit(out, i, at, code, qualification, HANDLER_MMU, mmu.isCachedRoot ? this.cr3 : this.cr3New);
-    if (mmu.synced > 0) this.direct(out, i, at, DIRECT_PAGE_TABLE, this.sync, mmu.synced);
-    this.hiddenFaults(out, i, at, mmu.fills);
+  private loadRoot(out: RegimeSink, i: number, code: number, qualification: number, mmu: ShadowMmu, lo: number, hi: number): void {
+    mmu.loadRoot(rootFrame(lo, hi));
+    this.exit(out, i, code, qualification, HANDLER_MMU, mmu.isCachedRoot ? this.cr3 : this.cr3New);
+    if (mmu.synced > 0) this.direct(out, i, DIRECT_PAGE_TABLE, this.sync, mmu.synced);
+    this.hiddenFaults(out, i, mmu.fills);
   }
 
-  private synchronise(out: RegimeSink, i: number, at: number): void {
+  private synchronise(out: RegimeSink, i: number): void {
     if (this.ptMmu === undefined) return;
     this.ptMmu.sync();
-    this.direct(out, i, at, DIRECT_PAGE_TABLE, this.sync, this.ptMmu.synced);
+    this.direct(out, i, DIRECT_PAGE_TABLE, this.sync, this.ptMmu.synced);
   }
 
-  private hiddenFaults(out: RegimeSink, i: number, at: number, count: number): void {
+  private hiddenFaults(out: RegimeSink, i: number, count: number): void {
     const code = this.pageFaultReason();
-    for (let n = 0; n < count; n++) this.exit(out, i, at, code, 0, HANDLER_MMU, this.fill);
+    for (let n = 0; n < count; n++) this.exit(out, i, code, 0, HANDLER_MMU, this.fill);
   }
 
-  private tableStore(out: RegimeSink, i: number, at: number, mmu: ShadowMmu, level: number, address: number, value: number): void {
+  private tableStore(out: RegimeSink, i: number, mmu: ShadowMmu, level: number, address: number, value: number): void {
     const met = mmu.store(level, address, value);
-    if (met !== STORE_FREE) this.exit(out, i, at, this.pageFaultReason(), address, met === STORE_UNSYNC ? HANDLER_MMU : HANDLER_EMULATION, met === STORE_UNSYNC ? this.unsync : this.write);
-    this.hiddenFaults(out, i, at, mmu.fills);
+    if (met !== STORE_FREE) this.exit(out, i, this.pageFaultReason(), address, met === STORE_UNSYNC ? HANDLER_MMU : HANDLER_EMULATION, met === STORE_UNSYNC ? this.unsync : this.write);
+    this.hiddenFaults(out, i, mmu.fills);
   }
 
-  private guestException(out: RegimeSink, i: number, at: number, vector: number, error: number, addressLo: number, addressHi: number, ripHi: number): void {
+  private guestException(out: RegimeSink, i: number, vector: number, error: number, addressLo: number, addressHi: number, ripHi: number): void {
     const code = this.isAmd ? SVM.exception + vector : VMX.exception;
     if (vector === VECTOR_PF) {
       if (this.ptMmu !== undefined) {
         this.ptMmu.trueFault(addressLo);
-        this.exit(out, i, at, code, addressHi * 2 ** 32 + addressLo, HANDLER_REFLECTION, this.trueFault);
+        this.exit(out, i, code, addressHi * 2 ** 32 + addressLo, HANDLER_REFLECTION, this.trueFault);
       }
     } else if (vector === VECTOR_UD || vector === VECTOR_DB || vector === VECTOR_AC || vector === VECTOR_MC) {
-      this.exit(out, i, at, code, vector, HANDLER_REFLECTION, this.exceptionExit);
+      this.exit(out, i, code, vector, HANDLER_REFLECTION, this.exceptionExit);
     }
-    this.direct(out, i, at, DIRECT_EXCEPTION, isUserException(vector, error, ripHi) ? this.exception : this.kernelException);
+    this.direct(out, i, DIRECT_EXCEPTION, isUserException(vector, error, ripHi) ? this.exception : this.kernelException);
   }
 
   private raised(out: RegimeSink, i: number, at: number, controller: number): void {
@@ -480,73 +485,72 @@ class HardwareProjection extends BaseProjection {
     // A guest that sleeps is not interrupted: the wake-up is paid with its HLT.
     if (this.isHalted) return;
     // KVM's synthetic timers are hrtimers of the host.
-    if (isTimer && this.hasPreemptionTimer && (this.recordedPv & PV_TIMER) === 0 && controller !== CONTROLLER_PIC) this.exit(out, i, at, VMX.preemptionTimer, 0, HANDLER_KERNEL_DEVICE, this.timer);
-    else if (isTimer || !this.hasApicv || controller === CONTROLLER_PIC) this.exit(out, i, at, this.reason.externalInterrupt, 0, HANDLER_INTERRUPT, this.hostInterrupt);
+    if (isTimer && this.hasPreemptionTimer && (this.recordedPv & PV_TIMER) === 0 && controller !== CONTROLLER_PIC) this.exit(out, i, VMX.preemptionTimer, 0, HANDLER_KERNEL_DEVICE, this.timer);
+    else if (isTimer || !this.hasApicv || controller === CONTROLLER_PIC) this.exit(out, i, this.reason.externalInterrupt, 0, HANDLER_INTERRUPT, this.hostInterrupt);
   }
 
   private injected(out: RegimeSink, i: number, at: number, controller: number): void {
     if (!this.isHalted && this.raisedAt >= 0 && at > this.raisedAt && (controller === CONTROLLER_PIC || !this.hasApicv)) {
-      this.exit(out, i, at, this.reason.interruptWindow, 0, HANDLER_INTERRUPT, this.window);
+      this.exit(out, i, this.reason.interruptWindow, 0, HANDLER_INTERRUPT, this.window);
     }
     this.raisedAt = -1;
     this.isHalted = false;
-    this.direct(out, i, at, DIRECT_INTERRUPT, this.guestInterrupt);
+    this.direct(out, i, DIRECT_INTERRUPT, this.guestInterrupt);
   }
 
-  private idle(out: RegimeSink, i: number, at: number, ns: number): void {
-    this.idleNs += ns;
+  private idle(out: RegimeSink, i: number, ns: number): void {
     if (!this.isHalted) return;
     const pollNs = (this.recordedPv & PV_NO_POLLING) === 0 ? this.haltPollNs : 0;
     const polled = Math.min(ns, pollNs);
-    if (polled > 0) out.direct(i, at, DIRECT_HALT_POLL, polled, 0, 0, 0);
-    this.direct(out, i, at, DIRECT_WAKE, ns <= pollNs ? this.polledWake : this.wake);
+    if (polled > 0) out.direct(i, DIRECT_HALT_POLL, polled, NO_CYCLES);
+    this.direct(out, i, DIRECT_WAKE, ns <= pollNs ? this.polledWake : this.wake);
   }
 
-  private plain(out: RegimeSink, i: number, at: number, code: number, lo: number, hi: number): void {
+  private plain(out: RegimeSink, i: number, code: number, lo: number, hi: number): void {
     const { reason } = this;
     switch (code) {
       case EXIT_REASONS.hlt:
         this.isHalted = true;
-        this.exit(out, i, at, reason.hlt, 0, HANDLER_SLEEP, this.halt);
+        this.exit(out, i, reason.hlt, 0, HANDLER_SLEEP, this.halt);
         return;
       case EXIT_REASONS.invlpg:
         if (this.ptMmu !== undefined) {
           // KVM synchronises the entry, which stays writable: what was let go stays so.
-          this.exit(out, i, at, reason.invlpg, hi * 2 ** 32 + lo, HANDLER_MMU, this.invlpg);
+          this.exit(out, i, reason.invlpg, hi * 2 ** 32 + lo, HANDLER_MMU, this.invlpg);
         }
         return;
       case EXIT_REASONS.vmcall:
-        this.exit(out, i, at, reason.vmcall, lo, HANDLER_HYPERCALL, this.light);
+        this.exit(out, i, reason.vmcall, lo, HANDLER_HYPERCALL, this.light);
         return;
       case EXIT_REASONS.invd:
-        this.exit(out, i, at, reason.invd, 0, HANDLER_LIGHT, this.light);
+        this.exit(out, i, reason.invd, 0, HANDLER_LIGHT, this.light);
         return;
       case EXIT_REASONS.wbinvd:
-        this.exit(out, i, at, reason.wbinvd, 0, HANDLER_LIGHT, this.light);
+        this.exit(out, i, reason.wbinvd, 0, HANDLER_LIGHT, this.light);
         return;
       case EXIT_REASONS.xsetbv:
-        this.exit(out, i, at, reason.xsetbv, 0, HANDLER_LIGHT, this.light);
+        this.exit(out, i, reason.xsetbv, 0, HANDLER_LIGHT, this.light);
         return;
       case EXIT_REASONS.rdpmc:
-        this.exit(out, i, at, reason.rdpmc, 0, HANDLER_LIGHT, this.light);
+        this.exit(out, i, reason.rdpmc, 0, HANDLER_LIGHT, this.light);
         return;
       case EXIT_REASONS.mwait:
-        this.exit(out, i, at, reason.mwait, 0, HANDLER_LIGHT, this.light);
+        this.exit(out, i, reason.mwait, 0, HANDLER_LIGHT, this.light);
         return;
       case EXIT_REASONS.monitor:
-        this.exit(out, i, at, reason.monitor, 0, HANDLER_LIGHT, this.light);
+        this.exit(out, i, reason.monitor, 0, HANDLER_LIGHT, this.light);
         return;
       case EXIT_REASONS.tripleFault:
-        this.exit(out, i, at, reason.tripleFault, 0, HANDLER_LIGHT, this.light);
+        this.exit(out, i, reason.tripleFault, 0, HANDLER_LIGHT, this.light);
         return;
       default:
       // RDTSC, RDTSCP, PAUSE, LGDT, LLDT and the like: not intercepted.
     }
   }
 
-  protected override charge(totals: RunTotals, row: number, position: number, out: RegimeSink): void {
-    if (this.hasKpti) this.direct(out, row, position, DIRECT_SYSCALL, this.syscall, totals.systemCalls ?? 0);
-    this.direct(out, row, position, DIRECT_PAGE_WALK, this.walk, totals.pageWalks ?? 0);
+  protected override charge(totals: RunTotals, row: number, out: RegimeSink): void {
+    if (this.hasKpti) this.direct(out, row, DIRECT_SYSCALL, this.syscall, totals.systemCalls ?? 0);
+    this.direct(out, row, DIRECT_PAGE_WALK, this.walk, totals.pageWalks ?? 0);
   }
 
   override counters(): Readonly<Record<string, number>> {

@@ -1,5 +1,5 @@
 /** What a projection charges: recipes made of cost parameters, counted as they are used. A recipe is a number, so that charging allocates nothing. */
-import type { CostBook } from './regime.ts';
+import type { CostBook, Cycles } from './regime.ts';
 
 interface Part {
   readonly parameter: string;
@@ -7,10 +7,8 @@ interface Part {
 }
 
 export class Meter {
-  /** Cycles of each recipe. */
-  readonly low: number[] = [];
-  readonly typical: number[] = [];
-  readonly high: number[] = [];
+  /** Of each recipe. */
+  readonly cycles: Cycles[] = [];
   /** Uses of each recipe so far. */
   readonly uses: number[] = [];
   private readonly parts: (readonly Part[])[] = [];
@@ -30,9 +28,7 @@ export class Meter {
       typical += cost.typical * times;
       high += cost.high * times;
     }
-    this.low.push(low);
-    this.typical.push(typical);
-    this.high.push(high);
+    this.cycles.push({ low, typical, high });
     this.uses.push(0);
     return this.parts.push(list) - 1;
   }

@@ -50,32 +50,32 @@ class NativeProjection extends BaseProjection {
   }
 
   override fold(batch: EventBatch, start: number, end: number, out: RegimeSink): void {
-    const { sites, site, position } = batch;
+    const { sites, site } = batch;
     for (let i = start; i < end; i++) {
       const s = site[i];
       switch (sites.shape[s]) {
-        case SHAPE_EXIT_IO:
-          this.direct(out, i, position[i], DIRECT_DEVICE, this.port);
+        case 0x10 satisfies typeof SHAPE_EXIT_IO:
+          this.direct(out, i, DIRECT_DEVICE, this.port);
           break;
-        case SHAPE_EXIT_MMIO:
-          this.direct(out, i, position[i], DIRECT_DEVICE, sites.addressLo[s] >>> 12 === LAPIC_PAGE && sites.addressHi[s] === 0 ? this.apic : this.mmio);
+        case 0x11 satisfies typeof SHAPE_EXIT_MMIO:
+          this.direct(out, i, DIRECT_DEVICE, sites.addressLo[s] >>> 12 === LAPIC_PAGE && sites.addressHi[s] === 0 ? this.apic : this.mmio);
           break;
-        case SHAPE_EXIT_EXCEPTION:
-          this.direct(out, i, position[i], DIRECT_EXCEPTION, isUserException(sites.f0[s], sites.f2[s], sites.ripHi[s]) ? this.exception : this.kernelException);
+        case 0x16 satisfies typeof SHAPE_EXIT_EXCEPTION:
+          this.direct(out, i, DIRECT_EXCEPTION, isUserException(sites.f0[s], sites.f2[s], sites.ripHi[s]) ? this.exception : this.kernelException);
           break;
-        case SHAPE_COUNTS:
+        case 0x51 satisfies typeof SHAPE_COUNTS:
           this.counted(batch, i, out);
           break;
-        case SHAPE_INTERRUPT:
-          if (sites.f0[s] === PHASE_INJECTED) this.direct(out, i, position[i], DIRECT_INTERRUPT, this.interrupt);
+        case 0x20 satisfies typeof SHAPE_INTERRUPT:
+          if (sites.f0[s] === PHASE_INJECTED) this.direct(out, i, DIRECT_INTERRUPT, this.interrupt);
           break;
       }
     }
   }
 
-  protected override charge(totals: RunTotals, row: number, position: number, out: RegimeSink): void {
-    if (this.hasSyscallCost) this.direct(out, row, position, DIRECT_SYSCALL, this.syscall, totals.systemCalls ?? 0);
-    this.direct(out, row, position, DIRECT_PAGE_WALK, this.walk, totals.pageWalks ?? 0);
+  protected override charge(totals: RunTotals, row: number, out: RegimeSink): void {
+    if (this.hasSyscallCost) this.direct(out, row, DIRECT_SYSCALL, this.syscall, totals.systemCalls ?? 0);
+    this.direct(out, row, DIRECT_PAGE_WALK, this.walk, totals.pageWalks ?? 0);
   }
 
   protected override data(): unknown {

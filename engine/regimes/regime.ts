@@ -53,15 +53,15 @@ export const DIRECT_WAKE = 9;
 /** What a software monitor does on the way from user to guest kernel without a stop in the monitor proper. */
 export const DIRECT_SWITCHER = 10;
 
-/** Where a projection reports to. Plain numbers; `row` is the row of the batch that `fold` was given (-1 from `finish`). */
+/** Where a projection reports to; `row` is the row of the batch that `fold` was given (-1 from `finish`). The cycles are the same object at each use of a recipe: three numbers in one word. */
 export interface RegimeSink {
   /**
    * reason: see reasons.ts (Intel's basic exit reasons as they are; other techniques above 0xffff). qualification: as the technique
    * defines it; linear addresses are rounded to 2 KiB, because a number has 53 bits (the row has them exactly). handler: HANDLER_*.
    */
-  exit(row: number, position: number, reason: number, qualification: number, handler: number, cyclesLow: number, cyclesTypical: number, cyclesHigh: number): void;
-  /** kind: DIRECT_*; count: how many of it the cycles are for. */
-  direct(row: number, position: number, kind: number, count: number, cyclesLow: number, cyclesTypical: number, cyclesHigh: number): void;
+  exit(row: number, reason: number, qualification: number, handler: number, cycles: Cycles): void;
+  /** kind: DIRECT_*; count: how many of it, `each` at so many cycles. */
+  direct(row: number, kind: number, count: number, each: Cycles): void;
 }
 
 /** What a run, or a phase of it, adds up to. What a log does not hold is undefined and costs nothing; a report says so (`Projection.needs`). */

@@ -35,7 +35,16 @@ export const STORE_WATCHED = 2;
 const WORDS = 16;
 const KNOWN_ROOTS_MAX = 65_536;
 
+/** Pages that were used last, by the low bits of their frame. A power of two. */
+const RECENT = 64;
+
+/** Frame of the top table that a value of CR3 names: bits 12 to 51. */
+export function rootFrame(lo: number, hi: number): number {
+  return (hi & 0xf_ffff) * 2 ** 20 + (lo >>> 12);
+}
+
 interface ShadowPage {
+  readonly frame: number;
   level: number;
   isUnsync: boolean;
   /** Stores since the page was last used. */
@@ -68,6 +77,8 @@ export interface SavedShadow {
 export class ShadowMmu {
   private readonly policy: ShadowPolicy;
   private readonly pages = new Map<number, ShadowPage>();
+  /** Of `pages`: a store looks here first. */
+  private readonly recent: (ShadowPage | undefined)[] = new Array<ShadowPage | undefined>(RECENT).fill(undefined);
   private unsyncPages: ShadowPage[] = [];
   /** Most recent last. */
   private roots: number[] = [];
@@ -101,9 +112,10 @@ export class ShadowMmu {
   /** A store to a page table. level: 1 to 4. Returns STORE_*, and sets `fills`. */
   store(level: number, address: number, valueLo: number): number {
     this.fills = 0;
-    const frame = Math.floor(address / 4096);
+    const frame = address >>> 12;
     const index = (address >>> 3) & 511;
-    const page = this.pageOf(frame, level);
+    const near = this.recent[frame & (RECENT - 1)];
+    const page = near !== undefined && near.frame === frame && near.level === level ? near : this.pageOf(frame, level);
     const isPresent = (valueLo & 1) !== 0;
     const isLeaf = level === 1 || (level === 2 && (valueLo & 0x80) !== 0);
     const word = index >>> 5;
@@ -145,28 +157,35 @@ export class ShadowMmu {
   loadRoot(root: number): void {
     this.uses++;
     this.fills = 0;
-    const at = this.roots.indexOf(root);
+    const { roots } = this;
+    let at = roots.length - 1;
+    while (at >= 0 && roots[at] !== root) at--;
     this.isCachedRoot = at >= 0;
     if (at >= 0) {
-      this.roots.splice(at, 1);
+      for (; at + 1 < roots.length; at++) roots[at] = roots[at + 1];
+      roots[at] = root;
       this.cachedRoots++;
-    } else if (!this.knownRoots.has(root)) {
-      this.newRoots++;
-      this.fills = this.policy.fillsPerNewRoot;
-      if (this.knownRoots.size >= KNOWN_ROOTS_MAX) this.knownRoots.clear();
-      this.knownRoots.add(root);
+    } else {
+      if (!this.knownRoots.has(root)) {
+        this.newRoots++;
+        this.fills = this.policy.fillsPerNewRoot;
+        if (this.knownRoots.size >= KNOWN_ROOTS_MAX) this.knownRoots.clear();
+        this.knownRoots.add(root);
+      }
+      roots.push(root);
+      if (roots.length > this.policy.rootsCached) roots.shift();
     }
-    this.roots.push(root);
-    if (this.roots.length > this.policy.rootsCached) this.roots.shift();
     this.sync();
   }
 
   /** The monitor reads all tables again that it had let go. Sets `synced`. */
   sync(): void {
-    this.synced = this.unsyncPages.length;
+    const { unsyncPages } = this;
+    this.synced = unsyncPages.length;
+    if (this.synced === 0) return;
     this.syncs += this.synced;
-    for (const page of this.unsyncPages) page.isUnsync = false;
-    this.unsyncPages = [];
+    for (const page of unsyncPages) page.isUnsync = false;
+    unsyncPages.length = 0;
   }
 
   /** A true page fault; addressLo: low half of the linear address. */
@@ -198,15 +217,17 @@ export class ShadowMmu {
         const [oldest, oldestPage] = this.pages.entries().next().value as [number, ShadowPage];
         this.remove(oldest, oldestPage);
       }
-      page = { level, isUnsync: false, stores: 0, droppedAt: 0, filled: new Uint32Array(WORDS) };
+      page = { frame, level, isUnsync: false, stores: 0, droppedAt: 0, filled: new Uint32Array(WORDS) };
       this.pages.set(frame, page);
       this.pagesMade++;
     }
+    this.recent[frame & (RECENT - 1)] = page;
     return page;
   }
 
   private remove(frame: number, page: ShadowPage): void {
     this.pages.delete(frame);
+    if (this.recent[frame & (RECENT - 1)] === page) this.recent[frame & (RECENT - 1)] = undefined;
     if (page.isUnsync) this.unsyncPages = this.unsyncPages.filter((each) => each !== page);
   }
 
@@ -237,7 +258,8 @@ export class ShadowMmu {
 
   restore(saved: SavedShadow): void {
     this.pages.clear();
-    for (const { frame, level, isUnsync, stores, droppedAt, filled } of saved.pages) this.pages.set(frame, { level, isUnsync, stores, droppedAt, filled: Uint32Array.from(filled) });
+    this.recent.fill(undefined);
+    for (const { frame, level, isUnsync, stores, droppedAt, filled } of saved.pages) this.pages.set(frame, { frame, level, isUnsync, stores, droppedAt, filled: Uint32Array.from(filled) });
     this.unsyncPages = [...this.pages.values()].filter(({ isUnsync }) => isUnsync);
     this.roots = [...saved.roots];
     this.knownRoots.clear();

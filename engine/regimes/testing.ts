@@ -4,7 +4,7 @@ import type { EventSink } from '../log/event-sink.ts';
 import { openLog, writeLog } from '../log/testing.ts';
 import { candidate, costsOf, projectionOf } from './catalogue.ts';
 import { reasonName } from './reasons.ts';
-import { DIRECT_KINDS, HANDLER_CLASSES, type OptionValue, type RegimeSink } from './regime.ts';
+import { DIRECT_KINDS, HANDLER_CLASSES, type Cycles, type OptionValue, type RegimeSink } from './regime.ts';
 
 export function batchesOf(fill: (sink: EventSink) => void): EventBatch[] {
   const reader = openLog(writeLog(fill));
@@ -16,16 +16,16 @@ export class TellingSink implements RegimeSink {
   readonly told: string[] = [];
   cycles = 0;
 
-  exit(_row: number, _position: number, reason: number, _qualification: number, handler: number, low: number, typical: number, high: number): void {
+  exit(_row: number, reason: number, _qualification: number, handler: number, { low, typical, high }: Cycles): void {
     if (!(low <= typical && typical <= high)) throw new Error(`costs of ${reasonName(reason)} do not ascend: ${low}, ${typical}, ${high}`);
     this.told.push(`${reasonName(reason)} (${HANDLER_CLASSES[handler]})`);
     this.cycles += typical;
   }
 
-  direct(_row: number, _position: number, kind: number, count: number, low: number, typical: number, high: number): void {
+  direct(_row: number, kind: number, count: number, { low, typical, high }: Cycles): void {
     if (!(low <= typical && typical <= high)) throw new Error(`costs of ${DIRECT_KINDS[kind]} do not ascend: ${low}, ${typical}, ${high}`);
     this.told.push(`${DIRECT_KINDS[kind]} x${count}`);
-    this.cycles += typical;
+    this.cycles += typical * count;
   }
 }
 

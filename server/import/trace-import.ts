@@ -212,7 +212,7 @@ export class TraceImport {
       this.table.add(cell, ns);
       if (thread.ns !== undefined) this.unpairedExits++;
     } else {
-      this.table.addCost(cell, ns, durationNs, durationNs, durationNs);
+      this.table.addCost(cell, ns, { low: durationNs, typical: durationNs, high: durationNs });
     }
     this.onExit({ ns: thread.ns, durationNs, thread: id, vcpu: thread.vcpu, reason: this.reasonNames[reason], rip: thread.rip, info1: thread.info1, access: thread.access });
     thread.reason = undefined;

@@ -1,5 +1,5 @@
 /** What a projection reported, added up: exits by reason and handler, direct costs by kind. Bounded by the number of reasons. */
-import { DIRECT_HALT_POLL, DIRECT_KINDS, HANDLER_CLASSES, type RegimeSink } from '../../regimes/regime.ts';
+import { DIRECT_HALT_POLL, DIRECT_KINDS, HANDLER_CLASSES, type Cycles, type RegimeSink } from '../../regimes/regime.ts';
 import { reasonName } from '../../regimes/reasons.ts';
 
 export interface CycleRange {
@@ -21,6 +21,8 @@ export interface DirectRow extends CycleRange {
 
 /** Columns: count, low, typical, high. */
 const COLUMNS = 4;
+/** A power of two. */
+const CACHE = 16;
 
 export interface SavedLedger {
   readonly keys: readonly number[];
@@ -37,12 +39,14 @@ export class Ledger implements RegimeSink {
   private keys: number[] = [];
   private sums: number[] = [];
   private readonly directSums = new Float64Array(DIRECT_KINDS.length * COLUMNS);
-  private lastKey = -1;
-  private lastBase = 0;
+  /** By the low bits of a key: the key that was used last, and where its sums are. */
+  private readonly cachedKey = new Int32Array(CACHE).fill(-1);
+  private readonly cachedBase = new Int32Array(CACHE);
 
-  exit(_row: number, _position: number, reason: number, _qualification: number, handler: number, low: number, typical: number, high: number): void {
+  exit(_row: number, reason: number, _qualification: number, handler: number, { low, typical, high }: Cycles): void {
     const key = reason * 16 + handler;
-    const base = key === this.lastKey ? this.lastBase : this.baseOf(key);
+    const slot = (key ^ (key >>> 4)) & (CACHE - 1);
+    const base = key === this.cachedKey[slot] ? this.cachedBase[slot] : this.baseOf(key);
     const { sums } = this;
     this.exits++;
     sums[base]++;
@@ -51,7 +55,7 @@ export class Ledger implements RegimeSink {
     sums[base + 3] += high;
   }
 
-  direct(_row: number, _position: number, kind: number, count: number, low: number, typical: number, high: number): void {
+  direct(_row: number, kind: number, count: number, { low, typical, high }: Cycles): void {
     if (kind === DIRECT_HALT_POLL) {
       this.haltPollNs += count;
       return;
@@ -59,9 +63,9 @@ export class Ledger implements RegimeSink {
     const base = kind * COLUMNS;
     const { directSums } = this;
     directSums[base] += count;
-    directSums[base + 1] += low;
-    directSums[base + 2] += typical;
-    directSums[base + 3] += high;
+    directSums[base + 1] += low * count;
+    directSums[base + 2] += typical * count;
+    directSums[base + 3] += high * count;
   }
 
   private baseOf(key: number): number {
@@ -72,8 +76,9 @@ export class Ledger implements RegimeSink {
       this.keys.push(key);
       this.sums.push(0, 0, 0, 0);
     }
-    this.lastKey = key;
-    this.lastBase = base;
+    const slot = (key ^ (key >>> 4)) & (CACHE - 1);
+    this.cachedKey[slot] = key;
+    this.cachedBase[slot] = base;
     return base;
   }
 

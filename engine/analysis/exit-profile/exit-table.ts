@@ -11,7 +11,8 @@
  *
  * What shares a cell is told by `coarse`; sums by reason stay exact.
  */
-import { BUCKETS, record } from './histogram.ts';
+import { BUCKETS, record, recordMany } from './histogram.ts';
+import type { Cycles } from '../../regimes/regime.ts';
 
 export const CELLS_MAX = 8192;
 export const TARGET_CELLS_MAX = 4096;
@@ -99,8 +100,13 @@ const CELL_GAP_ROW = 10;
 /** The reason and the handler again, for a quick look whether a cell is the right one. */
 const CELL_REASON = 11;
 const CELL_HANDLER = 12;
+/** Cost of the last exit, and how many in a row had it that are not in the histogram yet: most cells have one cost, so their histogram stays out of the cache. */
+const CELL_RUN_COST = 13;
+const CELL_RUN = 14;
 /** Two cache lines. */
 const CELL_COLUMNS = 16;
+/** Reason, target (2), rip (2), and the rest in one: half a cache line. */
+const KEY_WORDS = 8;
 
 export class ExitTable {
   cells = 0;
@@ -113,9 +119,11 @@ export class ExitTable {
   ripHi = new Uint32Array(64);
   phaseOf = new Uint32Array(64);
   coarse = new Uint32Array(64);
+  /** The columns above side by side, for look-ups: KEY_WORDS of each cell. */
+  private keys = new Uint32Array(64 * KEY_WORDS);
   /** Sums of each cell side by side, so that an exit touches few cache lines: CELL_*. */
   private sums = new Float64Array(64 * CELL_COLUMNS);
-  histogram = new Uint32Array(0);
+  private costs = new Uint32Array(0);
 
   reasons = 0;
   reasonCodes = new Int32Array(REASONS_MAX + 1);
@@ -173,9 +181,41 @@ export class ExitTable {
     this.add(cell, ns);
   }
 
-  arriveCost(cell: number, ns: number, low: number, typical: number, high: number): void {
-    this.gap(this.sums[cell * CELL_COLUMNS + CELL_GAP_ROW], ns);
-    this.addCost(cell, ns, low, typical, high);
+  /** gap() and addCost() in one: the way of nearly every event. Calls in it would make number objects of the time. */
+  arriveCost(cell: number, ns: number, cycles: Cycles): void {
+    const { sums, slices, reasonNumbers } = this;
+    const at = cell * CELL_COLUMNS;
+    const typical = cycles.typical;
+    const row = sums[at + CELL_GAP_ROW] | 0;
+    const gapAt = row * REASON_COLUMNS;
+    const last = reasonNumbers[gapAt + GAP_LAST];
+    reasonNumbers[gapAt + GAP_LAST] = ns;
+    if (last !== -1) {
+      const gap = ns > last ? ns - last : 0;
+      if (gap < reasonNumbers[gapAt + GAP_MIN]) reasonNumbers[gapAt + GAP_MIN] = gap;
+      if (gap > reasonNumbers[gapAt + GAP_MAX]) reasonNumbers[gapAt + GAP_MAX] = gap;
+      reasonNumbers[gapAt + GAP_COUNT]++;
+      record(this.reasonHistogram, row * BUCKETS, gap);
+    }
+    if (typical !== sums[at + CELL_RUN_COST] || ns < this.sliceFromNs || ns >= this.sliceToNs) {
+      this.addCost(cell, ns, cycles);
+      return;
+    }
+    // Not the first of the cell: it has had a cost.
+    sums[at]++;
+    sums[at + CELL_COSTED]++;
+    sums[at + CELL_LOW] += cycles.low;
+    sums[at + CELL_TYPICAL] += typical;
+    sums[at + CELL_HIGH] += cycles.high;
+    sums[at + CELL_LAST_NS] = ns;
+    sums[at + CELL_RUN]++;
+    const slice = this.sliceAt * SLICE_COLUMNS;
+    if (sums[at + CELL_IDLE] !== 0) {
+      slices[slice + SLICE_IDLE_EXITS]++;
+    } else {
+      slices[slice + SLICE_EXITS]++;
+      slices[slice + SLICE_COST] += typical;
+    }
   }
 
   private gap(row: number, ns: number): void {
@@ -201,7 +241,7 @@ export class ExitTable {
   }
 
   /** An exit and what it costs. */
-  addCost(cell: number, ns: number, low: number, typical: number, high: number): void {
+  addCost(cell: number, ns: number, { low, typical, high }: Cycles): void {
     const { sums } = this;
     const at = cell * CELL_COLUMNS;
     if (sums[at]++ === 0) sums[at + CELL_FIRST_NS] = ns;
@@ -210,9 +250,14 @@ export class ExitTable {
     sums[at + CELL_LOW] += low;
     sums[at + CELL_TYPICAL] += typical;
     sums[at + CELL_HIGH] += high;
-    if (typical < sums[at + CELL_MIN]) sums[at + CELL_MIN] = typical;
-    if (typical > sums[at + CELL_MAX]) sums[at + CELL_MAX] = typical;
-    record(this.histogram, cell * BUCKETS, typical);
+    if (typical === sums[at + CELL_RUN_COST]) sums[at + CELL_RUN]++;
+    else {
+      if (typical < sums[at + CELL_MIN]) sums[at + CELL_MIN] = typical;
+      if (typical > sums[at + CELL_MAX]) sums[at + CELL_MAX] = typical;
+      this.endRun(cell);
+      sums[at + CELL_RUN_COST] = typical;
+      sums[at + CELL_RUN] = 1;
+    }
     const slice = this.sliceOf(ns) * SLICE_COLUMNS;
     if (sums[at + CELL_IDLE] !== 0) {
       this.slices[slice + SLICE_IDLE_EXITS]++;
@@ -220,6 +265,18 @@ export class ExitTable {
       this.slices[slice + SLICE_EXITS]++;
       this.slices[slice + SLICE_COST] += typical;
     }
+  }
+
+  private endRun(cell: number): void {
+    const at = cell * CELL_COLUMNS;
+    if (this.sums[at + CELL_RUN] > 0) recordMany(this.costs, cell * BUCKETS, this.sums[at + CELL_RUN_COST], this.sums[at + CELL_RUN]);
+    this.sums[at + CELL_RUN] = 0;
+  }
+
+  /** The histogram of a cell's costs. */
+  costsOf(cell: number): Uint32Array {
+    this.endRun(cell);
+    return this.costs.subarray(cell * BUCKETS, (cell + 1) * BUCKETS);
   }
 
   /** One of the sums of a cell: CELL_*. */
@@ -292,11 +349,12 @@ export class ExitTable {
   }
 
   save(): ExitTableState {
+    for (let cell = 0; cell < this.cells; cell++) this.endRun(cell);
     return {
       cells: this.cells,
       integers: this.integerColumns().map((column) => column.slice(0, this.cells)),
       sums: this.sums.slice(0, this.cells * CELL_COLUMNS),
-      histogram: this.histogram.slice(0, this.cells * BUCKETS),
+      histogram: this.costs.slice(0, this.cells * BUCKETS),
       reasons: this.reasons,
       reasonCodes: this.reasonCodes.slice(),
       reasonNumbers: this.reasonNumbers.slice(),
@@ -314,8 +372,9 @@ export class ExitTable {
     while (this.capacity < state.cells) this.grow();
     for (const [i, column] of this.integerColumns().entries()) column.set(state.integers[i]);
     this.sums.set(state.sums);
-    this.histogram.fill(0);
-    this.histogram.set(state.histogram);
+    if (this.costs.length < state.histogram.length) this.costs = new Uint32Array(this.capacity * BUCKETS);
+    this.costs.fill(0);
+    this.costs.set(state.histogram);
     this.cells = state.cells;
     this.reasons = state.reasons;
     this.reasonCodes.set(state.reasonCodes);
@@ -374,8 +433,10 @@ export class ExitTable {
   private find(reason: number, handler: number, targetKind: number, targetLo: number, targetHi: number, ripLo: number, ripHi: number, coarse: number, mayInsert: boolean): number {
     const mask = this.slots.length - 1;
     const phase = this.phase;
+    const { keys, slots } = this;
+    const rest = restOf(handler, targetKind, phase, coarse);
     for (let slot = hashOf(reason, handler, targetKind, targetLo, ripLo, phase, coarse) & mask; ; slot = (slot + 1) & mask) {
-      const cell = this.slots[slot];
+      const cell = slots[slot];
       if (cell < 0) {
         if (!mayInsert) return -1;
         if (this.cells === this.capacity) this.grow();
@@ -389,9 +450,11 @@ export class ExitTable {
         this.ripHi[made] = ripHi;
         this.phaseOf[made] = phase;
         this.coarse[made] = coarse;
+        this.setKey(made);
         const at = made * CELL_COLUMNS;
         this.sums[at + CELL_MIN] = Infinity;
         this.sums[at + CELL_MAX] = -Infinity;
+        this.sums[at + CELL_RUN_COST] = NaN;
         this.sums[at + CELL_IDLE] = this.isIdle(reason, handler) ? 1 : 0;
         this.sums[at + CELL_GAP_ROW] = this.reasonRow(reason === REASON_OTHER ? -1 : reason);
         this.sums[at + CELL_REASON] = reason;
@@ -400,11 +463,16 @@ export class ExitTable {
         if (this.cells * 2 > this.slots.length) this.index();
         return made;
       }
+      const key = cell * KEY_WORDS;
       if (
-        this.reason[cell] === reason && this.targetLo[cell] === targetLo >>> 0 && this.ripLo[cell] === ripLo >>> 0 && this.phaseOf[cell] === phase && this.coarse[cell] === coarse &&
-        this.targetKind[cell] === targetKind && this.handler[cell] === handler && this.targetHi[cell] === targetHi >>> 0 && this.ripHi[cell] === ripHi >>> 0
+        keys[key + 3] === ripLo >>> 0 && keys[key] === reason && keys[key + 5] === rest && keys[key + 1] === targetLo >>> 0 && keys[key + 2] === targetHi >>> 0 && keys[key + 4] === ripHi >>> 0
       ) return cell;
     }
+  }
+
+  private setKey(cell: number): void {
+    const { keys, reason, targetLo, targetHi, ripLo, ripHi, handler, targetKind, phaseOf, coarse } = this;
+    keys.set([reason[cell], targetLo[cell], targetHi[cell], ripLo[cell], ripHi[cell], restOf(handler[cell], targetKind[cell], phaseOf[cell], coarse[cell])], cell * KEY_WORDS);
   }
 
   private index(): void {
@@ -415,6 +483,7 @@ export class ExitTable {
       let slot = hashOf(this.reason[cell], this.handler[cell], this.targetKind[cell], this.targetLo[cell], this.ripLo[cell], this.phaseOf[cell], this.coarse[cell]) & (size - 1);
       while (this.slots[slot] >= 0) slot = (slot + 1) & (size - 1);
       this.slots[slot] = cell;
+      this.setKey(cell);
     }
   }
 
@@ -433,10 +502,11 @@ export class ExitTable {
     this.ripHi = integer(this.ripHi);
     this.phaseOf = integer(this.phaseOf);
     this.coarse = integer(this.coarse);
+    this.keys = integer(this.keys);
     const sums = new Float64Array(this.sums.length * 2);
     sums.set(this.sums);
     this.sums = sums;
-    if (this.histogram.length > 0) this.withCosts();
+    if (this.costs.length > 0) this.withCosts();
   }
 
   /** The slice of a time. Afterwards sliceFromNs and sliceToNs are its bounds. */
@@ -465,10 +535,10 @@ export class ExitTable {
 
   /** Room for the costs of all cells there are. Called before addCost is used for the first time. */
   withCosts(): this {
-    if (this.histogram.length < this.capacity * BUCKETS) {
+    if (this.costs.length < this.capacity * BUCKETS) {
       const larger = new Uint32Array(this.capacity * BUCKETS);
-      larger.set(this.histogram);
-      this.histogram = larger;
+      larger.set(this.costs);
+      this.costs = larger;
     }
     return this;
   }
@@ -477,6 +547,11 @@ export class ExitTable {
   sliceValue(slice: number, column: number): number {
     return this.slices[slice * SLICE_COLUMNS + column];
   }
+}
+
+/** Handlers and phases are below 512. */
+function restOf(handler: number, targetKind: number, phase: number, coarse: number): number {
+  return (handler | (phase << 9) | (targetKind << 18) | (coarse << 22)) >>> 0;
 }
 
 function hashOf(reason: number, handler: number, targetKind: number, targetLo: number, ripLo: number, phase: number, coarse: number): number {

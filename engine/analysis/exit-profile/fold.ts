@@ -14,7 +14,7 @@ import {
   SHAPE_EXIT_CPUID, SHAPE_EXIT_CR, SHAPE_EXIT_DR, SHAPE_EXIT_EXCEPTION, SHAPE_EXIT_IO, SHAPE_EXIT_MMIO, SHAPE_EXIT_MSR, SHAPE_EXIT_PAGE_TABLE, SHAPE_EXIT_PLAIN, SHAPE_KIND,
 } from '../../log/shapes.ts';
 import { SVM, XEN, XEN_HYPERCALL_BASE, reasonName } from '../../regimes/reasons.ts';
-import { DIRECT_HALT_POLL, DIRECT_KINDS, HANDLER_SLEEP, type Projection, type ProjectionState, type RegimeSink } from '../../regimes/regime.ts';
+import { DIRECT_HALT_POLL, DIRECT_KINDS, HANDLER_SLEEP, type Cycles, type Projection, type ProjectionState, type RegimeSink } from '../../regimes/regime.ts';
 import {
   ExitTable, type ExitTableState, HANDLER_UNKNOWN, TARGET_CR, TARGET_DR, TARGET_GPA, TARGET_LEVEL, TARGET_MSR, TARGET_NONE, TARGET_PORT, TARGET_VECTOR,
 } from './exit-table.ts';
@@ -58,6 +58,7 @@ export interface ExitProfileState {
 }
 
 const DIRECT_COLUMNS = 4;
+const NO_CYCLES: Cycles = { low: 0, typical: 0, high: 0 };
 
 interface PhaseFrom {
   readonly position: number;
@@ -98,13 +99,13 @@ export class ExitProfileFold {
     if (this.projection !== undefined) this.table.withCosts();
     this.contextTable = options.contexts === undefined ? undefined : new ContextTable();
     this.sink = {
-      exit: (row, _position, reason, _qualification, handler, low, typical, high) => this.takeExit(row, reason, handler, low, typical, high),
-      direct: (_row, _position, kind, count, low, typical, high) => {
+      exit: (row, reason, _qualification, handler, cycles) => this.takeExit(row, reason, handler, cycles),
+      direct: (_row, kind, count, { low, typical, high }) => {
         const at = kind * DIRECT_COLUMNS;
         this.direct[at] += count;
-        this.direct[at + 1] += low;
-        this.direct[at + 2] += typical;
-        this.direct[at + 3] += high;
+        this.direct[at + 1] += low * count;
+        this.direct[at + 2] += typical * count;
+        this.direct[at + 3] += high * count;
       },
     };
   }
@@ -204,7 +205,7 @@ export class ExitProfileFold {
       let cell = siteCells[at * WAYS];
       if (cell < 0) siteCells[at * WAYS] = cell = this.cellOfSite(batch, at, eventReason(batch, at), HANDLER_UNKNOWN);
       table.arriveAt(cell, position[i] + timeOffsetNs[i]);
-      if (contextTable !== undefined) this.addContext(contextTable, i, cell, position[i] + timeOffsetNs[i], false, 0, 0, 0);
+      if (contextTable !== undefined) this.addContext(contextTable, i, cell, position[i] + timeOffsetNs[i], false, NO_CYCLES);
     }
   }
 
@@ -227,12 +228,12 @@ export class ExitProfileFold {
     this.table.addIdle(batch.position[row] + batch.timeOffsetNs[row], ns);
   }
 
-  private takeExit(row: number, reason: number, handler: number, low: number, typical: number, high: number): void {
+  private takeExit(row: number, reason: number, handler: number, cycles: Cycles): void {
     const { batch, table } = this;
     if (batch === undefined || row < 0) {
       const cell = table.asynchronousCell(reason, handler);
-      table.arriveCost(cell, this.closedNs, low, typical, high);
-      if (this.contextTable !== undefined) this.addContext(this.contextTable, -1, cell, this.closedNs, true, low, typical, high);
+      table.arriveCost(cell, this.closedNs, cycles);
+      if (this.contextTable !== undefined) this.addContext(this.contextTable, -1, cell, this.closedNs, true, cycles);
       return;
     }
     const at = batch.site[row];
@@ -240,12 +241,12 @@ export class ExitProfileFold {
     let cell = this.siteCells[way];
     if (cell < 0 || !table.isOf(cell, reason, handler)) this.siteCells[way] = cell = this.cellOfSite(batch, at, reason, handler);
     const ns = batch.position[row] + batch.timeOffsetNs[row];
-    table.arriveCost(cell, ns, low, typical, high);
-    if (this.contextTable !== undefined) this.addContext(this.contextTable, row, cell, ns, true, low, typical, high);
+    table.arriveCost(cell, ns, cycles);
+    if (this.contextTable !== undefined) this.addContext(this.contextTable, row, cell, ns, true, cycles);
   }
 
   /** `row` -1: of no record. */
-  private addContext(contexts: ContextTable, row: number, cell: number, ns: number, isCosted: boolean, low: number, typical: number, high: number): void {
+  private addContext(contexts: ContextTable, row: number, cell: number, ns: number, isCosted: boolean, { low, typical, high }: Cycles): void {
     const { columns, batch, table } = this;
     const record = batch === undefined || row < 0 ? -1 : batch.firstRecord + row;
     const stack = columns === undefined || record < 0 ? CONTEXT_NONE : columns.stackAt(record);

@@ -27,6 +27,12 @@ export function record(counts: Uint32Array, offset: number, value: number): void
   if (count !== 0xffff_ffff) counts[at] = count + 1;
 }
 
+/** Counts a value so many times. */
+export function recordMany(counts: Uint32Array, offset: number, value: number, times: number): void {
+  const at = offset + bucketOf(value);
+  counts[at] = Math.min(counts[at] + times, 0xffff_ffff);
+}
+
 /** The smallest value of a bucket. */
 export function bucketFloor(bucket: number): number {
   const exponent = (bucket >>> SUB_BITS) - 1;

@@ -312,7 +312,8 @@ function addCell(sum: Sum, table: ExitTable, cell: number): void {
   sum.lastNs = Math.max(sum.lastNs, table.sum(cell, CELL_LAST_NS));
   if (table.sum(cell, CELL_COSTED) === 0) return;
   sum.histogram ??= new Float64Array(BUCKETS);
-  for (let i = 0; i < BUCKETS; i++) sum.histogram[i] += table.histogram[cell * BUCKETS + i];
+  const counts = table.costsOf(cell);
+  for (let i = 0; i < BUCKETS; i++) sum.histogram[i] += counts[i];
 }
 
 /** Slices with at least one exit. */

@@ -68,17 +68,17 @@ export class TestProjection implements Projection {
       if (batch.kind[i] !== KIND_EXIT) continue;
       const reason = eventReason(batch, batch.site[i]);
       if (reason === EXIT_REASONS.cpuid) {
-        out.direct(i, batch.position[i], 0, 1, 10, 20, 30);
+        out.direct(i, 0, 1, { low: 10, typical: 20, high: 30 });
         continue;
       }
       this.exits++;
       const cycles = testCycles(reason, batch.valueLo[i]);
-      out.exit(i, batch.position[i], reason, 0, reason === EXIT_REASONS.hlt ? HANDLER_SLEEP : batch.valueLo[i] % 2 === 0 ? HANDLER_LIGHT : HANDLER_DEVICE_MODEL, cycles / 2, cycles, cycles * 2);
+      out.exit(i, reason, 0, reason === EXIT_REASONS.hlt ? HANDLER_SLEEP : batch.valueLo[i] % 2 === 0 ? HANDLER_LIGHT : HANDLER_DEVICE_MODEL, { low: cycles / 2, typical: cycles, high: cycles * 2 });
     }
   }
 
   finish(totals: RunTotals, out: RegimeSink): void {
-    out.exit(-1, 0, 1, 0, HANDLER_LIGHT, totals.instructions, totals.instructions, totals.instructions);
+    out.exit(-1, 1, 0, HANDLER_LIGHT, { low: totals.instructions, typical: totals.instructions, high: totals.instructions });
   }
 
   parameterUses(): ReadonlyMap<string, number> {

@@ -15,7 +15,7 @@ import {
   HANDLER_INTERRUPT, HANDLER_MMU, HANDLER_REFLECTION, HANDLER_SLEEP,
   type CostBook, type Options, type Regime, type RegimeSink, type RunTotals,
 } from '../regime.ts';
-import { STORE_FREE, STORE_UNSYNC, ShadowMmu, type SavedShadow } from '../shadow-mmu.ts';
+import { STORE_FREE, STORE_UNSYNC, ShadowMmu, rootFrame, type SavedShadow } from '../shadow-mmu.ts';
 import { ACCESS_WRITE, CR_CLTS, CR_MOV_FROM, EXIT_REASONS, HYPERCALLS, HYPERCALL_REASON, PHASE_INJECTED } from '../../log/events.ts';
 import type { EventBatch } from '../../log/event-batch.ts';
 import {
@@ -116,84 +116,86 @@ class ParavirtualProjection extends BaseProjection {
 
   override fold(batch: EventBatch, start: number, end: number, out: RegimeSink): void {
     const { sites, site, position, timeOffsetNs, valueLo, valueHi, aux } = batch;
+    let { idleNs, nextHostTickNs } = this;
     for (let i = start; i < end; i++) {
-      const at = position[i];
-      const busyNs = at + timeOffsetNs[i] - this.idleNs;
-      if (busyNs >= this.nextHostTickNs) {
-        const ticks = Math.min(Math.floor((busyNs - this.nextHostTickNs) / this.hostTickNs) + 1, HOST_TICKS_MAX);
-        for (let n = 0; n < ticks; n++) this.exit(out, i, at, this.isShadow ? PVM.interrupt : XEN_TRAP.hostInterrupt, 0, HANDLER_INTERRUPT, this.bounce);
-        this.nextHostTickNs += this.hostTickNs * ticks;
+      const busyNs = position[i] + timeOffsetNs[i] - idleNs;
+      if (busyNs >= nextHostTickNs) {
+        const ticks = Math.min(Math.floor((busyNs - nextHostTickNs) / this.hostTickNs) + 1, HOST_TICKS_MAX);
+        for (let n = 0; n < ticks; n++) this.exit(out, i, this.isShadow ? PVM.interrupt : XEN_TRAP.hostInterrupt, 0, HANDLER_INTERRUPT, this.bounce);
+        nextHostTickNs += this.hostTickNs * ticks;
       }
       const s = site[i];
       switch (sites.shape[s]) {
-        case SHAPE_EXIT_IO:
-          this.port(out, i, at, sites.f0[s], sites.f1[s], valueLo[i]);
+        case 0x10 satisfies typeof SHAPE_EXIT_IO:
+          this.port(out, i, sites.f0[s], sites.f1[s], valueLo[i]);
           break;
-        case SHAPE_EXIT_MMIO:
-          this.mmio(out, i, at, sites.addressHi[s] * 2 ** 20 + (sites.addressLo[s] >>> 12), sites.addressLo[s] & 0xfff, (sites.f1[s] & ACCESS_WRITE) !== 0);
+        case 0x11 satisfies typeof SHAPE_EXIT_MMIO:
+          this.mmio(out, i, sites.addressHi[s] * 2 ** 20 + (sites.addressLo[s] >>> 12), sites.addressLo[s] & 0xfff, (sites.f1[s] & ACCESS_WRITE) !== 0);
           break;
-        case SHAPE_EXIT_MSR:
-          this.msr(out, i, at, sites.f0[s], sites.f1[s] !== 0);
+        case 0x12 satisfies typeof SHAPE_EXIT_MSR:
+          this.msr(out, i, sites.f0[s], sites.f1[s] !== 0);
           break;
-        case SHAPE_EXIT_CPUID:
-          if (sites.ripHi[s] >>> 31 !== 0) this.exit(out, i, at, this.isShadow ? PVM.privilegedOp : XEN_TRAP.forcedCpuid, valueLo[i], HANDLER_EMULATION, this.cpuid);
+        case 0x13 satisfies typeof SHAPE_EXIT_CPUID:
+          if (sites.ripHi[s] >>> 31 !== 0) this.exit(out, i, this.isShadow ? PVM.privilegedOp : XEN_TRAP.forcedCpuid, valueLo[i], HANDLER_EMULATION, this.cpuid);
           break;
-        case SHAPE_EXIT_CR:
-          this.controlRegister(out, i, at, sites.f0[s], sites.f1[s], valueLo[i], valueHi[i]);
+        case 0x14 satisfies typeof SHAPE_EXIT_CR:
+          this.controlRegister(out, i, sites.f0[s], sites.f1[s], valueLo[i], valueHi[i]);
           break;
-        case SHAPE_EXIT_DR:
-          this.call(out, i, at, sites.f1[s] !== 0 ? XEN.setDebugreg : XEN.getDebugreg, PVM.privilegedOp, sites.f0[s]);
+        case 0x15 satisfies typeof SHAPE_EXIT_DR:
+          this.call(out, i, sites.f1[s] !== 0 ? XEN.setDebugreg : XEN.getDebugreg, PVM.privilegedOp, sites.f0[s]);
           break;
-        case SHAPE_EXIT_EXCEPTION:
-          this.guestException(out, i, at, sites.f0[s], sites.addressLo[s], sites.addressHi[s]);
+        case 0x16 satisfies typeof SHAPE_EXIT_EXCEPTION:
+          this.guestException(out, i, sites.f0[s], sites.addressLo[s], sites.addressHi[s]);
           break;
-        case SHAPE_EXIT_PAGE_TABLE:
-          this.tableStore(out, i, at, sites.f0[s], aux[i], valueLo[i]);
+        case 0x18 satisfies typeof SHAPE_EXIT_PAGE_TABLE:
+          this.tableStore(out, i, position[i], sites.f0[s], aux[i], valueLo[i]);
           break;
-        case SHAPE_EXIT_PLAIN:
-          this.plain(out, i, at, sites.f0[s], valueLo[i], valueHi[i]);
+        case 0x17 satisfies typeof SHAPE_EXIT_PLAIN:
+          this.plain(out, i, sites.f0[s], valueLo[i], valueHi[i]);
           break;
-        case SHAPE_COUNTS:
+        case 0x51 satisfies typeof SHAPE_COUNTS:
           this.counted(batch, i, out);
           break;
-        case SHAPE_INTERRUPT:
+        case 0x20 satisfies typeof SHAPE_INTERRUPT:
           if (sites.f0[s] !== PHASE_INJECTED) break;
-          this.exit(out, i, at, this.isShadow ? PVM.interrupt : XEN_TRAP.eventUpcall, sites.f1[s], HANDLER_INTERRUPT, this.bounce);
-          this.direct(out, i, at, DIRECT_INTERRUPT, this.interrupt);
-          this.returnToGuest(out, i, at);
+          this.exit(out, i, this.isShadow ? PVM.interrupt : XEN_TRAP.eventUpcall, sites.f1[s], HANDLER_INTERRUPT, this.bounce);
+          this.direct(out, i, DIRECT_INTERRUPT, this.interrupt);
+          this.returnToGuest(out, i);
           break;
-        case SHAPE_IDLE:
-          this.idleNs += valueLo[i] + valueHi[i] * 2 ** 32;
+        case 0x40 satisfies typeof SHAPE_IDLE:
+          idleNs += valueLo[i] + valueHi[i] * 2 ** 32;
           break;
-        case SHAPE_DIRTY: {
+        case 0x50 satisfies typeof SHAPE_DIRTY: {
           // Xen gives a PV guest all its memory before it starts.
           const fresh = this.frames.touch(batch.bytes, batch.payloadStart[i], batch.payloadLength[i]);
-          if (this.isShadow) this.hiddenFaults(out, i, at, fresh);
+          if (this.isShadow) this.hiddenFaults(out, i, fresh);
           break;
         }
       }
     }
+    this.idleNs = idleNs;
+    this.nextHostTickNs = nextHostTickNs;
   }
 
   /** A hypercall: Xen's number, and what it is to PVM. */
-  private call(out: RegimeSink, i: number, at: number, xen: number, pvm: number, qualification: number): void {
-    this.exit(out, i, at, this.isShadow ? pvm : XEN_HYPERCALL_BASE + xen, qualification, HANDLER_HYPERCALL, this.isShadow && pvm === PVM.privilegedOp ? this.privileged : this.hypercall);
+  private call(out: RegimeSink, i: number, xen: number, pvm: number, qualification: number): void {
+    this.exit(out, i, this.isShadow ? pvm : XEN_HYPERCALL_BASE + xen, qualification, HANDLER_HYPERCALL, this.isShadow && pvm === PVM.privilegedOp ? this.privileged : this.hypercall);
   }
 
-  private emulate(out: RegimeSink, i: number, at: number, qualification: number): void {
-    this.exit(out, i, at, this.isShadow ? PVM.privilegedOp : XEN_TRAP.privilegedOp, qualification, HANDLER_EMULATION, this.privileged);
+  private emulate(out: RegimeSink, i: number, qualification: number): void {
+    this.exit(out, i, this.isShadow ? PVM.privilegedOp : XEN_TRAP.privilegedOp, qualification, HANDLER_EMULATION, this.privileged);
   }
 
-  private returnToGuest(out: RegimeSink, i: number, at: number): void {
+  private returnToGuest(out: RegimeSink, i: number): void {
     // PVM returns through its switcher; Xen by a hypercall.
-    if (!this.isShadow && !this.isAware) this.exit(out, i, at, XEN_HYPERCALL_BASE + XEN.iret, 0, HANDLER_HYPERCALL, this.hypercall);
+    if (!this.isShadow && !this.isAware) this.exit(out, i, XEN_HYPERCALL_BASE + XEN.iret, 0, HANDLER_HYPERCALL, this.hypercall);
   }
 
-  private port(out: RegimeSink, i: number, at: number, port: number, access: number, value: number): void {
+  private port(out: RegimeSink, i: number, port: number, access: number, value: number): void {
     const kind = PORT_CLASS[port & 0xffff];
     const isWrite = (access & ACCESS_WRITE) !== 0;
     if (!this.hasSplitDrivers) {
-      this.exit(out, i, at, this.isShadow ? PVM.privilegedOp : XEN_TRAP.privilegedOp, port, HANDLER_DEVICE_MODEL, this.ioUser);
+      this.exit(out, i, this.isShadow ? PVM.privilegedOp : XEN_TRAP.privilegedOp, port, HANDLER_DEVICE_MODEL, this.ioUser);
       return;
     }
     switch (kind) {
@@ -201,81 +203,81 @@ class ParavirtualProjection extends BaseProjection {
       case PORT_RTC: // wall clock in shared memory
         return;
       case PORT_PIT:
-        if (port === 0x43 && isWrite && this.hasPvTimer) this.call(out, i, at, XEN.vcpuOp, PVM.hypercallMsr, port);
+        if (port === 0x43 && isWrite && this.hasPvTimer) this.call(out, i, XEN.vcpuOp, PVM.hypercallMsr, port);
         return;
       case PORT_UART:
         // A line of the console goes into the ring; the other side is told once.
-        if (isWrite && (port & 7) === 0 && (value & 0xff) === 0x0a) this.exit(out, i, at, XEN_HYPERCALL_BASE + XEN.eventChannelOp, port, HANDLER_DEVICE_MODEL, this.ring);
+        if (isWrite && (port & 7) === 0 && (value & 0xff) === 0x0a) this.exit(out, i, XEN_HYPERCALL_BASE + XEN.eventChannelOp, port, HANDLER_DEVICE_MODEL, this.ring);
         return;
       default:
-        this.emulate(out, i, at, port);
+        this.emulate(out, i, port);
     }
   }
 
-  private mmio(out: RegimeSink, i: number, at: number, page: number, offset: number, isWrite: boolean): void {
+  private mmio(out: RegimeSink, i: number, page: number, offset: number, isWrite: boolean): void {
     if (!this.hasSplitDrivers) {
-      this.exit(out, i, at, this.isShadow ? PVM.pageFault : XEN_TRAP.privilegedOp, page * 4096 + offset, HANDLER_DEVICE_MODEL, this.ioUser);
+      this.exit(out, i, this.isShadow ? PVM.pageFault : XEN_TRAP.privilegedOp, page * 4096 + offset, HANDLER_DEVICE_MODEL, this.ioUser);
       return;
     }
     if (!isWrite) return;
     if (page === LAPIC_PAGE) {
-      if (offset === APIC_ICR_LOW) this.call(out, i, at, XEN.eventChannelOp, PVM.hypercallMsr, offset);
-      else if (offset === APIC_INITIAL_COUNT) this.call(out, i, at, XEN.vcpuOp, PVM.hypercallMsr, offset);
+      if (offset === APIC_ICR_LOW) this.call(out, i, XEN.eventChannelOp, PVM.hypercallMsr, offset);
+      else if (offset === APIC_INITIAL_COUNT) this.call(out, i, XEN.vcpuOp, PVM.hypercallMsr, offset);
     } else if (page === IOAPIC_PAGE) {
-      this.call(out, i, at, XEN.physdevOp, PVM.hypercallMsr, offset);
+      this.call(out, i, XEN.physdevOp, PVM.hypercallMsr, offset);
     } else if ((offset & VIRTIO_WINDOW_MASK) === VIRTIO_QUEUE_NOTIFY) {
-      this.exit(out, i, at, XEN_HYPERCALL_BASE + XEN.eventChannelOp, page * 4096, HANDLER_DEVICE_MODEL, this.ring);
+      this.exit(out, i, XEN_HYPERCALL_BASE + XEN.eventChannelOp, page * 4096, HANDLER_DEVICE_MODEL, this.ring);
     }
   }
 
-  private msr(out: RegimeSink, i: number, at: number, index: number, isWrite: boolean): void {
-    if (index === MSR_TSC_DEADLINE) this.call(out, i, at, XEN.vcpuOp, PVM.hypercallMsr, index);
-    else if (index === MSR_X2APIC_ICR) this.call(out, i, at, XEN.eventChannelOp, PVM.hypercallMsr, index);
+  private msr(out: RegimeSink, i: number, index: number, isWrite: boolean): void {
+    if (index === MSR_TSC_DEADLINE) this.call(out, i, XEN.vcpuOp, PVM.hypercallMsr, index);
+    else if (index === MSR_X2APIC_ICR) this.call(out, i, XEN.eventChannelOp, PVM.hypercallMsr, index);
     else if (index >= 0x800 && index <= 0x8ff) return;
-    else if (isWrite && index >= 0xc000_0100 && index <= 0xc000_0102) this.call(out, i, at, XEN.setSegmentBase, PVM.hypercallMsr, index);
-    else this.emulate(out, i, at, index);
+    else if (isWrite && index >= 0xc000_0100 && index <= 0xc000_0102) this.call(out, i, XEN.setSegmentBase, PVM.hypercallMsr, index);
+    else this.emulate(out, i, index);
   }
 
-  private controlRegister(out: RegimeSink, i: number, at: number, cr: number, access: number, lo: number, hi: number): void {
+  private controlRegister(out: RegimeSink, i: number, cr: number, access: number, lo: number, hi: number): void {
     // Reads are answered from memory that is shared with the hypervisor.
     if (access === CR_MOV_FROM) return;
     if (cr === 3) {
-      this.mmu.loadRoot(Math.floor((hi * 2 ** 32 + lo) / 4096) % 2 ** 40);
+      this.mmu.loadRoot(rootFrame(lo, hi));
       if (this.isShadow) {
-        this.exit(out, i, at, PVM.loadPageTable, hi * 2 ** 32 + lo, HANDLER_MMU, this.loadRoot);
-        this.direct(out, i, at, DIRECT_PAGE_TABLE, this.sync, this.mmu.synced);
-        this.hiddenFaults(out, i, at, this.mmu.fills);
+        this.exit(out, i, PVM.loadPageTable, hi * 2 ** 32 + lo, HANDLER_MMU, this.loadRoot);
+        this.direct(out, i, DIRECT_PAGE_TABLE, this.sync, this.mmu.synced);
+        this.hiddenFaults(out, i, this.mmu.fills);
       } else {
-        if (this.mmu.fills > 0) this.exit(out, i, at, XEN_HYPERCALL_BASE + XEN.mmuextOp, hi * 2 ** 32 + lo, HANDLER_MMU, this.pin);
-        this.exit(out, i, at, XEN_HYPERCALL_BASE + XEN.mmuextOp, hi * 2 ** 32 + lo, HANDLER_HYPERCALL, this.hypercall);
+        if (this.mmu.fills > 0) this.exit(out, i, XEN_HYPERCALL_BASE + XEN.mmuextOp, hi * 2 ** 32 + lo, HANDLER_MMU, this.pin);
+        this.exit(out, i, XEN_HYPERCALL_BASE + XEN.mmuextOp, hi * 2 ** 32 + lo, HANDLER_HYPERCALL, this.hypercall);
       }
     } else if (cr === 0) {
       const value = access === CR_CLTS ? this.cr0 & ~CR0_TS : lo | 0;
       const changed = value ^ this.cr0;
       this.cr0 = value;
-      if (changed === CR0_TS || changed === 0) this.call(out, i, at, XEN.fpuTaskswitch, PVM.privilegedOp, 0);
-      else this.emulate(out, i, at, cr);
+      if (changed === CR0_TS || changed === 0) this.call(out, i, XEN.fpuTaskswitch, PVM.privilegedOp, 0);
+      else this.emulate(out, i, cr);
     } else {
-      this.emulate(out, i, at, cr);
+      this.emulate(out, i, cr);
     }
   }
 
-  private guestException(out: RegimeSink, i: number, at: number, vector: number, addressLo: number, addressHi: number): void {
+  private guestException(out: RegimeSink, i: number, vector: number, addressLo: number, addressHi: number): void {
     const isFault = vector === VECTOR_PF;
     if (isFault) this.mmu.trueFault(addressLo);
     const qualification = isFault ? addressHi * 2 ** 32 + addressLo : vector;
-    if (this.isShadow && isFault) this.exit(out, i, at, PVM.pageFault, qualification, HANDLER_REFLECTION, this.fault);
-    else if (this.isShadow) this.exit(out, i, at, PVM.exception, qualification, HANDLER_REFLECTION, this.trap);
-    else this.exit(out, i, at, XEN_TRAP.exceptionBounce, qualification, HANDLER_REFLECTION, this.bounce);
-    this.direct(out, i, at, DIRECT_EXCEPTION, this.exception);
-    this.returnToGuest(out, i, at);
+    if (this.isShadow && isFault) this.exit(out, i, PVM.pageFault, qualification, HANDLER_REFLECTION, this.fault);
+    else if (this.isShadow) this.exit(out, i, PVM.exception, qualification, HANDLER_REFLECTION, this.trap);
+    else this.exit(out, i, XEN_TRAP.exceptionBounce, qualification, HANDLER_REFLECTION, this.bounce);
+    this.direct(out, i, DIRECT_EXCEPTION, this.exception);
+    this.returnToGuest(out, i);
   }
 
   private tableStore(out: RegimeSink, i: number, at: number, level: number, address: number, value: number): void {
     if (this.isShadow) {
       const met = this.mmu.store(level, address, value);
-      if (met !== STORE_FREE) this.exit(out, i, at, PVM.writeProtect, address, met === STORE_UNSYNC ? HANDLER_MMU : HANDLER_EMULATION, met === STORE_UNSYNC ? this.fill : this.write);
-      this.hiddenFaults(out, i, at, this.mmu.fills);
+      if (met !== STORE_FREE) this.exit(out, i, PVM.writeProtect, address, met === STORE_UNSYNC ? HANDLER_MMU : HANDLER_EMULATION, met === STORE_UNSYNC ? this.fill : this.write);
+      this.hiddenFaults(out, i, this.mmu.fills);
       return;
     }
     // Lazy MMU mode is used for user mappings (fork, munmap, mprotect); set_pte of the kernel's own is a hypercall each.
@@ -284,18 +286,18 @@ class ParavirtualProjection extends BaseProjection {
     if (isNext) this.batched++;
     else {
       this.batched = 1;
-      this.exit(out, i, at, XEN_HYPERCALL_BASE + (isLazy && this.batchMax > 1 ? XEN.multicall : XEN.mmuUpdate), address, HANDLER_MMU, this.hypercall);
+      this.exit(out, i, XEN_HYPERCALL_BASE + (isLazy && this.batchMax > 1 ? XEN.multicall : XEN.mmuUpdate), address, HANDLER_MMU, this.hypercall);
     }
     this.lastStoreAt = isLazy ? at : -Infinity;
-    this.direct(out, i, at, DIRECT_PAGE_TABLE, this.update);
+    this.direct(out, i, DIRECT_PAGE_TABLE, this.update);
   }
 
-  private hiddenFaults(out: RegimeSink, i: number, at: number, count: number): void {
-    for (let n = 0; n < count; n++) this.exit(out, i, at, PVM.pageFault, 0, HANDLER_MMU, this.fill);
+  private hiddenFaults(out: RegimeSink, i: number, count: number): void {
+    for (let n = 0; n < count; n++) this.exit(out, i, PVM.pageFault, 0, HANDLER_MMU, this.fill);
   }
 
   /** A hypercall in the log. The return from a system call is in the cost of that call. */
-  private made(out: RegimeSink, i: number, at: number, number: number, qualification: number): void {
+  private made(out: RegimeSink, i: number, number: number, qualification: number): void {
     this.isAware = true;
     if (number === XEN.iret && this.callsOpen > 0) {
       this.callsOpen--;
@@ -305,47 +307,47 @@ class ParavirtualProjection extends BaseProjection {
     const isRing = number === XEN.eventChannelOp && qualification === EVENT_SEND;
     const isSleep = number === XEN.schedOp && qualification === SCHED_BLOCK;
     const handler = isTables ? HANDLER_MMU : isRing ? HANDLER_DEVICE_MODEL : isSleep ? HANDLER_SLEEP : HANDLER_HYPERCALL;
-    this.exit(out, i, at, XEN_HYPERCALL_BASE + number, qualification, handler, isRing ? this.ring : this.hypercall);
-    if (number === XEN.mmuextOp) this.direct(out, i, at, DIRECT_PAGE_TABLE, this.validation, qualification >>> 16);
-    else if (isTables) this.direct(out, i, at, DIRECT_PAGE_TABLE, this.update, qualification);
+    this.exit(out, i, XEN_HYPERCALL_BASE + number, qualification, handler, isRing ? this.ring : this.hypercall);
+    if (number === XEN.mmuextOp) this.direct(out, i, DIRECT_PAGE_TABLE, this.validation, qualification >>> 16);
+    else if (isTables) this.direct(out, i, DIRECT_PAGE_TABLE, this.update, qualification);
   }
 
-  private plain(out: RegimeSink, i: number, at: number, reason: number, lo: number, hi: number): void {
-    if (reason >= HYPERCALL_REASON && reason < HYPERCALL_REASON + HYPERCALLS) return this.made(out, i, at, reason - HYPERCALL_REASON, lo);
+  private plain(out: RegimeSink, i: number, reason: number, lo: number, hi: number): void {
+    if (reason >= HYPERCALL_REASON && reason < HYPERCALL_REASON + HYPERCALLS) return this.made(out, i, reason - HYPERCALL_REASON, lo);
     switch (reason) {
       case EXIT_REASONS.paravirtualSystemCall:
         this.callsOpen++;
         this.callsRecorded++;
-        this.direct(out, i, at, DIRECT_SYSCALL, this.syscall);
+        this.direct(out, i, DIRECT_SYSCALL, this.syscall);
         return;
       case EXIT_REASONS.hlt:
-        this.exit(out, i, at, this.isShadow ? PVM.irqHalt : XEN_HYPERCALL_BASE + XEN.schedOp, 0, HANDLER_SLEEP, this.hypercall);
+        this.exit(out, i, this.isShadow ? PVM.irqHalt : XEN_HYPERCALL_BASE + XEN.schedOp, 0, HANDLER_SLEEP, this.hypercall);
         return;
       case EXIT_REASONS.invlpg:
-        this.call(out, i, at, XEN.mmuextOp, PVM.tlbInvlpg, hi * 2 ** 32 + lo);
+        this.call(out, i, XEN.mmuextOp, PVM.tlbInvlpg, hi * 2 ** 32 + lo);
         return;
       case EXIT_REASONS.gdtrIdtr:
-        this.call(out, i, at, XEN.setTrapTable, PVM.privilegedOp, 0);
+        this.call(out, i, XEN.setTrapTable, PVM.privilegedOp, 0);
         return;
       case EXIT_REASONS.ldtrTr:
-        this.call(out, i, at, XEN.mmuextOp, PVM.privilegedOp, 0);
+        this.call(out, i, XEN.mmuextOp, PVM.privilegedOp, 0);
         return;
       case EXIT_REASONS.pause:
       case EXIT_REASONS.rdtsc:
       case EXIT_REASONS.rdtscp:
         return;
       default:
-        this.emulate(out, i, at, reason);
+        this.emulate(out, i, reason);
     }
   }
 
-  protected override charge(totals: RunTotals, row: number, position: number, out: RegimeSink): void {
+  protected override charge(totals: RunTotals, row: number, out: RegimeSink): void {
     // Those that are events of the log were charged there.
     const calls = totals.systemCalls ?? 0;
     const told = Math.min(calls, this.callsRecorded);
     this.callsRecorded -= told;
-    this.direct(out, row, position, DIRECT_SYSCALL, this.syscall, calls - told);
-    this.direct(out, row, position, DIRECT_PAGE_WALK, this.walk, totals.pageWalks ?? 0);
+    this.direct(out, row, DIRECT_SYSCALL, this.syscall, calls - told);
+    this.direct(out, row, DIRECT_PAGE_WALK, this.walk, totals.pageWalks ?? 0);
   }
 
   override counters(): Readonly<Record<string, number>> {
