@@ -91,6 +91,8 @@ function inputText(input: InputDetail): string {
       return `timer ${input.timer} ${input.ns < 0 ? 'early' : 'late'} by ${Math.abs(input.ns)} ns`;
     case 'line':
       return `interrupt line ${input.line} ${input.asserted ? 'raised' : 'lowered'}`;
+    case 'stall':
+      return `the CPU stands still for ${input.ns} ns`;
     default:
       return input satisfies never;
   }

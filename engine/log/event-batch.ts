@@ -15,7 +15,7 @@ import type { Position } from './position.ts';
 import {
   ACCESS_SIZE_MASK, SHAPE_COUNTS, SHAPE_DIGEST, SHAPE_DIRTY, SHAPE_END, SHAPE_EXIT_CPUID, SHAPE_EXIT_CR, SHAPE_EXIT_DR, SHAPE_EXIT_EXCEPTION, SHAPE_EXIT_IO, SHAPE_EXIT_MMIO,
   SHAPE_EXIT_MSR, SHAPE_EXIT_PAGE_TABLE, SHAPE_EXIT_PLAIN, SHAPE_IDLE, SHAPE_INPUT_CONSOLE, SHAPE_INPUT_CONTROL, SHAPE_INPUT_ENTROPY, SHAPE_INPUT_LINE, SHAPE_INPUT_MEMORY,
-  SHAPE_INPUT_NET, SHAPE_INPUT_REGISTER, SHAPE_INPUT_TIMER_SHIFT, SHAPE_INPUT_WALL_CLOCK,
+  SHAPE_INPUT_NET, SHAPE_INPUT_REGISTER, SHAPE_INPUT_STALL, SHAPE_INPUT_TIMER_SHIFT, SHAPE_INPUT_WALL_CLOCK,
   SHAPE_INTERRUPT, SHAPE_MARK, SHAPE_NET_RX, SHAPE_NET_TX, SHAPE_TIMER_ARM, SHAPE_TIMER_FIRE, SHAPE_UART_RX, SHAPE_UART_TX, SHAPE_VIRTIO_COMPLETE,
   SHAPE_VIRTIO_REQUEST,
 } from './shapes.ts';
@@ -103,6 +103,8 @@ export function eventAt(batch: EventBatch, i: number): LogEvent {
       return input({ kind: 'timer-shift', timer: text(), ns: signedNumberOf(lo, hi) });
     case SHAPE_INPUT_LINE:
       return input({ kind: 'line', line: f0, asserted: f1 !== 0 });
+    case SHAPE_INPUT_STALL:
+      return input({ kind: 'stall', ns: numberOf(lo, hi) });
     case SHAPE_EXIT_IO:
       return exit(EXIT_REASONS.io, {
         kind: 'io', port: f0, size: f1 & ACCESS_SIZE_MASK, write: (f1 & ACCESS_WRITE) !== 0, string: (f1 & ACCESS_STRING) !== 0, rep: (f1 & ACCESS_REP) !== 0, value: lo, costNs: f2,

@@ -13,7 +13,7 @@ import type { Position } from './position.ts';
 import {
   SHAPE_COUNTS, SHAPE_DIGEST, SHAPE_DIRTY, SHAPE_END, SHAPE_EXIT_CPUID, SHAPE_EXIT_CR, SHAPE_EXIT_DR, SHAPE_EXIT_EXCEPTION, SHAPE_EXIT_IO, SHAPE_EXIT_MMIO,
   SHAPE_EXIT_MSR, SHAPE_EXIT_PAGE_TABLE, SHAPE_EXIT_PLAIN, SHAPE_IDLE, SHAPE_INPUT_CONSOLE, SHAPE_INPUT_CONTROL, SHAPE_INPUT_ENTROPY, SHAPE_INPUT_LINE, SHAPE_INPUT_MEMORY,
-  SHAPE_INPUT_NET, SHAPE_INPUT_REGISTER, SHAPE_INPUT_TIMER_SHIFT, SHAPE_INPUT_WALL_CLOCK,
+  SHAPE_INPUT_NET, SHAPE_INPUT_REGISTER, SHAPE_INPUT_STALL, SHAPE_INPUT_TIMER_SHIFT, SHAPE_INPUT_WALL_CLOCK,
   SHAPE_INTERRUPT, SHAPE_MARK, SHAPE_NET_RX, SHAPE_NET_TX, SHAPE_TIMER_ARM, SHAPE_TIMER_FIRE, SHAPE_UART_RX, SHAPE_UART_TX, SHAPE_VIRTIO_COMPLETE,
   SHAPE_VIRTIO_REQUEST,
 } from './shapes.ts';
@@ -104,6 +104,12 @@ export abstract class EventRows implements EventSink {
 
   inputLine(position: Position, line: number, asserted: boolean): void {
     this.row(position, SHAPE_INPUT_LINE, line, asserted ? 1 : 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, EMPTY);
+    this.records++;
+  }
+
+  inputStall(position: Position, ns: number): void {
+    assert(Number.isSafeInteger(ns) && ns >= 0, 'not a stretch of time');
+    this.row(position, SHAPE_INPUT_STALL, 0, 0, 0, 0, 0, 0, 0, 0, lowOf(ns), highOf(ns), 0, EMPTY);
     this.records++;
   }
 
@@ -331,6 +337,8 @@ export abstract class EventRows implements EventSink {
         return this.inputTimerShift(position, input.timer, input.ns);
       case 'line':
         return this.inputLine(position, input.line, input.asserted);
+      case 'stall':
+        return this.inputStall(position, input.ns);
       default:
         input satisfies never;
     }

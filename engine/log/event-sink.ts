@@ -26,6 +26,7 @@ export interface EventSink {
   /** ns: later if positive. */
   inputTimerShift(position: Position, timer: string, ns: number): void;
   inputLine(position: Position, line: number, asserted: boolean): void;
+  inputStall(position: Position, ns: number): void;
 
   /** size: 1, 2 or 4 bytes; flags: ACCESS_*; costNs: what the access adds to the time offset. */
   exitIo(position: Position, ripLo: number, ripHi: number, port: number, size: number, flags: number, value: number, costNs: number): void;

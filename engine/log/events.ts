@@ -115,7 +115,8 @@ export type InputDetail =
   /** address is guest-physical */
   | { readonly kind: 'memory'; readonly address: number; readonly bytes: Uint8Array }
   | { readonly kind: 'timer-shift'; readonly timer: string; readonly ns: number }
-  | { readonly kind: 'line'; readonly line: number; readonly asserted: boolean };
+  | { readonly kind: 'line'; readonly line: number; readonly asserted: boolean }
+  | { readonly kind: 'stall'; readonly ns: number };
 
 export type ExitDetail =
   /** size in bytes; costNs is what the access adds to the time offset */

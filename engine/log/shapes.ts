@@ -16,6 +16,7 @@ export const SHAPE_INPUT_REGISTER = 0x06;
 export const SHAPE_INPUT_MEMORY = 0x07;
 export const SHAPE_INPUT_TIMER_SHIFT = 0x08;
 export const SHAPE_INPUT_LINE = 0x09;
+export const SHAPE_INPUT_STALL = 0x0a;
 export const SHAPE_EXIT_IO = 0x10;
 export const SHAPE_EXIT_MMIO = 0x11;
 export const SHAPE_EXIT_MSR = 0x12;
@@ -62,6 +63,7 @@ const ROWS: readonly (readonly [shape: number, kind: number, traits: number])[] 
   [SHAPE_INPUT_MEMORY,     KIND_INPUT,     HAS_PAYLOAD],
   [SHAPE_INPUT_TIMER_SHIFT,KIND_INPUT,     HAS_NAME | HAS_VALUE],
   [SHAPE_INPUT_LINE,       KIND_INPUT,     0],
+  [SHAPE_INPUT_STALL,      KIND_INPUT,     HAS_VALUE],
   [SHAPE_EXIT_IO,          KIND_EXIT,      HAS_VALUE],
   [SHAPE_EXIT_MMIO,        KIND_EXIT,      HAS_VALUE],
   [SHAPE_EXIT_MSR,         KIND_EXIT,      HAS_VALUE],

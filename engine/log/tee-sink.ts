@@ -56,6 +56,10 @@ export class TeeSink implements EventSink {
     this.first.inputLine(position, line, asserted);
     this.second.inputLine(position, line, asserted);
   }
+  inputStall(position: Position, ns: number): void {
+    this.first.inputStall(position, ns);
+    this.second.inputStall(position, ns);
+  }
   exitIo(position: Position, ripLo: number, ripHi: number, port: number, size: number, flags: number, value: number, costNs: number): void {
     this.first.exitIo(position, ripLo, ripHi, port, size, flags, value, costNs);
     this.second.exitIo(position, ripLo, ripHi, port, size, flags, value, costNs);

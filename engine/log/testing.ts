@@ -104,6 +104,7 @@ export const EVENT_GENERATORS: Readonly<Record<string, fc.Arbitrary<EventBody>>>
   'input memory': fc.record({ kind: fc.constant('input' as const), input: fc.record({ kind: fc.constant('memory' as const), address: fc.integer({ min: 0, max: 2 ** 52 }), bytes: data }) }),
   'input timer-shift': fc.record({ kind: fc.constant('input' as const), input: fc.record({ kind: fc.constant('timer-shift' as const), timer: name, ns: fc.oneof(fc.integer(), fc.maxSafeInteger()) }) }),
   'input line': fc.record({ kind: fc.constant('input' as const), input: fc.record({ kind: fc.constant('line' as const), line: fc.integer({ min: 0, max: 15 }), asserted: fc.boolean() }) }),
+  'input stall': fc.record({ kind: fc.constant('input' as const), input: fc.record({ kind: fc.constant('stall' as const), ns: fc.oneof(fc.nat(), fc.maxSafeNat()) }) }),
   ...Object.fromEntries(
     Object.entries(exitDetail).map(([kind, detail]) => [`exit ${kind}`, fc.tuple(rip, detail).map(([at, exit]): EventBody => ({ kind: 'exit', rip: at, ...exit }))]),
   ),

@@ -515,6 +515,15 @@ export class Machine {
     this.sink?.idle(this.position(), ns);
   }
 
+  /** Lets virtual time pass without the CPU, between runs: timers fire when they are due, and what they raise waits for it. */
+  stall(ns: number): void {
+    for (const until = this.nowNs() + ns; this.nowNs() < until; ) {
+      this.scheduler.fireDue(this.nowNs());
+      if (this.ended !== undefined) return;
+      this.skipIdle(Math.min(until, this.scheduler.nextNs()) - this.nowNs());
+    }
+  }
+
   private end(reason: EndKind, detail: string): void {
     if (this.ended !== undefined) return;
     this.ended = { kind: 'end', reason, detail };

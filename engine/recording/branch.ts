@@ -36,6 +36,13 @@ export interface BranchOptions extends Pick<RecorderOptions, 'recipe' | 'images'
   readonly inputs: 'keep' | 'none';
   /** See IDLE_LIMIT_NS. */
   readonly idleLimitNs?: number;
+  /** Goes on where the parent was stopped from outside, instead of ending there. */
+  readonly outlivesParent?: boolean;
+  /**
+   * When an input of the parent comes once the branch has gone its own way: at its position, or at its virtual time, as from somebody who does not know that the guest is slow.
+   * Default: position.
+   */
+  readonly inputsBy?: 'position' | 'time';
 }
 
 export type BranchStatus =
@@ -61,6 +68,7 @@ export class Branch {
   private readonly follow: FollowingSink;
   private readonly idleLimitNs: number;
   private idleSince: { readonly position: number; readonly ns: number };
+  private readonly inputsByTime: boolean;
 
   /** Throws what Recorder throws. */
   constructor(options: BranchOptions) {
@@ -70,7 +78,8 @@ export class Branch {
     this.changes = options.changes.toSorted((a, b) => a.position - b.position);
     this.inputs = options.inputs === 'none' ? [] : inputsOf(parent, options.recipe, records);
     const { end, index } = closingOf(parent);
-    this.parentEnd = end;
+    this.parentEnd = options.outlivesParent === true ? undefined : end;
+    this.inputsByTime = options.inputsBy === 'time';
     this.closingRecord = index;
     this.idleLimitNs = options.idleLimitNs ?? IDLE_LIMIT_NS;
     this.idleSince = { position: this.recorder.position, ns: this.machine.nowNs() };
@@ -100,6 +109,25 @@ export class Branch {
     }
   }
 
+  /**
+   * Goes on until virtual time is `ns`, or a register access or an idle time later. `between` is called each time the machine stands between two instructions on the way; it may make changes. Comes back early
+   * when the guest has ended or waits.
+   */
+  runTo(ns: number, between: () => void = () => {}): BranchStatus {
+    for (;;) {
+      const left = Math.ceil(ns - this.machine.nowNs());
+      if (left <= 0) return { kind: 'running' };
+      const status = this.slice(this.position + left);
+      between();
+      if (status !== undefined && status.kind !== 'running') return status;
+    }
+  }
+
+  /** A change here and now. */
+  change(change: Change): void {
+    this.muted(() => this.recorder.change(change));
+  }
+
   /** Ends it from outside. */
   stop(reason: 'limit' | 'user', detail: string): Extract<RecorderStatus, { kind: 'ended' }> {
     return this.recorder.stop(reason, detail) as Extract<RecorderStatus, { kind: 'ended' }>;
@@ -115,11 +143,13 @@ export class Branch {
     const next = this.inputs.at(this.nextInput);
     let limit = until;
     let isHere = false;
-    for (const position of [next?.event.position, this.changes.at(this.nextChange)?.position, this.isFollowing ? this.parentEnd?.position : undefined]) {
+    for (const position of [this.inputsByTime && !this.isFollowing ? undefined : next?.event.position, this.changes.at(this.nextChange)?.position, this.isFollowing ? this.parentEnd?.position : undefined]) {
       if (position === undefined) continue;
       if (position > at) limit = Math.min(limit, position);
       else if (position === at) isHere = true;
     }
+    // At its time: not later, if the guest does not idle.
+    if (next !== undefined && this.inputsByTime && !this.isFollowing && next.virtualNs > this.machine.nowNs()) limit = Math.min(limit, at + Math.ceil(next.virtualNs - this.machine.nowNs()));
     if (isHere && this.isFollowing) {
       // It comes after other events at this very position: see Replayer.
       const { records } = this.follow;
@@ -163,7 +193,7 @@ export class Branch {
       if (next === undefined || next.position > this.position) return;
       this.nextChange++;
       const change = typeof next.change === 'function' ? next.change(this.machine) : next.change;
-      if (change !== undefined) this.muted(() => this.recorder.change(change));
+      if (change !== undefined) this.change(change);
     }
   }
 
@@ -178,6 +208,7 @@ export class Branch {
     const next = this.inputs.at(this.nextInput);
     if (next === undefined) return false;
     if (this.isFollowing) return next.index === this.follow.records && next.event.position === this.position;
+    if (this.inputsByTime) return next.virtualNs <= this.machine.nowNs();
     return next.event.position <= this.position || (next.virtualNs <= this.machine.nowNs() && this.machine.isHalted);
   }
 
@@ -223,6 +254,9 @@ class FollowingSink extends VerifyingSink {
   }
   override inputLine(position: Position, line: number, asserted: boolean): void {
     if (!this.isMuted) super.inputLine(position, line, asserted);
+  }
+  override inputStall(position: Position, ns: number): void {
+    if (!this.isMuted) super.inputStall(position, ns);
   }
 
   override dirty(position: Position, epoch: number, pages: Uint32Array): void {

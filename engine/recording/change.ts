@@ -1,5 +1,5 @@
 /**
- * What a branch changes: a register, memory, the timing of an interrupt. Changes are inputs: they come from outside, are logged before the guest can see
+ * What a branch changes: a register, memory, the timing of an interrupt, the time that the CPU gets. Changes are inputs: they come from outside, are logged before the guest can see
  * them, and a replay makes them again.
  */
 import * as L from '../cpu/layout.ts';
@@ -9,10 +9,10 @@ import type { Position } from '../log/position.ts';
 import type { Machine } from '../machine/machine.ts';
 import { CPU_DIGEST_BYTES, CPU_PARTS, restoreCpu, saveCpu } from '../machine/snapshot.ts';
 
-export type Change = Extract<InputDetail, { kind: 'register' | 'memory' | 'timer-shift' | 'line' }>;
+export type Change = Extract<InputDetail, { kind: 'register' | 'memory' | 'timer-shift' | 'line' | 'stall' }>;
 
 export function isChange(input: InputDetail): input is Change {
-  return input.kind === 'register' || input.kind === 'memory' || input.kind === 'timer-shift' || input.kind === 'line';
+  return input.kind === 'register' || input.kind === 'memory' || input.kind === 'timer-shift' || input.kind === 'line' || input.kind === 'stall';
 }
 
 const GENERAL = ['rax', 'rcx', 'rdx', 'rbx', 'rsp', 'rbp', 'rsi', 'rdi', 'r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15'] as const;
@@ -64,6 +64,8 @@ export function changeProblem(machine: Machine, change: Change): string | undefi
     }
     case 'line':
       return Number.isInteger(change.line) && change.line >= 0 && change.line < LINES && change.line !== CASCADE ? undefined : `there is no interrupt line ${change.line}: they are 0 to ${LINES - 1}, without ${CASCADE}`;
+    case 'stall':
+      return Number.isSafeInteger(change.ns) && change.ns >= 0 ? undefined : `the CPU cannot stand still for ${change.ns} ns`;
   }
 }
 
@@ -82,6 +84,8 @@ export function applyChange(machine: Machine, change: Change): void {
       return;
     case 'line':
       return machine.setLine(change.line, change.asserted);
+    case 'stall':
+      return machine.stall(change.ns);
   }
 }
 
@@ -116,5 +120,7 @@ export function logChange(sink: EventSink, position: Position, change: Change): 
       return sink.inputTimerShift(position, change.timer, change.ns);
     case 'line':
       return sink.inputLine(position, change.line, change.asserted);
+    case 'stall':
+      return sink.inputStall(position, change.ns);
   }
 }

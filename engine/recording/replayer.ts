@@ -205,7 +205,8 @@ export class Replayer {
         case 'register':
         case 'memory':
         case 'timer-shift':
-        case 'line': {
+        case 'line':
+        case 'stall': {
           const problem = changeProblem(this.machine, detail);
           if (problem !== undefined) throw new RecipeError(`the log has a change at @${input.event.position} that this machine cannot make: ${problem}`);
           logChange(this.sink, this.machine.position(), detail);

@@ -66,6 +66,8 @@ export function rowOf(event: LogEvent): EventRow {
           return { ...EMPTY, name: input.kind, target: input.timer, value: String(input.ns) };
         case 'line':
           return { ...EMPTY, name: input.kind, target: `line ${input.line}`, value: input.asserted ? '1' : '0' };
+        case 'stall':
+          return { ...EMPTY, name: input.kind, value: String(input.ns) };
         default:
           return { ...EMPTY, name: input.kind, target: input.port, size: String(input.bytes.length), detail: printable(input.bytes) };
       }

@@ -44,6 +44,7 @@ const change: fc.Arbitrary<ChangeDraw> = fc.oneof(
   fc.record({ kind: fc.constant('memory' as const), address: fc.integer({ min: 0, max: 0xff_0000 }), bytes: fc.uint8Array({ maxLength: 9000 }) }),
   fc.record({ kind: fc.constant('timer-shift' as const), timer: fc.constantFrom('pit', 'rtc'), ns: fc.oneof(fc.integer({ min: -100_000, max: 5_000_000 }), fc.constant(-1e12)) }),
   fc.record({ kind: fc.constant('line' as const), line: fc.nat(15).filter((line) => line !== 2), asserted: fc.boolean() }),
+  fc.record({ kind: fc.constant('stall' as const), ns: fc.oneof(fc.nat(1000), fc.nat(50_000_000)) }),
 );
 
 const slices = fc.array(fc.oneof(fc.integer({ min: 1, max: 2000 }), fc.integer({ min: 1000, max: 100_000 })), { minLength: 1, maxLength: 4 }).map((list) => [...list, 300_000]);
