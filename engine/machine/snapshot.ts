@@ -117,6 +117,12 @@ export function pageView(core: Core, frame: number): Uint8Array {
   return core.u8.subarray(at, at + PAGE_BYTES);
 }
 
+export function isZeroPage(page: Uint8Array): boolean {
+  const words = new Uint32Array(page.buffer, page.byteOffset, PAGE_BYTES / 4);
+  for (let i = 0; i < words.length; i++) if (words[i] !== 0) return false;
+  return true;
+}
+
 export function saveDirty(core: Core): Uint32Array {
   const count = core.u32[L.DIRTY_COUNT >>> 2];
   return core.u32.slice(L.DIRTY_LIST >>> 2, (L.DIRTY_LIST >>> 2) + count).sort();

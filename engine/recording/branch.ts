@@ -110,16 +110,17 @@ export class Branch {
   }
 
   /**
-   * Goes on until virtual time is `ns`, or a register access or an idle time later. `between` is called each time the machine stands between two instructions on the way; it may make changes. Comes back early
-   * when the guest has ended or waits.
+   * Goes on until virtual time is `ns`, or a register access or an idle time later. `between` is called each time the machine stands between two instructions on the way; it may make changes, and true
+   * comes back there. Comes back early when the guest has ended or waits, too.
    */
-  runTo(ns: number, between: () => void = () => {}): BranchStatus {
+  runTo(ns: number, between: () => boolean = () => false): BranchStatus {
     for (;;) {
       const left = Math.ceil(ns - this.machine.nowNs());
       if (left <= 0) return { kind: 'running' };
       const status = this.slice(this.position + left);
-      between();
+      const isEnough = between();
       if (status !== undefined && status.kind !== 'running') return status;
+      if (isEnough) return { kind: 'running' };
     }
   }
 

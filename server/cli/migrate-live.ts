@@ -4,6 +4,7 @@ import { BranchError, branchPoint } from '../../engine/debug/branch-point.ts';
 import { PLACE_FORMS, parsePlace } from '../../engine/debug/places.ts';
 import { SeekError, TimeTravel } from '../../engine/debug/time-travel.ts';
 import { type Prediction, predict } from '../../engine/analysis/migration/predict.ts';
+import { wallTime } from '../../engine/analysis/migration/quantities.ts';
 import { DEFAULT_ACCESS_COST_NS } from '../../engine/machine/machine.ts';
 import { DEFAULT_DIGEST_INSTRUCTIONS, DEFAULT_EPOCH_INSTRUCTIONS, decodeRecipe } from '../../engine/recording/recipe.ts';
 import { Recorder } from '../../engine/recording/recorder.ts';
@@ -33,7 +34,7 @@ import { exitCode, exitNameOfEnd } from './exit-codes.ts';
 import { grouped, megabytes, table, virtualTime } from './format.ts';
 import { monotonicMs, newLogId, turn, wallClockNs } from './host.ts';
 import { toJson } from './output.ts';
-import { bandwidth, duration, wallTime } from './quantities.ts';
+import { bandwidth, duration } from './quantities.ts';
 import { signalStatus } from './signals.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -43,7 +44,7 @@ export const LIVE_OPTIONS: readonly OptionSpec[] = [
   { name: 'listen', value: '[HOST:]PORT', help: 'the destination: takes a guest, goes on with it, and records it to -o, whose parent is the log of the source' },
   { name: 'resolve', help: 'FILE is the log of a source whose link broke: says again, for good, who has the guest, and sends the pages that are missing' },
   { name: 'handover', value: 'FILE', help: 'with --listen, for a migration in doubt whose source cannot be reached: its LOG.handover file decides' },
-  { name: 'output', short: 'o', value: 'LOG', help: 'with --live or --listen: the log that this side writes' },
+  { name: 'output', short: 'o', value: 'LOG', help: 'with --live or --listen: the log that this side writes; with --closed-loop: the branch' },
   { name: 'at', value: 'WHERE', help: `with --live FILE: where to go on from: ${PLACE_FORMS} (default: end)` },
   { name: 'after', value: 'T', help: "with --live: begins to move after so much of the guest's time (default: 0)" },
   { name: 'until', value: '@POSITION', help: 'with --live or --listen: ends the run there' },
@@ -63,15 +64,17 @@ export function isLive(parsed: Arguments): boolean {
 
 export async function startLive(parsed: Arguments, context: Context): Promise<number> {
   if (['live', 'listen', 'resolve'].filter((name) => parsed.has(name)).length > 1) throw new UsageError('--live, --listen and --resolve exclude each other', 'migrate');
-  for (const name of ['table', 'frontier', 'best-start', 'starts', 'series', 'max-bandwidth', 'slowdown', 'start']) if (parsed.has(name)) throw new UsageError(`--${name} is for predictions: it does not go with a guest that really moves`, 'migrate');
+  for (const name of ['table', 'frontier', 'best-start', 'starts', 'series', 'max-bandwidth', 'slowdown', 'start', 'closed-loop', 'logging-cost']) if (parsed.has(name)) throw new UsageError(`--${name} is for predictions: it does not go with a guest that really moves`, 'migrate');
   try {
     if (parsed.has('listen')) return await arrive(parsed, context);
     return parsed.has('resolve') ? await resolve(parsed, context) : await leave(parsed, context);
   } catch (error) {
     if (!(error instanceof LinkError || error instanceof ReceiveError || error instanceof CheckpointError)) throw error;
+    // A source that could not reach anybody still has its guest: nothing was offered.
+    const status = exitCode(parsed.has('live') ? 'not-moved' : 'unconfirmed');
     context.err.write(`chronovisor: ${error.message}\n`);
-    if (parsed.has('json')) context.out.write(`${toJson({ verb: 'migrate', error: { code: 'link', message: error.message }, exitCode: exitCode('file') })}\n`);
-    return exitCode('file');
+    if (parsed.has('json')) context.out.write(`${toJson({ verb: 'migrate', error: { code: 'link', message: error.message }, exitCode: status })}\n`);
+    return status;
   }
 }
 
@@ -192,15 +195,15 @@ async function leave(parsed: Arguments, context: Context): Promise<number> {
   let isConfirmed = end.kind === 'moved' && end.isConfirmed;
   if (end.kind === 'kept') {
     say(`the guest was not moved: ${end.reason}. It goes on here`);
+    status = exitCode(signals.received === undefined ? 'not-moved' : 'cancelled');
     // The signal was for the migration.
     signals.received = undefined;
     after = await runOn(recorder, console, parsed, context);
-    status = exitCode('file');
   } else if (!isConfirmed) isConfirmed = await seeThrough(end, files.verdict.read()!, to, pace, bytesPerSecond, say, () => signals.received !== undefined);
   sink.close();
   if (end.kind !== 'kept' && !isConfirmed) {
     say(`the guest was handed over, and the destination has not confirmed it: it is not run here again. When the destination is back: chronovisor migrate --resolve ${output} --to ${parsed.text('to')}`);
-    status = exitCode('file');
+    status = exitCode('unconfirmed');
   }
   if (parsed.has('json')) {
     out.write(`${toJson({ verb: 'migrate', mode: 'live', result: end.kind === 'kept' ? 'kept' : 'moved', ...(end.kind === 'kept' && { reason: end.reason }), isConfirmed, migration, policy, downtimeLimitMs, bytesPerSecond: bytesPerSecond === Infinity ? undefined : bytesPerSecond, virtualPerWall, measured, prediction: prediction?.outcome, ...(end.kind !== 'kept' && { digest: end.digest }), log: { file: output, id: recorder.header?.id, position: recorder.position, records: recorder.records }, ...(after !== undefined && { end: after.status }), exitCode: status })}\n`);
@@ -280,6 +283,7 @@ async function forecast(parsed: Arguments, context: Context, startNs: number, { 
     // As good as none.
     { bytesPerSecond: Math.min(bytesPerSecond, 1e12), latencyNs: duration(parsed, 'latency') ?? 100_000 },
     { startNs: Math.min(Math.max(startNs, truth.beginNs), truth.endNs), virtualPerWall: speed, switchoverNs: duration(parsed, 'switchover') ?? 10e6 },
+    { samples: parsed.count('samples') ?? 20 },
   );
   writeFileSync(file, `${JSON.stringify(prediction, undefined, 1)}\n`, { flag: 'wx' });
   return prediction;

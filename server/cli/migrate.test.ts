@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
-import { parseBandwidth, parseDuration, wallTime } from './quantities.ts';
+import { wallTime } from '../../engine/analysis/migration/quantities.ts';
+import { parseBandwidth, parseDuration } from './quantities.ts';
 import { cli } from './testing.ts';
 
 const trace = join(fileURLToPath(new URL('../..', import.meta.url)), 'traces', 'lab-kernel.cvlog');
@@ -55,20 +56,20 @@ describe('dirty', () => {
 
 describe('migrate', () => {
   it('names what query-migrate and domjobinfo name', async () => {
-    const { out, status } = await cli('migrate', trace, '--bandwidth', '10Mbit', '--samples', '3', '--rounds');
+    const { out, status } = await cli('migrate', trace, '--bandwidth', '10Mbit', '--samples', '3', '--give-up', '20s', '--rounds');
     expect(status).toBe(0);
     for (const word of ['total time', 'downtime', 'setup time', 'transferred', 'remaining', 'duplicate (zero)', 'normal', 'dirty sync count', 'dirty pages rate', 'throughput', 'page size', 'round by round', 'open loop', 'exact for a guest that does not react']) {
       if (word !== 'open loop') expect(out).toContain(word);
     }
     expect(out).toMatch(/note: the migration outlasts the recording/);
-    const { predictions } = await json('migrate', trace, '--bandwidth', '10Mbit', '--samples', '3');
+    const { predictions } = await json('migrate', trace, '--bandwidth', '10Mbit', '--samples', '3', '--give-up', '20s');
     expect(Object.keys(predictions[0].ram)).toEqual(
       expect.arrayContaining(['transferred', 'remaining', 'total', 'duplicate', 'normal', 'normalBytes', 'dirtyPagesRate', 'mbps', 'dirtySyncCount', 'postcopyRequests', 'pageSize', 'multifdBytes', 'pagesPerSecond', 'precopyBytes', 'downtimeBytes', 'postcopyBytes']),
     );
   });
 
   it('all policies, a table, the frontier, the best start', async () => {
-    const all = await json('migrate', trace, '--bandwidth', '50Mbit', '--policy', 'all', '--samples', '1');
+    const all = await json('migrate', trace, '--bandwidth', '50Mbit', '--policy', 'all', '--samples', '1', '--give-up', '30s');
     expect(all.predictions.length).toBe(16);
     expect(new Set(all.predictions.map(({ exactness }: { exactness: string }) => exactness))).toEqual(new Set(['open loop', 'approximate']));
     const { table } = await json('migrate', trace, '--table', '--bandwidth', '1Mbit,100Mbit', '--downtime', '1ms,300ms', '--samples', '1', '--give-up', '20s');

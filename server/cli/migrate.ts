@@ -3,9 +3,11 @@ import type { DirtyTruth } from '../../engine/analysis/dirty/truth.ts';
 import type { MigrationOutcome } from '../../engine/analysis/migration/outcome.ts';
 import { type Link, type SimulationOptions, namedPolicies } from '../../engine/analysis/migration/policy.ts';
 import { type Jitter, type Prediction, type Range, predict } from '../../engine/analysis/migration/predict.ts';
+import { bandwidthText, wallTime } from '../../engine/analysis/migration/quantities.ts';
 import { type PolicyAt, type StartCandidate, type TableCell, compareStarts, convergenceFrontier, migrationTable, startCandidates } from '../../engine/analysis/migration/table.ts';
 import { describeDivergence } from '../../engine/log/verify.ts';
 import type { Arguments, VerbSpec } from './arguments.ts';
+import { CLOSED_LOOP_OPTIONS, type ClosedLoopRun, runClosedLoop } from './closed-loop.ts';
 import { JSON_OPTION, QUIET_OPTION } from './common-options.ts';
 import type { Context, Verb } from './context.ts';
 import { DIRTY_SOURCE_OPTIONS, type DirtySource, loadDirt, momentOf } from './dirty-source.ts';
@@ -15,7 +17,7 @@ import { turn } from './host.ts';
 import { LIVE_OPTIONS, isLive, startLive } from './migrate-live.ts';
 import { LIVE_POLICIES } from '../migration/source.ts';
 import { toJson } from './output.ts';
-import { bandwidth, bandwidthOf, bandwidthText, duration, durationOf, wallTime } from './quantities.ts';
+import { bandwidth, bandwidthOf, duration, durationOf } from './quantities.ts';
 import { signalStatus, type Signals } from './signals.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -59,13 +61,14 @@ const SPEC: VerbSpec = {
     { name: 'samples', value: 'N', help: 'jittered simulations for the ranges (default: 20)' },
     { name: 'jitter', value: 'N%', help: 'of the bandwidth (default: 3%); the start moves by 50 ms' },
     { name: 'seed', value: 'N', help: 'of the jitter (default: 1)' },
+    ...CLOSED_LOOP_OPTIONS,
     ...DIRTY_SOURCE_OPTIONS,
     ...LIVE_OPTIONS,
     QUIET_OPTION,
     JSON_OPTION,
   ],
   notes: [
-    'The recording does not react to being migrated. Answers that need it to (throttling, waiting for pages) are marked approximate. --replay knows what is in the pages, and reads, which XBZRLE, compression and post-copy need.',
+    'The recording does not react to being migrated. Answers that need it to (throttling, waiting for pages) are marked approximate; --closed-loop runs a guest that does, and keeps that branch under -o. --replay knows what is in the pages, and reads, which XBZRLE, compression and post-copy need.',
     `With --live the guest really moves, to a side that waits with --listen; --policy is then ${LIVE_POLICIES.join(', ')}, --bandwidth is optional, --speed is as fast as it goes unless given. Ctrl-C gives the migration up, and the guest goes on here. Who has the guest after a broken link: server/migration/README.md.`,
   ],
 };
@@ -91,7 +94,8 @@ async function start(parsed: Arguments, context: Context): Promise<number> {
   const names = policiesOf(parsed);
   // Wrong options are said before a replay is waited for.
   const wishes = shapeOf(parsed, names, isTable);
-  const loaded = await loadDirt(parsed, context, { reads: true, content: true });
+  const isClosedLoop = closedLoopOf(parsed, names, wishes);
+  const loaded = await loadDirt(parsed, context, { reads: true, content: true, needsReplay: isClosedLoop });
   if (loaded.kind === 'stopped') return stopped(signals);
   if (loaded.kind === 'diverged') {
     err.write(`chronovisor: the recording does not replay; \`chronovisor replay\` says more\n${describeDivergence(loaded.error.divergence).map((line) => `  ${line}\n`).join('')}`);
@@ -140,6 +144,7 @@ async function start(parsed: Arguments, context: Context): Promise<number> {
   const isSingle = cells === undefined && frontier.length === 0;
   const predictions = isSingle ? await gather(predictEach(truth, asked, link)) : [];
   if (predictions === undefined) return stopped(signals);
+  const closed = isClosedLoop ? asked.policies.map((name) => asked.policyOf(name)(asked.downtimesMs[0])).filter(({ kind }) => kind !== 'log-shipping').map((policy) => runClosedLoop(parsed, signals, { policy, truth, link, options: asked.options, output: parsed.text('output') })) : [];
 
   if (parsed.has('json')) {
     const rounds = parsed.has('rounds');
@@ -152,6 +157,7 @@ async function start(parsed: Arguments, context: Context): Promise<number> {
           ...(cells !== undefined && { policy: asked.policies[0], table: cells }), ...(frontier.length > 0 && { policy: asked.policies[0], frontier }),
           ...(starts !== undefined && { starts: starts.map(({ startNs, outcome }) => ({ startNs, outcome: bare(outcome) })) }),
           ...(predictions.length > 0 && { predictions: predictions.map(({ outcome, ...ranges }) => ({ ...bare(outcome), ranges })) }),
+          ...(isClosedLoop && { closedLoop: closed.map(({ outcome, ...run }) => ({ ...run, outcome: bare(outcome) })) }),
         },
         2,
       )}\n`,
@@ -167,12 +173,12 @@ async function start(parsed: Arguments, context: Context): Promise<number> {
     };
     lines.push('', 'least bandwidth that converges', ...table(frontier.map(({ downtimeLimitMs, bytesPerSecond }) => [wallTime(downtimeLimitMs), text(bytesPerSecond)])));
   }
-  if (predictions.length === 1) lines.push('', ...detailLines(predictions[0]));
-  else if (predictions.length > 1) lines.push('', ...comparisonLines(predictions));
-  if (parsed.has('rounds')) for (const { outcome } of predictions) lines.push('', `${outcome.policy}, round by round`, ...roundLines(outcome));
+  if (predictions.length === 1) lines.push('', ...detailLines(predictions[0], closed.at(0)));
+  else if (predictions.length > 1) lines.push('', ...comparisonLines(predictions, closed));
+  if (parsed.has('rounds')) for (const outcome of [...predictions, ...closed].map((each) => each.outcome)) lines.push('', `${outcome.policy}, round by round (${outcome.exactness})`, ...roundLines(outcome));
   if (starts !== undefined) lines.push('', ...startLines(starts));
   // One of a kind: they differ in a number.
-  const notes = new Map([...predictions.map(({ outcome }) => outcome), ...(starts ?? []).map(({ outcome }) => outcome)].flatMap((outcome) => outcome.notes.map((note) => [note.slice(0, NOTE_KIND), note] as const)));
+  const notes = new Map([...[...predictions, ...closed].map(({ outcome }) => outcome), ...(starts ?? []).map(({ outcome }) => outcome)].flatMap((outcome) => outcome.notes.map((note) => [note.slice(0, NOTE_KIND), note] as const)));
   if (!parsed.has('quiet') && notes.size > 0) lines.push('', ...[...notes.values()].map((note) => `note: ${note}`));
   out.write(`${lines.join('\n')}\n`);
   return exitCode('ok');
@@ -191,6 +197,20 @@ function policiesOf(parsed: Arguments): readonly string[] {
   const names = parsed.words('policy', POLICY_NAMES) ?? [POLICY_DEFAULT];
   if (names.length === 0) throw parsed.wrong('policy', '', `all, or of ${POLICY_NAMES.join(', ')}`);
   return names;
+}
+
+/** Whether the guest is to react. Throws UsageError. */
+function closedLoopOf(parsed: Arguments, policies: readonly string[], { options, policyOf }: Asked): boolean {
+  if (!parsed.has('closed-loop')) {
+    if (parsed.has('logging-cost')) throw new UsageError('--logging-cost needs --closed-loop: --slowdown is for a guest that does not react', 'migrate');
+    if (parsed.has('output')) throw new UsageError('-o is for --closed-loop, --live and --listen', 'migrate');
+    return false;
+  }
+  for (const name of ['table', 'frontier', 'best-start', 'series', 'slowdown']) if (parsed.has(name)) throw new UsageError(`--closed-loop does not go with --${name}: it runs the guest of one recording once for each policy${name === 'slowdown' ? '; --logging-cost slows it' : ''}`, 'migrate');
+  if (parsed.has('output') && policies.length > 1) throw new UsageError('-o keeps the branch of one policy: name it with --policy', 'migrate');
+  if (options.afterEnd === 'idle') throw new UsageError('--closed-loop goes on after the end of the recording by running the guest: --after-end is for one that does not react', 'migrate');
+  if (policies.every((name) => policyOf(name)(1).kind === 'log-shipping')) throw new UsageError('--closed-loop does not go with log-shipping, which does not touch the guest', 'migrate');
+  return true;
 }
 
 function shapeOf(parsed: Arguments, policies: readonly string[], isTable: boolean): Asked {
@@ -219,6 +239,7 @@ function shapeOf(parsed: Arguments, policies: readonly string[], isTable: boolea
   const bufferBytes = parsed.bytes('buffer');
   const switchoverNs = duration(parsed, 'switchover');
   const timeLimitNs = duration(parsed, 'give-up');
+  const loggingCostNs = duration(parsed, 'logging-cost');
   const jitterShare = share(parsed, 'jitter', 0.9);
   return {
     bandwidths,
@@ -230,6 +251,7 @@ function shapeOf(parsed: Arguments, policies: readonly string[], isTable: boolea
       afterEnd,
       ...(speed !== undefined && { virtualPerWall: speed }),
       ...(slowdown !== undefined && { loggingSlowdown: slowdown }),
+      ...(loggingCostNs !== undefined && { loggingCostNs }),
       ...(switchoverNs !== undefined && { switchoverNs }),
       ...(timeLimitNs !== undefined && { timeLimitNs }),
     },
@@ -270,7 +292,7 @@ function verdictOf({ outcome, isUnstable, convergesShare }: Prediction): string 
   return `${outcome.converges ? 'converges' : 'does not converge'}${isUnstable ? `, unstable: ${Math.round(convergesShare * 100)} % of the samples do` : ''}`;
 }
 
-function detailLines(prediction: Prediction): string[] {
+function detailLines(prediction: Prediction, closed: ClosedLoopRun | undefined): string[] {
   const { outcome } = prediction;
   const { ram } = outcome;
   const rows: (readonly [string, string])[] = [
@@ -291,7 +313,29 @@ function detailLines(prediction: Prediction): string[] {
     ...specialRows(outcome),
     ['answer', outcome.exactness === 'open loop' ? 'exact for a guest that does not react' : 'approximate: the guest would have reacted'],
   ];
-  return [outcome.policy, ...table(rows)];
+  return [outcome.policy, ...table(rows), ...(closed === undefined ? [] : ['', ...closedLines(closed)])];
+}
+
+/** The same with a guest that reacts. */
+function closedLines({ outcome, stalledNs, from, to, log }: ClosedLoopRun): string[] {
+  const { ram } = outcome;
+  return [
+    `${outcome.policy}, closed loop: the guest ran again from @${grouped(from)} to @${grouped(to)}, and reacted`,
+    ...table([
+      ['verdict', `${outcome.converges ? 'converges' : 'does not converge'}: ${outcome.reason}`],
+      ['total time', wallTime(outcome.totalTimeMs)],
+      ['downtime', outcome.converges ? wallTime(outcome.downtimeMs) : '-'],
+      ['transferred', megabytes(ram.transferred)],
+      ['duplicate (zero)', `${grouped(ram.duplicate)} pages`],
+      ['normal', `${grouped(ram.normal)} pages, ${megabytes(ram.normalBytes)}`],
+      ['dirty sync count', String(ram.dirtySyncCount)],
+      ['dirty pages rate', `${grouped(ram.dirtyPagesRate)} pages/s`],
+      ...(outcome.cpuThrottlePercentage > 0 ? ([['cpu throttle', `${outcome.cpuThrottlePercentage} %`]] as const) : []),
+      ...specialRows(outcome),
+      ['held up', `${virtualTime(Math.round(stalledNs))} of its time`],
+      ...(log === undefined ? [] : [['branch', `${log.file}, ${grouped(log.records)} events, digest ${log.digest}`]]),
+    ]),
+  ];
 }
 
 /** What only some policies have. */
@@ -306,7 +350,7 @@ function specialRows({ ram, xbzrleCache: cache, shipped, ...outcome }: Migration
   return rows;
 }
 
-function comparisonLines(predictions: readonly Prediction[]): string[] {
+function comparisonLines(predictions: readonly Prediction[], closed: readonly ClosedLoopRun[]): string[] {
   return table([
     ['policy', 'verdict', 'total time', 'downtime', 'transferred', 'syncs', 'guest waits', 'answer'],
     ...predictions.map((prediction) => {
@@ -322,6 +366,16 @@ function comparisonLines(predictions: readonly Prediction[]): string[] {
         `${outcome.exactness}; ${outcome.reason}`,
       ];
     }),
+    ...closed.map(({ outcome }) => [
+      outcome.policy,
+      outcome.converges ? 'converges' : 'does not',
+      outcome.converges ? wallTime(outcome.totalTimeMs) : '-',
+      outcome.converges ? wallTime(outcome.downtimeMs) : '-',
+      megabytes(outcome.ram.transferred),
+      String(outcome.ram.dirtySyncCount),
+      outcome.postcopyBlocktimeMs > 0 ? wallTime(outcome.postcopyBlocktimeMs) : '-',
+      `${outcome.exactness}; ${outcome.reason}`,
+    ]),
   ]);
 }
 

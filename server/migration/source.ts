@@ -9,7 +9,7 @@
 import { FirstWriteProbe } from '../../engine/analysis/dirty/first-writes.ts';
 import { WINDOW_NS } from '../../engine/analysis/migration/qemu.ts';
 import type { Core } from '../../engine/cpu/core.ts';
-import { PAGE_BYTES, pageHashes, pageView } from '../../engine/machine/snapshot.ts';
+import { PAGE_BYTES, isZeroPage, pageHashes, pageView } from '../../engine/machine/snapshot.ts';
 import { type Duplex, FRAME_HEADER_BYTES, type Frame, LinkError, Mailbox, frame, withTimeout } from './duplex.ts';
 import type { SourceFiles, SourceRecord } from './journal.ts';
 import { type Measured, Meter } from './measured.ts';
@@ -418,10 +418,4 @@ export class Pager {
     this.isLeft[page] = 0;
     this.left--;
   }
-}
-
-function isZeroPage(page: Uint8Array): boolean {
-  const words = new Uint32Array(page.buffer, page.byteOffset, PAGE_BYTES / 4);
-  for (const word of words) if (word !== 0) return false;
-  return true;
 }

@@ -7,11 +7,12 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Recorder } from '../../engine/recording/recorder.ts';
 import { cli, json } from '../../server/cli/testing.ts';
 import { receive } from '../../server/migration/destination.ts';
-import { type Duplex, LinkError, memoryPipe } from '../../server/migration/duplex.ts';
+import { type Duplex, LinkError, listenAt, memoryPipe } from '../../server/migration/duplex.ts';
 import { destinationFiles, sourceFiles } from '../../server/migration/journal.ts';
 import { GO } from '../../server/migration/messages.ts';
 import { Guest, VirtualPace } from '../../server/migration/pace.ts';
 import { migrate } from '../../server/migration/source.ts';
+import { sourceMayRun } from '../../server/migration/verdict.ts';
 import { loadCore } from '../../server/store/core-module.ts';
 import { FileSink } from '../../server/store/files.ts';
 import { FAULT_GUEST } from './live-fault-draws.ts';
@@ -83,6 +84,25 @@ it('in doubt: --resolve says who has the guest, and sends the pages that are mis
   expect(await json('replay', 'doubt.cvlog')).toMatchObject({ result: 'identical', digest: end.digest });
 }, 60_000);
 
+it('Ctrl-C gives the migration up: the guest goes on here, and its log replays', async () => {
+  const server = await listenAt('127.0.0.1', 0);
+  const files = destinationFiles('cancelled-child.cvlog');
+  const there = server.accept().then((link) => receive(link, { files, module: loadCore(), childId: 'cancelled-child' }));
+  const left = json('migrate', '--live', 'run.cvlog', '--to', `127.0.0.1:${server.port}`, '-o', 'cancelled.cvlog', '--bandwidth', '1Mbit', '--speed', '0.01', '--until', '@14000000', '--samples', '0', '-q');
+  // As a terminal's Ctrl-C would, once pages are on their way.
+  while (files.intent.read()?.state !== 'receiving') await new Promise((resolve) => setTimeout(resolve, 20));
+  (process.listeners('SIGINT').at(-1) as () => void)();
+  const here = await left;
+  expect(here).toMatchObject({ exitCode: 22, result: 'kept', reason: 'cancelled by SIGINT', measured: { converges: false }, end: { kind: 'ended', reason: 'limit' } });
+  expect(here.log.position).toBeGreaterThanOrEqual(14_000_000);
+  expect(await there).toMatchObject({ kind: 'discarded', reason: 'the source keeps the guest: cancelled by SIGINT' });
+  expect(files.intent.read()?.state).toBe('discarded');
+  expect(await json('replay', 'cancelled.cvlog')).toMatchObject({ result: 'identical', isComplete: true, digest: here.end.digest });
+  // It may go on from here, or move again.
+  expect(sourceMayRun(sourceFiles('cancelled.cvlog'))).toBe(true);
+  server.close();
+}, 60_000);
+
 it('says what is wrong and what would be right', async () => {
   const cases: readonly (readonly [readonly string[], number, RegExp])[] = [
     [['--live', 'run.cvlog', '-o', 'x'], 2, /give --to HOST:PORT/],
@@ -92,7 +112,7 @@ it('says what is wrong and what would be right', async () => {
     [['--live', 'run.cvlog', '--to', '127.0.0.1:1', '-o', 'x', '--table'], 2, /--table is for predictions/],
     [['--live', '--listen', '1', '-o', 'x'], 2, /exclude each other/],
     [['--resolve', 'run.cvlog', '--to', '127.0.0.1:1'], 2, /was never offered/],
-    [['--live', 'run.cvlog', '--to', '127.0.0.1:1', '-o', 'refused.cvlog', '-q'], 13, /cannot connect to 127\.0\.0\.1:1/],
+    [['--live', 'run.cvlog', '--to', '127.0.0.1:1', '-o', 'refused.cvlog', '-q'], 21, /cannot connect to 127\.0\.0\.1:1/],
   ];
   for (const [argv, status, pattern] of cases) {
     const result = await cli('migrate', ...argv);

@@ -1,18 +1,18 @@
 /**
  * First writes by replay: the position of the first write to each page in each epoch, epochs of any length, exactly; on request first reads and content.
  *
- * At the begin of an epoch every frame is watched, so its next access takes the core's slow path and tells (cpu/README.md, decision 9). With the first one the
- * frame is let go, and is as fast as ever until the next epoch: an epoch costs one slow access a page. Neither guest nor log can see it.
+ * At the begin of an epoch every frame is watched (page-watch.ts): an epoch costs one slow access a page.
  */
-import { ACCESS_LOAD, CPL, CR3, PAGE_WATCH, RAM, WATCHING, WATCH_READ, WATCH_WRITE } from '../../cpu/layout.ts';
+import { CPL, CR3, RAM } from '../../cpu/layout.ts';
 import type { Machine } from '../../machine/machine.ts';
-import { pageHashes, pageView } from '../../machine/snapshot.ts';
+import { isZeroPage, pageHashes, pageView } from '../../machine/snapshot.ts';
 import { packPage } from '../../recording/checkpoint-pages.ts';
 import type { Replayer } from '../../recording/replayer.ts';
 import type { Divergence } from '../../log/verify.ts';
 import { xbzrleBytes } from './content.ts';
 import type { DirtyEpoch, EpochContent } from './epoch.ts';
 import type { PowerOnPages } from './folds.ts';
+import { PageWatch, WATCH_ALL, WATCH_WRITES } from './page-watch.ts';
 import { PAGE_BYTES } from './truth.ts';
 
 export interface ProbeOptions {
@@ -25,7 +25,7 @@ export interface ProbeOptions {
 export class FirstWriteProbe {
   private readonly machine: Machine;
   private readonly options: ProbeOptions;
-  private readonly frames: number;
+  private readonly watch: PageWatch;
   private epoch = 0;
   private fromPosition = 0;
   private fromNs = 0;
@@ -45,23 +45,22 @@ export class FirstWriteProbe {
   constructor(machine: Machine, options: ProbeOptions = {}) {
     this.machine = machine;
     this.options = options;
-    this.frames = machine.core.ramBytes / PAGE_BYTES;
-    this.touched = new Uint8Array(this.frames);
+    this.watch = new PageWatch(machine);
+    this.touched = new Uint8Array(machine.core.ramBytes / PAGE_BYTES);
     this.shadow = options.content === true ? machine.core.u8.slice(RAM, RAM + machine.core.ramBytes) : undefined;
   }
 
   /** Between runs. An epoch begins here. No other observer may be on the machine. */
   attach(): void {
-    this.machine.observe({ access: (kind, paddr) => this.access(kind, paddr) });
+    this.watch.attach((frame, isWrite, kind) => this.access(frame, isWrite, kind));
     this.begin();
   }
   detach(): void {
-    this.watchAll(0);
-    this.machine.observe(undefined);
+    this.watch.detach();
   }
 
   private begin(): void {
-    this.watchAll(this.options.reads === true ? WATCH_READ | WATCH_WRITE : WATCH_WRITE);
+    this.watch.all(this.options.reads === true ? WATCH_ALL : WATCH_WRITES);
     this.fromPosition = this.machine.position();
     this.fromNs = this.machine.nowNs();
     this.page = [];
@@ -77,21 +76,8 @@ export class FirstWriteProbe {
     this.touched.fill(0);
   }
 
-  /** core.watchFrame() for every frame at once: one flush of the TLB instead of one a frame. */
-  private watchAll(watch: number): void {
+  private access(frame: number, isWrite: boolean, kind: number): boolean {
     const { core } = this.machine;
-    core.u8.fill(watch, PAGE_WATCH, PAGE_WATCH + this.frames);
-    core.u32[WATCHING >>> 2] = watch === 0 ? 0 : this.frames;
-    core.exports.tlbFlushAll();
-  }
-
-  private access(kind: number, paddr: number): boolean {
-    const { core } = this.machine;
-    const frame = paddr >>> 12;
-    const isWrite = kind !== ACCESS_LOAD;
-    // A watched frame is in no TLB, so nothing needs a flush: from now on it may be.
-    core.u8[PAGE_WATCH + frame] &= ~(isWrite ? WATCH_WRITE : WATCH_READ);
-    if (core.u8[PAGE_WATCH + frame] === 0) core.u32[WATCHING >>> 2]--;
     const ns = this.machine.nowNs();
     if (this.options.reads === true && this.touched[frame] === 0) {
       this.touched[frame] = 1;
@@ -151,12 +137,6 @@ export class FirstWriteProbe {
     });
     return { isZero, deltaBytes, compressedBytes };
   }
-}
-
-function isZeroPage(page: Uint8Array): boolean {
-  const words = new Uint32Array(page.buffer, page.byteOffset, PAGE_BYTES / 4);
-  for (let i = 0; i < words.length; i++) if (words[i] !== 0) return false;
-  return true;
 }
 
 /** Of a machine that has not run: what is in its pages. Compressed lengths on request, 25 us a page that is not zeros. */

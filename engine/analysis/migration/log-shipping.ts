@@ -6,6 +6,7 @@
  *     wire    [checkpoint][inputs][inputs][in][i]..
  *     target              [replay    ][replay ][rep][r]      go on
  */
+import { momentInRecording } from './guest.ts';
 import type { LogShippingPolicy } from './policy.ts';
 import type { Transfer } from './transfer.ts';
 
@@ -31,10 +32,10 @@ export function runLogShipping(transfer: Transfer, { replaySpeed, downtimeLimitM
     const length = truth.endNs - (transfer.options.repeatFromNs ?? truth.beginNs);
     const perRepeat = inputBytes(truth.endNs) - inputBytes(truth.endNs - length);
     const repeats = (ns: number): number => (ns > truth.endNs && length > 0 ? Math.floor((ns - truth.endNs) / length + 1) : 0);
-    const upTo = (ns: number): number => inputBytes(transfer.virtualInRecording(ns)) + repeats(ns) * perRepeat;
+    const upTo = (ns: number): number => inputBytes(momentInRecording(truth, transfer.options, ns)) + repeats(ns) * perRepeat;
     return Math.max(0, upTo(toNs) - upTo(fromNs));
   };
-  const replayTime = (virtualNs: number): number => (virtualNs * truth.busyShare) / (replaySpeed * transfer.guestSpeed);
+  const replayTime = (virtualNs: number): number => (virtualNs * truth.busyShare) / (replaySpeed * transfer.guest.speed);
   transfer.waitUntil(costs.setupNs);
   // The checkpoint is of this moment: pages are copied when they are first written after it, so the guest goes on.
   const checkpointVirtualNs = transfer.startVirtualNs;

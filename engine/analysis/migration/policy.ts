@@ -96,6 +96,8 @@ export interface SimulationOptions {
   readonly repeatFromNs?: number;
   /** Share of its speed that the guest loses while its writes are logged, 0 to 1. Default 0. Approximate by nature. */
   readonly loggingSlowdown?: number;
+  /** What the first write to a page after each sync costs a guest that reacts (closed-loop.ts), virtual ns. Default 0. */
+  readonly loggingCostNs?: number;
   /** What pages cost the sender's CPU, ns each. Default 500. */
   readonly pageCostNs?: number;
   /** One collection of the dirty bitmap, ns for each GiB of RAM. Default 1e6. */
@@ -141,7 +143,7 @@ export function namedPolicies(downtimeLimitMs: number, maxBandwidth: number): Re
 }
 
 /** What a policy's answer is worth: see README.md, "Exact and approximate". */
-export type Exactness = 'open loop' | 'approximate';
+export type Exactness = 'open loop' | 'approximate' | 'closed loop';
 
 /** Defaults filled in. */
 export interface Costs {

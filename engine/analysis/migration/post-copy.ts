@@ -4,8 +4,9 @@
  *     guest  ──run──┤ wait ├──run────┤ wait ├──►
  *     wire   ▒▒▒▒▒▒▒▒[page]▒▒▒▒▒▒▒▒▒▒▒[page]▒▒▒     ▒ pages in the background, on from the page that was asked for
  */
+import { PAGE_BYTES } from '../dirty/truth.ts';
 import { LATENCY_NS_DEFAULT } from './policy.ts';
-import { TimelineCursor, type Transfer } from './transfer.ts';
+import { PAGE_HEADER_BYTES, type Transfer } from './transfer.ts';
 
 export interface PostCopyResult {
   readonly stoppedAtNs: number;
@@ -19,7 +20,7 @@ export interface PostCopyResult {
 
 /** Stops the guest, moves its state without the pending pages, and goes on at the destination. */
 export function runPostCopy(transfer: Transfer): PostCopyResult {
-  const { truth, costs, options } = transfer;
+  const { truth, costs, guest } = transfer;
   const latencyNs = transfer.link.latencyNs ?? LATENCY_NS_DEFAULT;
   const stoppedAtNs = transfer.nowNs;
   transfer.stopGuest();
@@ -31,9 +32,9 @@ export function runPostCopy(transfer: Transfer): PostCopyResult {
   const resumedNs = transfer.nowNs;
   const downtimeNs = resumedNs - stoppedAtNs;
 
-  const touches = new TimelineCursor(truth, truth.touches ?? truth.timeline, transfer.virtualNs, options);
+  const arrived = guest.arrive(transfer.pending);
   const arrivesNs = new Float64Array(transfer.pages);
-  const speed = transfer.guestSpeed;
+  const { speed } = guest;
   let wallNs = resumedNs;
   let virtualNs = transfer.virtualNs;
   let requests = 0;
@@ -57,14 +58,17 @@ export function runPostCopy(transfer: Transfer): PostCopyResult {
     blocktimeNs += waitNs;
     blocktimeNsMax = Math.max(blocktimeNsMax, waitNs);
     wallNs = arrivesNs[page];
+    virtualNs += arrived.waited(waitNs * speed);
   };
   while (transfer.pendingPages > 0) {
-    const at = touches.nextNs();
-    if (at === Infinity) break;
-    const page = touches.take();
-    if (at > virtualNs) {
-      wallNs += (at - virtualNs) / speed;
-      virtualNs = at;
+    // By then all would be there without a request.
+    const lastNs = Math.max(wallNs, transfer.nowNs) + transfer.pendingPages * (((PAGE_BYTES + PAGE_HEADER_BYTES) * 1e9) / transfer.bytesPerSecond + costs.pageCostNs) + 1e6;
+    const touch = arrived.next(virtualNs + (lastNs - wallNs) * speed);
+    if (touch === undefined) break;
+    const { page, atNs } = touch;
+    if (atNs > virtualNs) {
+      wallNs += (atNs - virtualNs) / speed;
+      virtualNs = atNs;
     }
     sendUntil(wallNs);
     if (transfer.pending[page] === 0) {

@@ -49,9 +49,8 @@ export function runQemu(transfer: Transfer, policy: QemuPolicy): QemuResult {
     const page = transfer.nextPending();
     if (page < 0) return false;
     if (xbzrle !== undefined && transfer.wraps > 0 && xbzrle.send(transfer, page, isLast)) return true;
-    const { content } = transfer.truth;
-    if (policy.compress === true && content !== undefined && !transfer.isZero(page)) {
-      const bytes = content.compressedBytes(page, transfer.virtualInRecording(transfer.virtualNs));
+    if (policy.compress === true && !transfer.guest.isZero(page)) {
+      const bytes = transfer.guest.compressedBytes(page);
       // What does not become shorter goes as it is.
       if (bytes + COMPRESSED_EXTRA_BYTES < PAGE_BYTES) {
         transfer.sendAs(page, bytes + COMPRESSED_EXTRA_BYTES);

@@ -234,6 +234,13 @@ describe('time', () => {
     expect(idle.notes.join()).toMatch(/nothing is written after its end/);
   });
 
+  it('what was written stays written when the recording is repeated: it is no page of zeros again', () => {
+    const written = exactTruth(PAGES, S, (add) => add(900 * MS, 7));
+    const content = { ...contentOf({}), isZero: (page: number, atNs: number) => page === 7 && atNs < 900 * MS };
+    // All of it is sent again after a second: page 7 at 1.0007 s, of which the recording knows 0.7 ms, and then at each later sync.
+    const { ram } = simulate({ ...written, content }, policy('stop-and-copy'), LINK, { ...FREE, startNs: 950 * MS, setupNs: 100 * MS });
+    expect(ram.duplicate).toBe(0);
+  });
   it('the repetition may leave out a begin, such as a boot', () => {
     // A boot of 1 s that writes everything, then 1 s of quiet.
     const boot = exactTruth(PAGES, 2 * S, (add) => {

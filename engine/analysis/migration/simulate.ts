@@ -4,6 +4,7 @@
  * The recording does not react: see `exactness` and `notes` of the outcome, and README.md.
  */
 import { PAGE_BYTES, type DirtyTruth, grainOf } from '../dirty/truth.ts';
+import { type MigratingGuest, RecordedGuest } from './guest.ts';
 import { runLogShipping, type LogShippingResult } from './log-shipping.ts';
 import type { MigrationOutcome } from './outcome.ts';
 import type { Exactness, Link, MigrationPolicy, SimulationOptions } from './policy.ts';
@@ -30,11 +31,11 @@ interface Answer {
 
 /**
  * One migration of the guest that `truth` tells of, under a policy, over a link. Deterministic: equal arguments give equal outcomes. Time: proportional to the pages sent and the
- * first writes met. Throws RangeError for a link that carries nothing, or a start outside of the truth.
+ * first writes met. `guest`: what reacts; without it the recording, which does not. Throws RangeError for a link that carries nothing, or a start outside of the truth.
  */
-export function simulate(truth: DirtyTruth, policy: MigrationPolicy, link: Link, options: SimulationOptions = {}): MigrationOutcome {
+export function simulate(truth: DirtyTruth, policy: MigrationPolicy, link: Link, options: SimulationOptions = {}, guest: MigratingGuest = new RecordedGuest(truth, options)): MigrationOutcome {
   const channels = policy.kind === 'qemu' ? policy.multifd?.channels : undefined;
-  const transfer = new Transfer(truth, link, options, channels === undefined ? {} : { channels, extraPageBytes: MULTIFD_EXTRA_BYTES });
+  const transfer = new Transfer(truth, link, options, guest, channels === undefined ? {} : { channels, extraPageBytes: MULTIFD_EXTRA_BYTES });
   return outcomeOf(transfer, policy, answer(transfer, policy), channels !== undefined);
 }
 
@@ -112,6 +113,13 @@ function outcomeOf(transfer: Transfer, policy: MigrationPolicy, answer: Answer, 
   };
 }
 
+function closedLoopNotes({ guest }: Transfer, { postCopy }: Answer): string[] {
+  return [
+    ...(guest.isOver ? ['the guest came to its end, or waits for an input that will not come, before the migration was over: it writes nothing more'] : []),
+    ...(postCopy === undefined ? [] : ['a guest that waits for a page does so right after the instruction that touched it; fetches of instructions are seen within 20 us, page walks are not']),
+  ];
+}
+
 /** Over all rounds but the last, pages a second. */
 function meanDirtyRate({ rounds }: Transfer): number {
   const whole = rounds.slice(0, -1);
@@ -119,7 +127,8 @@ function meanDirtyRate({ rounds }: Transfer): number {
   return ms > 0 ? (whole.reduce((sum, round) => sum + round.dirtied, 0) * 1000) / ms : 0;
 }
 
-function exactnessOf({ truth, options, throttlePercent }: Transfer, policy: MigrationPolicy): Exactness {
+function exactnessOf({ truth, options, throttlePercent, guest }: Transfer, policy: MigrationPolicy): Exactness {
+  if (guest.isClosedLoop) return 'closed loop';
   if ((options.loggingSlowdown ?? 0) > 0 || throttlePercent > 0 || policy.kind === 'post-copy') return 'approximate';
   if (policy.kind !== 'qemu') return 'open loop';
   if (policy.postCopyAfterSync !== undefined) return 'approximate';
@@ -128,6 +137,7 @@ function exactnessOf({ truth, options, throttlePercent }: Transfer, policy: Migr
 }
 
 function notesOf(transfer: Transfer, policy: MigrationPolicy, answer: Answer): string[] {
+  if (transfer.guest.isClosedLoop) return closedLoopNotes(transfer, answer);
   const { truth, options, virtualNs } = transfer;
   const notes: string[] = [];
   const needsContent = policy.kind === 'qemu' && (policy.xbzrle !== undefined || policy.compress === true);

@@ -5,7 +5,7 @@
  *     sender: send() a pending page ──► its buffer ──► the wire
  */
 import { PAGE_BYTES, type DirtyTruth } from '../dirty/truth.ts';
-import type { DirtyTimeline } from '../dirty/timeline.ts';
+import type { MigratingGuest } from './guest.ts';
 import type { Round } from './outcome.ts';
 import { type Costs, LATENCY_NS_DEFAULT, type Link, type SimulationOptions, costsOf } from './policy.ts';
 
@@ -15,41 +15,6 @@ export const ZERO_PAGE_BYTES = PAGE_HEADER_BYTES + 1;
 
 const NS_PER_S = 1e9;
 
-/** Walks a timeline along with virtual time, over the end of the recording too. */
-export class TimelineCursor {
-  private readonly timeline: DirtyTimeline;
-  private readonly truth: DirtyTruth;
-  private readonly repeatFromNs: number;
-  private readonly repeats: boolean;
-  private i: number;
-  /** Virtual ns that were added by repeats before entry i. */
-  private offsetNs = 0;
-
-  constructor(truth: DirtyTruth, timeline: DirtyTimeline, fromNs: number, options: SimulationOptions) {
-    this.truth = truth;
-    this.timeline = timeline;
-    this.repeatFromNs = options.repeatFromNs ?? truth.beginNs;
-    this.repeats = options.afterEnd !== 'idle' && truth.endNs > this.repeatFromNs;
-    this.i = timeline.indexAt(fromNs);
-  }
-
-  /** Time of the next entry, Infinity if none comes. */
-  nextNs(): number {
-    if (this.i < this.timeline.length) return this.timeline.atNs[this.i] + this.offsetNs;
-    if (!this.repeats) return Infinity;
-    const first = this.timeline.indexAt(this.repeatFromNs);
-    return first >= this.timeline.length ? Infinity : this.timeline.atNs[first] + this.offsetNs + this.truth.endNs - this.repeatFromNs;
-  }
-  /** Page of the next entry, which is passed. */
-  take(): number {
-    if (this.i >= this.timeline.length) {
-      this.i = this.timeline.indexAt(this.repeatFromNs);
-      this.offsetNs += this.truth.endNs - this.repeatFromNs;
-    }
-    return this.timeline.page[this.i++];
-  }
-}
-
 export class Transfer {
   readonly truth: DirtyTruth;
   readonly options: SimulationOptions;
@@ -58,10 +23,9 @@ export class Transfer {
   readonly pages: number;
   /** Wall-clock ns since the begin, as the sender's thread sees it. */
   nowNs = 0;
-  /** Of the guest, which goes on with the wall unless it is stopped. */
-  virtualNs: number;
+  readonly guest: MigratingGuest;
   readonly startVirtualNs: number;
-  private virtualAtNs = 0;
+  private guestAtNs = 0;
   private running = true;
   throttlePercent = 0;
   /** Bytes a second of what the sender uses; the wire's unless a policy sets it. */
@@ -77,7 +41,6 @@ export class Transfer {
   private readonly rewritten: Uint8Array;
   private readonly rewrittenList: Uint32Array;
   private rewrittenCount = 0;
-  private readonly writes: TimelineCursor;
   /** Virtual ns at which a page was sent last; of a page's last write since the sync. */
   readonly sentAtNs: Float64Array;
   private readonly lastWriteNs: Float64Array;
@@ -95,12 +58,11 @@ export class Transfer {
   private roundPages = 0;
   private roundZero = 0;
   private roundVirtualNs = 0;
-  private readonly rate: number;
   private readonly extraPageBytes: number;
   private readonly pageCostNs: number;
 
   /** extraPageBytes: beyond QEMU's header of a page. pageCostShare: of the page cost, as channels share it. */
-  constructor(truth: DirtyTruth, link: Link, options: SimulationOptions, shape: { readonly extraPageBytes?: number; readonly channels?: number } = {}) {
+  constructor(truth: DirtyTruth, link: Link, options: SimulationOptions, guest: MigratingGuest, shape: { readonly extraPageBytes?: number; readonly channels?: number } = {}) {
     if (!(link.bytesPerSecond > 0)) throw new RangeError(`a link of ${link.bytesPerSecond} bytes a second carries nothing`);
     this.truth = truth;
     this.link = link;
@@ -113,14 +75,11 @@ export class Transfer {
     this.extraPageBytes = shape.extraPageBytes ?? 0;
     this.bufferBytes = link.bufferBytes ?? 0;
     this.latencyNs = link.latencyNs ?? LATENCY_NS_DEFAULT;
-    this.startVirtualNs = options.startNs ?? truth.beginNs;
+    this.guest = guest;
+    this.startVirtualNs = guest.nowNs;
     if (!(this.startVirtualNs >= truth.beginNs && this.startVirtualNs <= truth.endNs)) {
       throw new RangeError(`a migration cannot start at ${this.startVirtualNs} ns: what is known of the guest reaches from ${truth.beginNs} to ${truth.endNs} ns`);
     }
-    this.virtualNs = this.startVirtualNs;
-    this.rate = (options.virtualPerWall ?? 1) * (1 - (options.loggingSlowdown ?? 0));
-    if (!(this.rate > 0)) throw new RangeError('the guest must run while it is migrated: virtualPerWall above 0, loggingSlowdown below 1');
-    this.writes = new TimelineCursor(truth, truth.timeline, this.virtualNs, options);
     this.pending = new Uint8Array(this.pages).fill(1);
     this.pendingPages = this.pages;
     this.rewritten = new Uint8Array(this.pages);
@@ -131,40 +90,34 @@ export class Transfer {
 
   // ---- the guest ----
 
-  /** Virtual ns a wall ns. A guest with slack in its time loses nothing to a throttle until the slack is used up. */
-  private speed(): number {
-    if (!this.running) return 0;
-    if (this.throttlePercent === 0) return this.rate;
-    const left = 1 - this.throttlePercent / 100;
-    return this.rate * Math.min(1, left / Math.max(1e-3, this.truth.busyShare));
+  /** Of the guest, which goes on with the wall unless it is stopped. */
+  get virtualNs(): number {
+    return this.guest.nowNs;
   }
   /** Brings the guest's clock to the wall's. */
   runGuest(): void {
-    if (this.nowNs > this.virtualAtNs) this.virtualNs += (this.nowNs - this.virtualAtNs) * this.speed();
-    this.virtualAtNs = this.nowNs;
+    if (this.running && this.nowNs > this.guestAtNs) this.guest.pass(this.nowNs - this.guestAtNs);
+    this.guestAtNs = this.nowNs;
   }
   throttle(percent: number): void {
     this.runGuest();
     this.throttlePercent = percent;
+    this.guest.throttle(percent);
   }
   stopGuest(): void {
     this.runGuest();
     this.running = false;
   }
-  get guestSpeed(): number {
-    return this.rate;
-  }
 
   /** Takes note of what the guest wrote up to now. */
   collect(): void {
     this.runGuest();
-    for (let at = this.writes.nextNs(); at < this.virtualNs; at = this.writes.nextNs()) {
-      const page = this.writes.take();
-      this.lastWriteNs[page] = at;
-      if (this.rewritten[page] !== 0) continue;
+    this.guest.writes((page, atNs) => {
+      this.lastWriteNs[page] = atNs;
+      if (this.rewritten[page] !== 0) return;
       this.rewritten[page] = 1;
       this.rewrittenList[this.rewrittenCount++] = page;
-    }
+    });
   }
   isRewritten(page: number): boolean {
     return this.rewritten[page] !== 0;
@@ -186,6 +139,7 @@ export class Transfer {
     }
     this.pendingPages += added;
     this.rewrittenCount = 0;
+    this.guest.cleared();
     this.syncCount++;
     return added;
   }
@@ -226,21 +180,9 @@ export class Transfer {
   /** How often the scan began again at page 0. */
   wraps = 0;
 
-  isZero(page: number): boolean {
-    return this.truth.content?.isZero(page, this.virtualInRecording(this.virtualNs)) ?? false;
-  }
-  /** A moment after the end, as the moment of the recording that is repeated there. */
-  virtualInRecording(ns: number): number {
-    const { truth, options } = this;
-    if (ns <= truth.endNs) return ns;
-    const from = options.repeatFromNs ?? truth.beginNs;
-    if (options.afterEnd === 'idle' || truth.endNs <= from) return truth.endNs;
-    return from + ((ns - from) % (truth.endNs - from));
-  }
-
   /** Hands a pending page to the wire, whole or as zeros. Returns its bytes. */
   send(page: number): number {
-    const zero = this.isZero(page);
+    const zero = this.guest.isZero(page);
     const bytes = zero ? ZERO_PAGE_BYTES : PAGE_HEADER_BYTES + PAGE_BYTES + this.extraPageBytes;
     if (zero) this.zero++;
     else this.normal++;
@@ -262,6 +204,7 @@ export class Transfer {
     this.nowNs += this.pageCostNs;
     this.runGuest();
     this.sentAtNs[page] = this.virtualNs;
+    this.guest.sent(page);
     this.put(bytes);
   }
   /** Bytes to the wire: the sender waits while the buffer is full. */

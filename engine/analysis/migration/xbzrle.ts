@@ -1,5 +1,6 @@
 /** XBZRLE's page cache and what it saves: migration/page_cache.c and save_xbzrle_page() of migration/ram.c. Off in the first round. */
 import { PAGE_BYTES } from '../dirty/truth.ts';
+import type { PageMemento } from './guest.ts';
 import { PAGE_HEADER_BYTES, type Transfer } from './transfer.ts';
 
 /** CACHED_PAGE_LIFETIME, in syncs */
@@ -10,10 +11,10 @@ const EXTRA_BYTES = PAGE_HEADER_BYTES + 1 + 2;
 export class XbzrleCache {
   readonly cacheBytes: number;
   private readonly slots: number;
-  /** Page in a slot, -1 for none; sync at which it was used; virtual ns of its content. */
+  /** Page in a slot, -1 for none; sync at which it was used; what it held then. */
   private readonly page: Int32Array;
   private readonly age: Int32Array;
-  private readonly contentNs: Float64Array;
+  private readonly held: PageMemento[];
   pages = 0;
   bytes = 0;
   misses = 0;
@@ -25,25 +26,23 @@ export class XbzrleCache {
     this.slots = 2 ** Math.floor(Math.log2(Math.max(1, cacheBytes / PAGE_BYTES)));
     this.page = new Int32Array(this.slots).fill(-1);
     this.age = new Int32Array(this.slots);
-    this.contentNs = new Float64Array(this.slots);
+    this.held = new Array<PageMemento>(this.slots).fill(0);
   }
 
   /** True if the page was sent here (or needs not be). False: it goes whole. */
   send(transfer: Transfer, page: number, isLast: boolean): boolean {
-    if (transfer.isZero(page)) return false;
+    const { guest } = transfer;
+    if (guest.isZero(page)) return false;
     const slot = page % this.slots;
-    const now = transfer.virtualNs;
     if (this.page[slot] !== page) {
       this.misses++;
       // Pages of a last pass are not kept; a young holder stays.
-      if (!isLast && (this.page[slot] < 0 || this.age[slot] + LIFETIME <= transfer.syncCount)) this.put(slot, page, transfer.syncCount, now);
+      if (!isLast && (this.page[slot] < 0 || this.age[slot] + LIFETIME <= transfer.syncCount)) this.put(slot, page, transfer.syncCount, guest.keep(page));
       return false;
     }
-    const before = this.contentNs[slot];
     this.age[slot] = transfer.syncCount;
-    const { content } = transfer.truth;
-    const bytes = content === undefined ? PAGE_BYTES + 1 : deltaBytes(transfer, page, before, now);
-    if (!isLast) this.contentNs[slot] = now;
+    const bytes = guest.deltaBytes(page, this.held[slot]);
+    if (!isLast) this.held[slot] = guest.keep(page);
     if (bytes > PAGE_BYTES) {
       this.overflows++;
       return false;
@@ -55,25 +54,14 @@ export class XbzrleCache {
     return true;
   }
 
-  private put(slot: number, page: number, age: number, atNs: number): void {
+  private put(slot: number, page: number, age: number, held: PageMemento): void {
     this.page[slot] = page;
     this.age[slot] = age;
-    this.contentNs[slot] = atNs;
+    this.held[slot] = held;
   }
 
   get missRate(): number {
     const looked = this.misses + this.pages + this.overflows;
     return looked === 0 ? 0 : this.misses / looked;
   }
-}
-
-/** Over the recording's end the same stretch is taken again, so a change from its end to its begin is unknown: at least that of both parts. */
-function deltaBytes(transfer: Transfer, page: number, fromNs: number, toNs: number): number {
-  const content = transfer.truth.content!;
-  const { endNs } = transfer.truth;
-  const from = transfer.virtualInRecording(fromNs);
-  const to = transfer.virtualInRecording(toNs);
-  if (fromNs <= endNs === toNs <= endNs && from <= to) return content.deltaBytes(page, from, to);
-  const begin = transfer.options.repeatFromNs ?? transfer.truth.beginNs;
-  return content.deltaBytes(page, from, endNs) + content.deltaBytes(page, begin, to);
 }
