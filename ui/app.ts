@@ -5,11 +5,13 @@ import './run-page.ts';
 import './start-page.ts';
 import { analysisPage } from './analysis-pages.ts';
 import { LogError } from '../engine/log/errors.ts';
-import { LogReader } from '../engine/log/reader.ts';
+import { openLog } from '../engine/log/open-log.ts';
 import { MemorySource } from '../engine/log/storage.ts';
 import { summarize } from '../engine/protocol/summary.ts';
+import { keepPlace } from './last-place.ts';
 import { keepRecording } from './library.ts';
 import { heldHere } from './standalone/held.ts';
+import { giveKernel, isKernel } from './recording/given-kernel.ts';
 import { type Route, formatRoute, parseRoute } from './router.ts';
 
 export class App extends LitElement {
@@ -52,6 +54,7 @@ export class App extends LitElement {
   override connectedCallback(): void {
     super.connectedCallback();
     addEventListener('hashchange', this.onHash);
+    addEventListener('pagehide', this.onHide);
     addEventListener('dragover', this.onDragOver);
     addEventListener('dragleave', this.onDragLeave);
     addEventListener('drop', this.onDrop);
@@ -59,12 +62,15 @@ export class App extends LitElement {
   override disconnectedCallback(): void {
     super.disconnectedCallback();
     removeEventListener('hashchange', this.onHash);
+    removeEventListener('pagehide', this.onHide);
     removeEventListener('dragover', this.onDragOver);
     removeEventListener('dragleave', this.onDragLeave);
     removeEventListener('drop', this.onDrop);
   }
 
-  private readonly onHash = (): void => {
+  private readonly onHide = (): void => keepPlace(location.hash);
+  private readonly onHash = ({ oldURL }: HashChangeEvent): void => {
+    keepPlace(new URL(oldURL).hash);
     this.route = parseRoute(location.hash);
     if (this.route.kind !== 'start') this.problem = undefined;
   };
@@ -87,8 +93,16 @@ export class App extends LitElement {
   private async openFile(file: File): Promise<void> {
     this.problem = undefined;
     try {
-      const bytes = new Uint8Array(await file.arrayBuffer());
-      const summary = summarize(LogReader.open(new MemorySource(bytes)), bytes.length);
+      const given = new Uint8Array(await file.arrayBuffer());
+      if (isKernel(given)) {
+        giveKernel({ name: file.name, kernel: given, initrd: undefined });
+        dispatchEvent(new Event('kernel-given'));
+        location.hash = formatRoute({ kind: 'record' });
+        return;
+      }
+      const { reader, torn } = openLog(new MemorySource(given));
+      const bytes = torn === undefined ? given : given.slice(0, torn.offset);
+      const summary = summarize(reader, bytes.length);
       const id = crypto.randomUUID();
       await keepRecording({ id, name: file.name, origin: 'dropped', savedMs: Date.now(), summary }, bytes);
       location.hash = formatRoute({ kind: 'run', place: 'local', id, at: undefined });
@@ -103,7 +117,7 @@ export class App extends LitElement {
 
   protected override render(): unknown {
     return html`<main>${this.page()}</main>
-      ${this.isDropping ? html`<div class="dropping">Drop the recording to open it</div>` : nothing}`;
+      ${this.isDropping ? html`<div class="dropping">Drop a recording to open it, or a kernel to record it</div>` : nothing}`;
   }
 
   private page(): unknown {
@@ -111,7 +125,7 @@ export class App extends LitElement {
       case 'start':
         return html`<lab-start .problem=${this.problem}></lab-start>`;
       case 'record':
-        return html`<lab-record></lab-record>`;
+        return html`<lab-record .route=${this.route}></lab-record>`;
       case 'run':
         return html`<lab-run .route=${this.route}></lab-run>`;
       case 'analysis':

@@ -14,6 +14,7 @@ import { type LogPlace, type Reply, type Request, isFinal } from '../engine/prot
 import { type LogSummary, summarize } from '../engine/protocol/summary.ts';
 import { LogReader } from '../engine/log/reader.ts';
 import { type ByteSource, MemorySource } from '../engine/log/storage.ts';
+import { ScriptError } from '../engine/recording/input-script.ts';
 import { RecipeError, type RunImages } from '../engine/recording/recipe.ts';
 import { Replayer } from '../engine/recording/replayer.ts';
 import { SourceError, openPlace } from './byte-sources.ts';
@@ -223,7 +224,7 @@ async function verify(id: number): Promise<void> {
 
 async function record(request: Extract<Request, { kind: 'record' }>): Promise<void> {
   const { id } = request;
-  live = new LiveRun(request.settings, request.kernel, await loadCore());
+  live = new LiveRun(request.settings, { kernel: request.kernel, ...(request.initrd !== undefined && { initrd: request.initrd }) }, await loadCore());
   const { bytes, status } = await live.run((report) => send({ kind: 'live', id, ...report }, [report.console.buffer]));
   const summary = summarize(LogReader.open(new MemorySource(bytes)), bytes.length);
   send({ kind: 'recorded', id, bytes, summary, reason: status.reason, detail: status.detail }, [bytes.buffer]);
@@ -279,6 +280,7 @@ function fail(id: number, error: unknown): void {
   }
   if (error instanceof StepError || error instanceof SeekError) return send({ kind: 'failed', id, failure: { message, advice: 'the cursor stays where it was' } });
   if (error instanceof DivergedError) return send({ kind: 'failed', id, failure: { message, advice: '“Replay and verify” shows where it differs; before that place everything can be looked at' } });
+  if (error instanceof ScriptError) return send({ kind: 'failed', id, failure: { message: `the input script, ${message}`, advice: 'steps are expect "text", send "text\\n" and until "text", one a line' } });
   if (error instanceof RecipeError) return send({ kind: 'failed', id, failure: { message, advice: 'the events can still be read; replay it with the version that recorded it' } });
   if (error instanceof BootError) return send({ kind: 'failed', id, failure: { message, advice: 'check the image and the settings of the machine' } });
   if (error instanceof RangeError && /memory/i.test(message)) {

@@ -1,7 +1,11 @@
 /** The recordings a person can open: those of the server, and those kept in this browser (IndexedDB, or this page's memory if that fails). */
 import { type DBSchema, type IDBPDatabase, openDB } from 'idb';
-import type { LogSummary } from '../engine/protocol/summary.ts';
+import { openLog } from '../engine/log/open-log.ts';
+import { MemorySource } from '../engine/log/storage.ts';
+import type { Problem, RecordingState } from '../engine/protocol/lab.ts';
+import { type LogSummary, summarize } from '../engine/protocol/summary.ts';
 import { dropCheckpoints } from './debug/checkpoint-cache.ts';
+import { abandoned, forgetGrowing } from './recording/growing-log.ts';
 import { heldHere } from './standalone/held.ts';
 
 export interface ServerRecording {
@@ -10,6 +14,11 @@ export interface ServerRecording {
   readonly file: string;
   readonly bytes: number;
   readonly modifiedMs: number;
+  readonly state: RecordingState;
+  /** It may be deleted here. */
+  readonly isWritable: boolean;
+  /** The run that writes it. */
+  readonly run?: string;
   readonly summary?: LogSummary;
   readonly problem?: { readonly message: string; readonly advice: string };
 }
@@ -63,6 +72,7 @@ export function serverImageUrl(): string {
 export async function localRecordings(): Promise<readonly LocalRecording[]> {
   const memory = [...heldRecordings(), ...[...unkept.values()].map(({ recording }) => recording)];
   try {
+    await recover();
     const kept = await (await open()).getAll('catalogue');
     return [...memory, ...kept.sort((a, b) => b.savedMs - a.savedMs)];
   } catch {
@@ -96,6 +106,42 @@ export async function keepRecording(recording: LocalRecording, bytes: Uint8Array
 export async function localBlob(id: string): Promise<Blob | undefined> {
   const memory = unkept.get(id)?.bytes ?? heldHere()?.logs.find((each) => each.id === id)?.bytes;
   return memory === undefined ? (await open()).get('logs', id) : new Blob([memory as Uint8Array<ArrayBuffer>]);
+}
+
+/** What tabs that were closed or killed while they recorded have left: it becomes a recording that was cut off. */
+async function recover(): Promise<void> {
+  for (const { head, bytes } of await abandoned()) {
+    try {
+      const { reader, torn } = openLog(new MemorySource(bytes));
+      const whole = torn === undefined ? bytes : bytes.slice(0, torn.offset);
+      const name = `${head.guest}-${head.id.slice(0, 8)}`;
+      const { problem } = await keepRecording({ id: head.id, name, origin: 'recorded', savedMs: head.startedMs, summary: summarize(reader, whole.length) }, whole);
+      if (problem !== undefined) continue;
+    } catch {
+      // Not even its header was kept.
+    }
+    await forgetGrowing(head.id);
+  }
+}
+
+/** Problem: what the server says. */
+export async function deleteOnServer(id: string): Promise<{ readonly problem: string | undefined }> {
+  const response = await fetch(`./api/v1/recordings/${encodeURIComponent(id)}`, { method: 'DELETE', headers: { 'x-confirm': encodeURIComponent(id) } }).catch(() => undefined);
+  return { problem: await problemOf(response) };
+}
+
+/** Sends a log to the folder of the server. */
+export async function sendToServer(name: string, bytes: Uint8Array): Promise<{ readonly problem: string | undefined }> {
+  const plain = name.replace(/\.cvlog$/, '').replace(/[^A-Za-z0-9 ._-]+/g, '-').replace(/^[^A-Za-z0-9]+/, '') || 'recording';
+  const response = await fetch(`./api/v1/recordings?name=${encodeURIComponent(plain)}`, { method: 'POST', headers: { 'content-type': 'application/octet-stream' }, body: bytes as Uint8Array<ArrayBuffer> }).catch(() => undefined);
+  return { problem: await problemOf(response) };
+}
+
+async function problemOf(response: Response | undefined): Promise<string | undefined> {
+  if (response?.ok === true) return undefined;
+  if (response === undefined) return 'The server cannot be reached: check that it still runs (npm start)';
+  const { message, advice } = ((await response.json().catch(() => ({}))) as Partial<Problem>) ?? {};
+  return message === undefined ? `The server answered ${response.status}` : `${message}${advice === undefined ? '' : `: ${advice}`}`;
 }
 
 export async function localLog(id: string): Promise<Uint8Array | undefined> {

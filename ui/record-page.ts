@@ -1,36 +1,63 @@
-/** A new recording of one of the lab's guests, made in this page: settings, the live console, then the recording. */
-import { LitElement, css, html, nothing } from 'lit';
+/**
+ * A new recording: of a guest of the server, by the server, or of one of the lab's guests or a kernel that was dropped, in this page. Settings, the live console, then the
+ * recording. A run of the server is followed by its number in the address, after a reload as well.
+ */
+import { LitElement, type PropertyValues, css, html, nothing } from 'lit';
 import type { Subscription } from 'rxjs';
-import type { Failure, Reply } from '../engine/protocol/messages.ts';
+import { PARA_REGIME, RECORDED_REGIMES } from '../engine/recording/recipe.ts';
+import type { Failure } from '../engine/protocol/messages.ts';
 import { ConsoleText } from './console-text.ts';
-import { EngineClient } from './engine-client.ts';
+import { failureOf } from './engine-client.ts';
 import { formatBytes, formatInstructions } from './format.ts';
 import { GUESTS } from './guests.ts';
-import { keepRecording } from './library.ts';
-import { formatRoute } from './router.ts';
-import { failureOf } from './engine-client.ts';
+import { type GivenKernel, giveKernel, givenKernel, isKernel } from './recording/given-kernel.ts';
+import { PageRun } from './recording/page-run.ts';
+import type { RecordedRun, RunAsked, RunNews } from './recording/recorded-run.ts';
+import { ServerRun, serverGuests, startOnServer } from './recording/server-run.ts';
+import { type Route, formatRoute } from './router.ts';
+import { heldHere } from './standalone/held.ts';
 import { controls, panels } from './styles.ts';
 
-const MEMORY_MIB: readonly number[] = [16, 32, 64, 128, 256];
-const PRODUCT = 'chronovisor (browser)';
+const MEMORY_MIB: readonly number[] = [16, 32, 64, 128, 256, 512, 1024];
+const REGIMES: Readonly<Record<string, string>> = {
+  native: 'native: nothing is offered', full: 'full: binary translation', hw: 'hw: VT-x with EPT', 'hw-shadow': 'hw-shadow: VT-x, shadow page tables', para: 'para: paravirtual, under a VMM',
+}; // prettier-ignore
+/** The guest with a build for PARA_REGIME has this name for the server; in the page it is its image. */
+const LAB_GUEST = 'lab';
+const LAB_KERNEL = 'lab-kernel';
+const LAB_PV = 'lab-pv';
+const GIVEN = '';
+
+/** What can be chosen. */
+interface GuestChoice {
+  readonly name: string;
+  readonly description: string;
+  readonly commandLine: string;
+  readonly memoryBytes: number;
+  /** Undefined: it is here. */
+  readonly missing: string | undefined;
+}
 
 type Phase =
-  | { readonly kind: 'settings' }
-  | { readonly kind: 'running'; readonly position: number; readonly logBytes: number; readonly idle: boolean; readonly mips: number }
+  | { readonly kind: 'settings' | 'starting' }
+  | { readonly kind: 'running'; readonly progress: Extract<RunNews, { kind: 'progress' }> | undefined; readonly isStopping: boolean }
   | { readonly kind: 'saved'; readonly id: string; readonly problem: string }
-  | { readonly kind: 'failed'; readonly failure: Failure };
+  | { readonly kind: 'failed'; readonly failure: Failure; readonly recording: string | undefined };
 
 export class RecordPage extends LitElement {
-  static override properties = { phase: { state: true }, guest: { state: true }, commandLine: { state: true }, memoryMib: { state: true } };
+  static override properties = {
+    route: { attribute: false }, phase: { state: true }, place: { state: true }, onServer: { state: true }, guest: { state: true }, commandLine: { state: true }, memoryMib: { state: true },
+    regime: { state: true }, script: { state: true }, given: { state: true }, notice: { state: true },
+  }; // prettier-ignore
   static override styles = [
     controls,
     panels,
     css`
       :host {
         display: grid;
-        grid-template-rows: auto auto minmax(0, 1fr);
+        grid-template-rows: auto auto auto minmax(18rem, 1fr);
         gap: 1rem;
-        max-width: 76rem;
+        max-width: 84rem;
         height: 100%;
         min-height: 36rem;
         margin: 0 auto;
@@ -48,19 +75,42 @@ export class RecordPage extends LitElement {
       }
       form {
         display: grid;
-        grid-template-columns: minmax(12rem, 1fr) minmax(16rem, 2fr) 9rem auto;
+        grid-template-columns: repeat(auto-fit, minmax(12rem, 1fr));
         align-items: end;
         gap: 0.8rem;
       }
-      label {
+      label:not(.button) {
         display: grid;
+        min-width: 0;
         gap: 0.3rem;
         color: var(--muted);
         font-size: 0.88rem;
       }
+      form .wide,
       form p {
         grid-column: 1 / -1;
+      }
+      form p {
         color: var(--muted);
+      }
+      textarea {
+        min-height: 5.5rem;
+        margin-top: 0.4rem;
+        padding: 0.5rem 0.6rem;
+        border: 1px solid var(--line-strong);
+        border-radius: 0.4rem;
+        background: var(--panel);
+        color: var(--text);
+        font: 400 0.92rem/1.4 var(--mono);
+      }
+      summary {
+        width: max-content;
+        color: var(--muted);
+        font-weight: 500;
+        cursor: pointer;
+      }
+      .given {
+        color: var(--text);
       }
       pre {
         flex: 1;
@@ -88,152 +138,302 @@ export class RecordPage extends LitElement {
       }
     `,
   ];
+  declare route: Extract<Route, { kind: 'record' }> | undefined;
   declare phase: Phase;
+  declare place: 'server' | 'page';
+  /** Guests of the server; undefined: there is none that records. */
+  declare onServer: readonly GuestChoice[] | undefined;
   declare guest: string;
   declare commandLine: string;
   declare memoryMib: number;
-  private client: EngineClient | undefined;
+  declare regime: string;
+  declare script: string;
+  declare given: GivenKernel | undefined;
+  declare notice: string;
+  private run: RecordedRun | undefined;
   private subscription: Subscription | undefined;
   private text = new ConsoleText();
-  private startedMs = 0;
 
   constructor() {
     super();
     this.phase = { kind: 'settings' };
+    this.place = 'page';
     this.guest = GUESTS[0].name;
     this.commandLine = GUESTS[0].commandLine;
     this.memoryMib = GUESTS[0].memoryBytes / 2 ** 20;
+    this.regime = RECORDED_REGIMES[0];
+    this.script = '';
+    this.notice = '';
+    this.takeGiven();
   }
 
+  override connectedCallback(): void {
+    super.connectedCallback();
+    document.title = 'New recording · Chronovisor';
+    addEventListener('kernel-given', this.takeGiven);
+    void serverGuests().then((guests) => {
+      this.onServer = guests?.map(({ name, description, commandLine = '', memoryBytes = 0, state }) => ({
+        name, description, commandLine, memoryBytes,
+        missing: state === 'ready' ? undefined : state === 'damaged' ? 'it is damaged' : `chronovisor guest fetch ${name}`,
+      })); // prettier-ignore
+      if (this.onServer !== undefined && this.phase.kind === 'settings' && this.given === undefined) this.choosePlace('server');
+    });
+  }
   override disconnectedCallback(): void {
     super.disconnectedCallback();
+    removeEventListener('kernel-given', this.takeGiven);
     this.subscription?.unsubscribe();
-    this.client?.close();
+  }
+
+  protected override willUpdate(changed: PropertyValues<this>): void {
+    const id = this.route?.run;
+    if (changed.has('route') && id !== undefined && this.run?.id !== id) this.follow(new ServerRun(id));
+  }
+
+  private readonly takeGiven = (): void => {
+    this.given = givenKernel();
+    if (this.given === undefined) return;
+    this.place = 'page';
+    this.guest = GIVEN;
+    this.commandLine = 'console=ttyS0';
+  };
+
+  private get choices(): readonly GuestChoice[] {
+    if (this.place === 'server') return this.onServer ?? [];
+    const own = this.given === undefined ? [] : [{ name: GIVEN, description: `${this.given.name}, which was dropped here${this.given.initrd === undefined ? '' : `, with ${this.given.initrd.name}`}`, commandLine: this.commandLine, memoryBytes: 256 * 2 ** 20, missing: undefined }];
+    return [...own, ...GUESTS.map((guest) => ({ ...guest, missing: undefined }))];
+  }
+  private get choice(): GuestChoice | undefined {
+    return this.choices.find(({ name }) => name === this.guest);
+  }
+
+  private choosePlace(place: 'server' | 'page'): void {
+    this.place = place;
+    const { choices } = this;
+    this.chooseGuest(choices.some(({ name }) => name === this.guest) ? this.guest : (choices[0]?.name ?? ''));
+  }
+  private chooseGuest(name: string): void {
+    this.guest = name;
+    const { choice } = this;
+    if (choice === undefined) return;
+    this.commandLine = choice.commandLine;
+    if (choice.memoryBytes > 0) this.memoryMib = choice.memoryBytes / 2 ** 20;
+    if (!this.regimes.includes(this.regime)) this.regime = this.regimes[0];
+  }
+  /** Those that this guest can be recorded under. */
+  private get regimes(): readonly string[] {
+    if (this.guest === LAB_PV) return [PARA_REGIME];
+    return RECORDED_REGIMES.filter((regime) => regime !== PARA_REGIME || this.guest === LAB_GUEST);
   }
 
   private readonly start = async (event: Event): Promise<void> => {
     event.preventDefault();
-    const guest = GUESTS.find(({ name }) => name === this.guest) ?? GUESTS[0];
-    this.text = new ConsoleText();
-    this.startedMs = performance.now();
-    this.phase = { kind: 'running', position: 0, logBytes: 0, idle: false, mips: 0 };
+    const { commandLine, regime, script, choice } = this;
+    if (choice === undefined) return;
+    const asked: RunAsked = { guest: choice.name === GIVEN ? (this.given?.name ?? '') : choice.name, commandLine, memoryBytes: this.memoryMib * 2 ** 20, regime, script: script.trim() };
+    this.phase = { kind: 'starting' };
+    this.notice = '';
     try {
-      const response = await fetch(guest.url);
-      if (!response.ok) throw new Error(`the image of the guest could not be loaded (${response.status})`);
-      const kernel = new Uint8Array(await response.arrayBuffer());
-      this.client?.close();
-      this.client = new EngineClient();
-      // The door hands in what the engine has not: identity, entropy and a clock.
-      const seed = crypto.getRandomValues(new BigUint64Array(1))[0].toString(16).padStart(16, '0');
-      const settings = {
-        guest: guest.name,
-        commandLine: this.commandLine,
-        memoryBytes: this.memoryMib * 2 ** 20,
-        seed,
-        wallClockNs: (BigInt(Date.now()) * 1_000_000n).toString(),
-        logId: crypto.randomUUID(),
-        product: PRODUCT,
-      };
-      this.subscription = this.client.ask({ kind: 'record', settings, kernel }).subscribe({
-        next: (reply) => void this.take(reply),
-        error: (error: unknown) => {
-          this.phase = { kind: 'failed', failure: failureOf(error) };
-        },
-      });
+      const run = this.place === 'server' ? await startOnServer(asked) : new PageRun(asked, await this.images(choice.name));
+      if (run.id !== undefined) history.replaceState(history.state, '', formatRoute({ kind: 'record', run: run.id }));
+      this.follow(run);
       await this.updateComplete;
       this.renderRoot.querySelector('pre')?.focus();
     } catch (error) {
-      this.phase = { kind: 'failed', failure: failureOf(error) };
+      this.phase = { kind: 'failed', failure: failureOf(error), recording: undefined };
     }
   };
 
-  private async take(reply: Reply): Promise<void> {
-    if (reply.kind === 'live') {
-      for (const byte of reply.console) this.text.write(byte);
-      const seconds = (performance.now() - this.startedMs) / 1000;
-      this.phase = { kind: 'running', position: reply.position, logBytes: reply.logBytes, idle: reply.idle, mips: reply.position / 1e6 / Math.max(seconds, 0.001) };
-    } else if (reply.kind === 'recorded') {
-      const { summary, bytes } = reply;
-      const id = summary.id;
-      const { problem } = await keepRecording({ id, name: `${summary.guest}-${id.slice(0, 8)}`, origin: 'recorded', savedMs: Date.now(), summary }, bytes);
-      if (problem === undefined) location.hash = formatRoute({ kind: 'run', place: 'local', id, at: undefined });
-      else this.phase = { kind: 'saved', id, problem };
+  private async images(name: string): Promise<{ readonly kernel: Uint8Array; readonly initrd: Uint8Array | undefined }> {
+    if (name === GIVEN && this.given !== undefined) return { kernel: this.given.kernel, initrd: this.given.initrd?.bytes };
+    const guest = GUESTS.find((each) => each.name === name) ?? GUESTS[0];
+    const response = await fetch(guest.url);
+    if (!response.ok) throw new Error(`the image of the guest could not be loaded (${response.status})`);
+    return { kernel: new Uint8Array(await response.arrayBuffer()), initrd: undefined };
+  }
+
+  private follow(run: RecordedRun): void {
+    this.subscription?.unsubscribe();
+    this.run = run;
+    this.text = new ConsoleText();
+    this.phase = { kind: 'running', progress: undefined, isStopping: false };
+    this.subscription = run.news.subscribe((news) => this.take(news));
+  }
+
+  private take(news: RunNews): void {
+    switch (news.kind) {
+      case 'console':
+        for (const byte of news.bytes) this.text.write(byte);
+        return this.requestUpdate();
+      case 'progress':
+        if (this.phase.kind === 'running') this.phase = { ...this.phase, progress: news };
+        return;
+      case 'notice':
+        this.notice = news.text;
+        return;
+      case 'ended': {
+        const { place, id, problem } = news;
+        if (problem === undefined) location.hash = formatRoute({ kind: 'run', place, id, at: undefined });
+        else this.phase = { kind: 'saved', id, problem };
+        return;
+      }
+      case 'failed':
+        this.phase = { kind: 'failed', failure: news.failure, recording: news.recording };
+        return;
+      default:
+        news satisfies never;
     }
   }
+
+  private readonly stop = (): void => {
+    if (this.phase.kind !== 'running') return;
+    this.run?.stop();
+    this.phase = { ...this.phase, isStopping: true };
+  };
 
   private readonly onKey = (event: KeyboardEvent): void => {
     if (this.phase.kind !== 'running' || event.metaKey || event.altKey || event.isComposing) return;
     const bytes = bytesOfKey(event);
     if (bytes === undefined) return;
     event.preventDefault();
-    this.client?.tell({ kind: 'input', bytes });
+    this.run?.type(bytes);
   };
   private readonly onPaste = (event: ClipboardEvent): void => {
     const text = event.clipboardData?.getData('text') ?? '';
-    if (this.phase.kind === 'running' && text !== '') this.client?.tell({ kind: 'input', bytes: new TextEncoder().encode(text.replaceAll('\r\n', '\n').replaceAll('\n', '\r')) });
+    if (this.phase.kind === 'running' && text !== '') this.run?.type(new TextEncoder().encode(text.replaceAll('\r\n', '\n').replaceAll('\n', '\r')));
   };
-  private readonly onGuest = (event: Event): void => {
-    this.guest = (event.target as HTMLSelectElement).value;
-    const guest = GUESTS.find(({ name }) => name === this.guest);
-    if (guest !== undefined) this.commandLine = guest.commandLine;
+  private readonly onInitrd = async (event: Event): Promise<void> => {
+    const file = (event.target as HTMLInputElement).files?.[0];
+    if (file === undefined || this.given === undefined) return;
+    giveKernel({ ...this.given, initrd: { name: file.name, bytes: new Uint8Array(await file.arrayBuffer()) } });
+    this.given = givenKernel();
+  };
+  private readonly onKernel = async (event: Event): Promise<void> => {
+    const file = (event.target as HTMLInputElement).files?.[0];
+    if (file === undefined) return;
+    const kernel = new Uint8Array(await file.arrayBuffer());
+    if (!isKernel(kernel)) {
+      this.phase = { kind: 'failed', failure: { message: `${file.name} is no kernel`, advice: 'give an ELF file or a Linux bzImage' }, recording: undefined };
+      return;
+    }
+    this.phase = { kind: 'settings' };
+    giveKernel({ name: file.name, kernel, initrd: undefined });
+    this.takeGiven();
   };
 
   protected override render(): unknown {
-    const isRunning = this.phase.kind === 'running';
-    const guest = GUESTS.find(({ name }) => name === this.guest);
-    return html`<div class="spread"><a class="back" href="#/">← Recordings</a><h1>New recording</h1></div>
-      <form @submit=${this.start}>
-        <label>Guest<select data-testid="guest-choice" ?disabled=${isRunning} @change=${this.onGuest}>
-          ${GUESTS.map(({ name }) => html`<option value=${name} ?selected=${name === this.guest}>${name}</option>`)}
-        </select></label>
-        <label>Command line<input class="mono" data-testid="command-line" spellcheck="false" .value=${this.commandLine} ?disabled=${isRunning} @input=${(event: Event) => (this.commandLine = (event.target as HTMLInputElement).value)} /></label>
-        <label>Memory<select ?disabled=${isRunning} @change=${(event: Event) => (this.memoryMib = Number((event.target as HTMLSelectElement).value))}>
-          ${MEMORY_MIB.map((size) => html`<option value=${size} ?selected=${size === this.memoryMib}>${size} MiB</option>`)}
-        </select></label>
-        ${isRunning
-          ? html`<button type="button" data-testid="stop" @click=${() => this.client?.tell({ kind: 'stop' })}>Stop and keep</button>`
-          : html`<button class="primary" data-testid="record">Record</button>`}
-        <p>${guest?.description}. Without <code>poweroff</code> in <code>run="…"</code> the shell stays: type <code>help</code> at its prompt.</p>
-      </form>
-      ${this.result()}
+    const head = html`<div class="spread"><a class="back" href="#/">← Recordings</a><h1>${this.route?.run === undefined ? 'New recording' : `Run ${this.route.run}`}</h1></div>`;
+    if (heldHere() !== undefined) {
+      return html`${head}<div class="notice"><strong>This page holds one recording</strong><span>It has no guests to record: start the lab with <code>npm start</code> for new ones.</span></div>`;
+    }
+    return html`${head}${this.form()}
+      <div>${this.result()}${this.notice === '' ? nothing : html`<p class="muted" role="status">${this.notice}.</p>`}</div>
       <section class="panel" aria-label="Console">
         <header>
           <h2>Console</h2>
-          <span class="muted" role="status">${this.status()}</span>
+          <span class="muted" role="status" data-testid="run-status">${this.status()}</span>
         </header>
-        <pre tabindex="0" role="textbox" aria-multiline="true" aria-label="Console of the guest: what is typed here goes to it" data-testid="live-console" @keydown=${this.onKey} @paste=${this.onPaste}>${this.text.toString()}${isRunning ? html`<span class="caret"> </span>` : nothing}</pre>
+        <pre tabindex="0" role="textbox" aria-multiline="true" aria-label="Console of the guest: what is typed here goes to it" data-testid="live-console" @keydown=${this.onKey} @paste=${this.onPaste}>${this.text.toString()}${this.isRunning ? html`<span class="caret"> </span>` : nothing}</pre>
       </section>`;
+  }
+
+  private get isRunning(): boolean {
+    return this.phase.kind === 'running';
+  }
+
+  private form(): unknown {
+    const isBusy = this.isRunning || this.phase.kind === 'starting';
+    const { choice } = this;
+    const text = (name: 'commandLine' | 'script') => (event: Event) => (this[name] = (event.target as HTMLInputElement).value);
+    if (this.isRunning && this.route?.run !== undefined) return html`<div class="spread"><span class="muted">It goes on when this page is closed. Its recording is a file of the server as it is made.</span><span class="grow"></span>${this.stopButton()}</div>`;
+    return html`<form @submit=${this.start}>
+        <label>Recorded by<select data-testid="place-choice" ?disabled=${isBusy} @change=${(event: Event) => this.choosePlace((event.target as HTMLSelectElement).value as 'server' | 'page')}>
+          <option value="server" ?disabled=${this.onServer === undefined} ?selected=${this.place === 'server'}>${this.onServer === undefined ? 'the server (there is none)' : 'the server, as a file'}</option>
+          <option value="page" ?selected=${this.place === 'page'}>this browser</option>
+        </select></label>
+        <label>Guest<select data-testid="guest-choice" ?disabled=${isBusy} @change=${(event: Event) => this.chooseGuest((event.target as HTMLSelectElement).value)}>
+          ${this.choices.map(({ name, missing }) => html`<option value=${name} ?selected=${name === this.guest} ?disabled=${missing !== undefined}>${name === GIVEN ? (this.given?.name ?? '') : name}${missing === undefined ? '' : ' (not here)'}</option>`)}
+        </select></label>
+        <label>Technique offered<select data-testid="regime-choice" ?disabled=${isBusy} @change=${(event: Event) => (this.regime = (event.target as HTMLSelectElement).value)}>
+          ${this.regimes.map((regime) => html`<option value=${regime} ?selected=${regime === this.regime}>${REGIMES[regime] ?? regime}</option>`)}
+        </select></label>
+        <label>Memory<select data-testid="memory-choice" ?disabled=${isBusy} @change=${(event: Event) => (this.memoryMib = Number((event.target as HTMLSelectElement).value))}>
+          ${MEMORY_MIB.map((size) => html`<option value=${size} ?selected=${size === this.memoryMib}>${size} MiB</option>`)}
+        </select></label>
+        ${isBusy ? this.stopButton() : html`<button class="primary" data-testid="record" ?disabled=${choice === undefined}>Record</button>`}
+        <label class="wide">Command line<input class="mono" data-testid="command-line" spellcheck="false" .value=${this.commandLine} ?disabled=${isBusy} @input=${text('commandLine')} /></label>
+        <details class="wide" ?open=${this.script !== ''}>
+          <summary>Input script</summary>
+          <label>Types by itself, a step a line: expect "text", send "text\n", until "text". Idle time is skipped, and the run ends with the script.
+            <textarea data-testid="script" spellcheck="false" .value=${this.script} ?disabled=${isBusy} @input=${text('script')} placeholder=${'expect "$ "\nsend "echo hello\\n"\nuntil "hello"'}></textarea></label>
+        </details>
+        <p>${choice?.description ?? 'No guest is chosen'}.
+          ${this.guest === GIVEN
+            ? html`<label class="button">${this.given?.initrd === undefined ? 'Give an initrd' : 'Another initrd'}<input class="visually-hidden" type="file" @change=${this.onInitrd} /></label>`
+            : choice?.name === LAB_KERNEL || choice?.name === LAB_GUEST
+              ? html`Without <code>poweroff</code> in <code>run="…"</code> the shell stays: type <code>help</code> at its prompt.`
+              : nothing}
+          ${isBusy ? nothing : html`<label class="button">A kernel of your own<input class="visually-hidden" type="file" data-testid="kernel-file" @change=${this.onKernel} /></label>`}</p>
+        ${this.missing()}
+      </form>`;
+  }
+
+  private stopButton(): unknown {
+    const isStopping = this.phase.kind === 'running' && this.phase.isStopping;
+    return html`<button type="button" data-testid="stop" ?disabled=${!this.isRunning || isStopping} @click=${this.stop}>${isStopping ? 'Stopping…' : 'Stop and keep'}</button>`;
+  }
+
+  /** How to get those that are not here. */
+  private missing(): unknown {
+    const missing = this.choices.filter((each) => each.missing !== undefined);
+    return missing.length === 0 ? nothing : html`<p>Not here yet: ${missing.map((each, i) => html`${i === 0 ? '' : ', '}${each.name} (<code>${each.missing}</code>)`)}.</p>`;
   }
 
   private result(): unknown {
     switch (this.phase.kind) {
-      case 'failed':
-        return html`<div class="notice bad" role="alert"><strong>${this.phase.failure.message}</strong><span>${this.phase.failure.advice}.</span></div>`;
+      case 'failed': {
+        const { failure, recording } = this.phase;
+        return html`<div class="notice bad" role="alert"><strong>${failure.message}</strong><span>${failure.advice}.</span>
+          ${recording === undefined ? nothing : html`<span><a class="button" href=${formatRoute({ kind: 'run', place: 'server', id: recording, at: undefined })}>Show what was recorded</a></span>`}
+          ${this.route?.run === undefined ? nothing : html`<span><a class="button" href="#/record">Another recording</a></span>`}</div>`;
+      }
       case 'saved':
         return html`<div class="notice" role="status">
           <strong>${this.phase.problem}</strong><span>It is open until this page is closed: <a href=${formatRoute({ kind: 'run', place: 'local', id: this.phase.id, at: undefined })}>show the recording</a>.</span>
         </div>`;
       case 'settings':
+      case 'starting':
       case 'running':
         return nothing;
+      default:
+        return this.phase satisfies never;
     }
   }
 
   private status(): string {
-    switch (this.phase.kind) {
-      case 'running':
-        return `recording, @${formatInstructions(this.phase.position)}, ${this.phase.idle ? 'the guest waits' : `${this.phase.mips.toFixed(0)} MIPS`}, log ${formatBytes(this.phase.logBytes)}`;
+    const { phase } = this;
+    switch (phase.kind) {
+      case 'running': {
+        const { progress } = phase;
+        if (progress === undefined) return 'the guest starts';
+        const kept = progress.keptBytes === undefined ? 'which this browser does not keep' : `${formatBytes(progress.keptBytes)} of it safe`;
+        return `recording, @${formatInstructions(progress.position)}, ${progress.isIdle ? 'the guest waits' : `${progress.mips.toFixed(0)} MIPS`}, log ${formatBytes(progress.logBytes)}, ${kept}`;
+      }
       case 'settings':
         return 'what the guest writes appears here';
+      case 'starting':
+        return 'the guest starts';
       case 'saved':
       case 'failed':
         return 'ended';
+      default:
+        return phase satisfies never;
     }
   }
 
   protected override updated(): void {
     const pre = this.renderRoot.querySelector('pre');
-    if (pre !== null && this.phase.kind === 'running') pre.scrollTop = pre.scrollHeight;
+    if (pre !== null && this.isRunning) pre.scrollTop = pre.scrollHeight;
   }
 }
 

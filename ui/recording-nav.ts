@@ -35,7 +35,7 @@ export class RecordingNav extends LitElement {
         text-decoration: none;
       }
       :host([of]) :is(a, button) {
-        padding: 0.3rem 0.5rem;
+        padding: 0.3rem 0.4rem;
       }
       a:hover,
       button:hover:not(:disabled) {

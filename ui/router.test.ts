@@ -5,6 +5,7 @@ it('reads back what it writes', () => {
   const routes: readonly Route[] = [
     { kind: 'start' },
     { kind: 'record' },
+    { kind: 'record', run: '17' },
     { kind: 'run', place: 'server', id: 'traces:a run/with #?', at: 0 },
     { kind: 'run', place: 'local', id: 'x', at: undefined },
     { kind: 'analysis', page: 'bisect', place: 'server', id: 'traces:a/b', query: { question: 'when', text: 'u32(jobs_done) > 5 && cpl == 3' } },

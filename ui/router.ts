@@ -3,6 +3,7 @@
  *
  *     #/                              recordings
  *     #/record                        a new recording
+ *     #/record/NUMBER                 a run of the server, while it is recorded
  *     #/recording/ID?at=POSITION      one from the server; &from=&to= what the timeline shows, &panel= what is in front
  *     #/local/ID?at=POSITION          one kept in this browser
  *     #/recording/ID/PAGE?NAME=VALUE  what is analysed of it (ANALYSIS_PAGES), with the page's settings; also #/local/ID/PAGE
@@ -19,14 +20,15 @@ export interface RunView {
 
 export type Route =
   | { readonly kind: 'start' }
-  | { readonly kind: 'record' }
+  /** run: one that goes on. */
+  | { readonly kind: 'record'; readonly run?: string }
   | { readonly kind: 'run'; readonly place: 'server' | 'local'; readonly id: string; readonly at: number | undefined; readonly view?: RunView }
   | { readonly kind: 'analysis'; readonly page: AnalysisPageName; readonly place: 'server' | 'local'; readonly id: string; readonly query: Readonly<Record<string, string>> };
 
 export function parseRoute(hash: string): Route {
   const [path, query] = hash.replace(/^#?\/?/, '').split('?', 2);
   const [first, second, third] = path.split('/');
-  if (first === 'record') return { kind: 'record' };
+  if (first === 'record') return /^\d{1,15}$/.test(second ?? '') ? { kind: 'record', run: second } : { kind: 'record' };
   if ((first === 'recording' || first === 'local') && second !== undefined && second !== '') {
     const at = Number(new URLSearchParams(query).get('at') ?? Number.NaN);
     let id: string;
@@ -47,7 +49,7 @@ export function formatRoute(route: Route): string {
     case 'start':
       return '#/';
     case 'record':
-      return '#/record';
+      return route.run === undefined ? '#/record' : `#/record/${route.run}`;
     case 'run':
       return `#/${route.place === 'local' ? 'local' : 'recording'}/${encodeURIComponent(route.id)}${formatView(route.at, route.view)}`;
     case 'analysis': {

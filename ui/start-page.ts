@@ -1,21 +1,30 @@
-/** The recordings, as cards; a place to drop one; the way to a new one. */
+/** The recordings, as cards, and runs that go on; where a person was last; a place to drop a file; the way to a new recording. */
 import { LitElement, css, html, nothing } from 'lit';
+import { repeat } from 'lit/directives/repeat.js';
+import './console-picture.ts';
 import './recording-nav.ts';
 import { describeEnd, formatBytes, formatCount, formatDate, formatInstructions, formatNs } from './format.ts';
-import { type LocalRecording, type ServerRecording, deleteLocal, localLog, localRecordings, serverRecordings } from './library.ts';
+import { saveFile } from './export.ts';
+import { lastPlace } from './last-place.ts';
+import { type LocalRecording, type ServerRecording, deleteLocal, deleteOnServer, localLog, localRecordings, sendToServer, serverRecordings } from './library.ts';
 import type { RecordingPlace } from './analysis-client.ts';
+import type { RunStatus } from '../engine/protocol/lab.ts';
 import type { LogSummary } from '../engine/protocol/summary.ts';
 import { formatRoute } from './router.ts';
+import { serverRuns } from './recording/server-run.ts';
+import { heldHere } from './standalone/held.ts';
 import { controls } from './styles.ts';
 
+const REFRESH_MS = 2000;
+
 export class StartPage extends LitElement {
-  static override properties = { problem: { attribute: false }, server: { state: true }, local: { state: true }, isLoading: { state: true } };
+  static override properties = { problem: { attribute: false }, server: { state: true }, local: { state: true }, runs: { state: true }, isLoading: { state: true }, failure: { state: true } };
   static override styles = [
     controls,
     css`
       :host {
         display: block;
-        max-width: 92rem;
+        max-width: 150rem;
         margin: 0 auto;
         padding: 2.2rem 1.6rem 4rem;
       }
@@ -128,8 +137,8 @@ export class StartPage extends LitElement {
       lab-recording-nav {
         position: relative;
         z-index: 1;
-        margin: 0 -0.5rem;
-        font-size: 0.9rem;
+        margin: 0 -0.4rem;
+        font-size: 0.86rem;
       }
       .drop {
         display: flex;
@@ -143,8 +152,9 @@ export class StartPage extends LitElement {
         border-radius: var(--radius);
         color: var(--muted);
       }
-      .drop input {
-        display: none;
+      .drop label:focus-within {
+        outline: 2px solid var(--accent);
+        outline-offset: 1px;
       }
       .notice {
         margin-bottom: 1rem;
@@ -155,40 +165,80 @@ export class StartPage extends LitElement {
   declare problem: { readonly message: string; readonly advice: string } | undefined;
   declare server: readonly ServerRecording[] | undefined;
   declare local: readonly LocalRecording[];
+  declare runs: readonly RunStatus[];
   declare isLoading: boolean;
+  /** Of what was done to a recording. */
+  declare failure: string;
+  private timer: ReturnType<typeof setInterval> | undefined;
 
   constructor() {
     super();
     this.local = [];
+    this.runs = [];
     this.isLoading = true;
+    this.failure = '';
   }
 
   override connectedCallback(): void {
     super.connectedCallback();
+    document.title = 'Chronovisor';
     void this.load();
+    this.timer = setInterval(() => {
+      if (!document.hidden && this.runs.length > 0) void this.load();
+    }, REFRESH_MS);
+  }
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    clearInterval(this.timer);
   }
 
   private async load(): Promise<void> {
-    [this.server, this.local] = await Promise.all([serverRecordings(), localRecordings()]);
+    [this.server, this.local, this.runs] = await Promise.all([serverRecordings(), localRecordings(), serverRuns()]);
     this.isLoading = false;
   }
 
   protected override render(): unknown {
+    const held = heldHere();
     return html`<div class="hero">
         <div class="grow">
           <h1>Chronovisor</h1>
-          <p>Recorded runs of whole machines. Open one, move the cursor to any moment of it, and prove that a replay in this page is the same run.</p>
+          <p>${held === undefined ? 'Recorded runs of whole machines. Open one, move the cursor to any moment of it, and prove that a replay in this page is the same run.' : 'This file holds a recorded run of a whole machine, and the machine. Open it, move the cursor to any moment of it, and prove that a replay in this page is the same run.'}</p>
         </div>
-        <a class="button primary" href="#/record" data-testid="new-recording">New recording</a>
+        ${this.continueLink()}
+        ${held === undefined ? html`<a class="button primary" href="#/record" data-testid="new-recording">New recording</a>` : nothing}
       </div>
       ${this.problem === undefined ? nothing : html`<div class="notice bad" role="alert"><strong>${this.problem.message}</strong><span>${this.problem.advice}.</span></div>`}
-      ${this.local.length === 0 ? nothing : html`<h2>In this browser</h2><ul class="cards">${this.local.map((each) => this.localCard(each))}</ul>`}
-      <h2>Recordings</h2>
-      ${this.serverCards()}
+      ${this.failure === '' ? nothing : html`<div class="notice bad" role="alert"><strong>${this.failure}.</strong></div>`}
+      ${this.runs.length === 0 ? nothing : html`<h2>Being recorded</h2><ul class="cards">${this.runs.map((each) => this.runCard(each))}</ul>`}
+      ${this.local.length === 0 ? nothing : html`<h2>${held === undefined ? 'In this browser' : 'In this file'}</h2><ul class="cards">${repeat(this.local, ({ id }) => id, (each) => this.localCard(each))}</ul>`}
+      ${held === undefined ? html`<h2>${this.server === undefined && !this.isLoading ? 'On a server' : 'Recordings'}</h2>${this.serverCards()}` : nothing}
       <div class="drop">
-        <span>Drop a <code>.cvlog</code> file anywhere on this page. It stays on this computer.</span>
-        <label class="button">Open a file<input type="file" accept=".cvlog" data-testid="open-file" @change=${this.onFile} /></label>
+        <span>Drop a <code>.cvlog</code> file anywhere on this page, or a kernel to record. It stays on this computer.</span>
+        <label class="button">Open a file<input type="file" class="visually-hidden" data-testid="open-file" @change=${this.onFile} /></label>
       </div>`;
+  }
+
+  /** Where a person was last, if that is still here. */
+  private continueLink(): unknown {
+    const place = lastPlace();
+    if (place === undefined) return nothing;
+    const { route, hash } = place;
+    const summary = route.place === 'local' ? this.local.find(({ id }) => id === route.id)?.summary : this.server?.find(({ id }) => id === route.id)?.summary;
+    if (summary === undefined) return nothing;
+    const where = route.kind === 'analysis' ? route.page : route.at === undefined ? 'run' : `@${formatCount(route.at)}`;
+    return html`<a class="button" href=${hash} data-testid="continue">Continue: ${summary.guest}, ${where}</a>`;
+  }
+
+  private runCard({ id, guest, progress, startedMs }: RunStatus): unknown {
+    return html`<li data-testid="run-card">
+      <div class="name"><a href=${formatRoute({ kind: 'record', run: id })}>${guest}</a><span class="badge warn">recording</span></div>
+      <dl>
+        <div><dt>Instructions</dt><dd>${formatInstructions(progress.position)}</dd></div>
+        <div><dt>Log</dt><dd>${formatBytes(progress.logBytes)}</dd></div>
+        <div><dt>Speed</dt><dd>${progress.isIdle ? 'waits' : `${progress.mips.toFixed(0)} MIPS`}</dd></div>
+      </dl>
+      <div class="foot"><span>since ${formatDate(startedMs)}</span></div>
+    </li>`;
   }
 
   private serverCards(): unknown {
@@ -197,37 +247,41 @@ export class StartPage extends LitElement {
       return html`<div class="notice"><strong>There is no server behind this page</strong><span>Recordings of this browser and dropped files work without one. Start it with <code>npm start</code> to see those in its folders.</span></div>`;
     }
     if (this.server.length === 0) {
-      return html`<div class="notice"><strong>No recordings yet</strong><span>Make one with “New recording”, or with <code>chronovisor record lab-kernel -o recordings/first.cvlog</code>.</span></div>`;
+      return html`<div class="notice"><strong>No recordings yet</strong><span>Make one with “New recording”, or with <code>chronovisor record lab -o recordings/first.cvlog</code>.</span></div>`;
     }
-    return html`<ul class="cards">${this.server.map((each) => this.serverCard(each))}</ul>`;
+    return html`<ul class="cards">${repeat(this.server, ({ id }) => id, (each) => this.serverCard(each))}</ul>`;
   }
 
   private serverCard(recording: ServerRecording): unknown {
-    const { summary } = recording;
-    const href = formatRoute({ kind: 'run', place: 'server', id: recording.id, at: undefined });
+    const { summary, id, file, folder, modifiedMs, isWritable, run } = recording;
+    const href = formatRoute({ kind: 'run', place: 'server', id, at: undefined });
+    const remove = isWritable && run === undefined ? html`<button aria-label=${`Delete ${file}`} @click=${() => this.deleteOn(recording)}>Delete</button>` : nothing;
     if (summary === undefined) {
       return html`<li data-testid="recording-card">
-        <div class="name"><strong>${recording.file}</strong><span class="badge bad">cannot be opened</span></div>
+        <div class="name"><strong>${file}</strong><span class="badge bad">cannot be opened</span></div>
         <span>${recording.problem?.message}</span><span class="muted">${recording.problem?.advice}</span>
+        <div class="foot"><span class="grow"></span>${remove}</div>
       </li>`;
     }
-    const foot = html`<span>${recording.folder === 'traces' ? `example, ${recording.file}` : `${recording.file}, ${formatDate(recording.modifiedMs)}`}</span>`;
-    return this.card(href, summary, foot, { place: 'server', id: recording.id });
+    const foot = html`<span class="grow">${folder === 'traces' ? `example, ${file}` : `${file}, ${formatDate(modifiedMs)}`}</span>${remove}`;
+    return this.card(href, summary, foot, { place: 'server', id }, String(modifiedMs), run === undefined ? describeEnd(summary.end) : { text: 'recording', tone: 'warn' });
   }
 
   private localCard(recording: LocalRecording): unknown {
-    const href = formatRoute({ kind: 'run', place: 'local', id: recording.id, at: undefined });
-    const foot = html`<span class="grow">${recording.origin === 'recorded' ? '' : `${recording.name}, `}${formatDate(recording.savedMs)}</span>
-      <button @click=${() => this.save(recording)}>Save</button>
-      <button @click=${() => this.forget(recording)}>Delete</button>`;
-    return this.card(href, recording.summary, foot, { place: 'local', id: recording.id });
+    const { id, summary, origin, name, savedMs } = recording;
+    const href = formatRoute({ kind: 'run', place: 'local', id, at: undefined });
+    const foot = html`<span class="grow">${origin === 'recorded' ? '' : origin === 'held' ? name : `${name}, `}${origin === 'held' ? '' : formatDate(savedMs)}</span>
+      <button aria-label=${`Save ${summary.guest} as a file`} @click=${() => this.save(recording)}>Save</button>
+      ${this.server === undefined ? nothing : html`<button aria-label=${`Send ${summary.guest} to the server`} data-testid="send" @click=${() => this.send(recording)}>To the server</button>`}
+      ${origin === 'held' ? nothing : html`<button aria-label=${`Delete ${summary.guest}`} @click=${() => this.forget(recording)}>Delete</button>`}`;
+    return this.card(href, summary, foot, { place: 'local', id }, String(savedMs), describeEnd(summary.end));
   }
 
-  private card(href: string, summary: LogSummary, foot: unknown, place: RecordingPlace): unknown {
-    const end = describeEnd(summary.end);
+  private card(href: string, summary: LogSummary, foot: unknown, place: RecordingPlace, version: string, end: ReturnType<typeof describeEnd>): unknown {
     return html`<li data-testid="recording-card">
       <div class="name"><a href=${href}>${summary.guest}</a><span class="badge ${end.tone}">${end.text}</span></div>
       <code class="command" title=${summary.commandLine}>${summary.commandLine === '' ? 'no command line' : summary.commandLine}</code>
+      <lab-console-picture .recording=${place} version=${version}></lab-console-picture>
       <dl>
         <div><dt>Duration</dt><dd>${summary.end === undefined ? 'not known' : formatNs(summary.end.virtualNs)}</dd></div>
         <div><dt>Instructions</dt><dd>${formatInstructions(summary.lastPosition)}</dd></div>
@@ -241,21 +295,28 @@ export class StartPage extends LitElement {
     </li>`;
   }
 
-  private async save(recording: LocalRecording): Promise<void> {
-    const bytes = await localLog(recording.id);
+  private async save({ id, name }: LocalRecording): Promise<void> {
+    const bytes = await localLog(id);
     if (bytes === undefined) return;
-    const url = URL.createObjectURL(new Blob([bytes as Uint8Array<ArrayBuffer>], { type: 'application/octet-stream' }));
-    const link = document.createElement('a');
-    link.href = url;
-    link.download = `${recording.name.replace(/\.cvlog$/, '')}.cvlog`;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(url), 10_000);
+    saveFile(new Blob([bytes as Uint8Array<ArrayBuffer>], { type: 'application/octet-stream' }), `${name.replace(/\.cvlog$/, '')}.cvlog`);
+  }
+
+  private async send({ id, name }: LocalRecording): Promise<void> {
+    const bytes = await localLog(id);
+    if (bytes !== undefined) this.failure = (await sendToServer(name, bytes)).problem ?? '';
+    await this.load();
   }
 
   private async forget(recording: LocalRecording): Promise<void> {
     if (!confirm(`Delete the recording of ${recording.summary.guest} from ${formatDate(recording.savedMs)}? It is kept in this browser only.`)) return;
     await deleteLocal(recording.id);
     this.local = await localRecordings();
+  }
+
+  private async deleteOn({ id, file }: ServerRecording): Promise<void> {
+    if (!confirm(`Delete ${file} from the folder of the server, with its index and its marks? This cannot be undone.`)) return;
+    this.failure = (await deleteOnServer(id)).problem ?? '';
+    await this.load();
   }
 
   private readonly onFile = (event: Event): void => {

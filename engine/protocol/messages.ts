@@ -35,6 +35,12 @@ export interface RecordSettings {
   readonly wallClockNs: string;
   readonly logId: string;
   readonly product: string;
+  /** ms since 1970-01-01 UTC. */
+  readonly startedMs: number;
+  /** Of RECORDED_REGIMES. */
+  readonly regime: string;
+  /** An input script; empty: somebody types. */
+  readonly script: string;
 }
 
 export type Request =
@@ -58,7 +64,7 @@ export type Request =
   | { readonly kind: 'cancel'; readonly id: number; readonly target: number }
   /** Replays all of it and compares. */
   | { readonly kind: 'verify'; readonly id: number }
-  | { readonly kind: 'record'; readonly id: number; readonly settings: RecordSettings; readonly kernel: Uint8Array }
+  | { readonly kind: 'record'; readonly id: number; readonly settings: RecordSettings; readonly kernel: Uint8Array; readonly initrd: Uint8Array | undefined }
   /** To the console of the run that is recorded. No reply. */
   | { readonly kind: 'input'; readonly id: number; readonly bytes: Uint8Array }
   /** Ends the run that is recorded. No reply but `recorded`. */
@@ -102,8 +108,8 @@ export type Reply =
   /** Names of the guest's code are known now. Once, in reply to `open`, after the first moment. */
   | { readonly kind: 'symbols'; readonly id: number; readonly symbols: SymbolsView }
   | { readonly kind: 'verified'; readonly id: number; readonly outcome: VerifyOutcome }
-  /** Of the run that is recorded. */
-  | { readonly kind: 'live'; readonly id: number; readonly position: number; readonly logBytes: number; readonly idle: boolean; readonly console: Uint8Array }
+  /** Of the run that is recorded. keptBytes: of its log, that would survive the page; undefined: the browser keeps nothing of it. */
+  | { readonly kind: 'live'; readonly id: number; readonly position: number; readonly logBytes: number; readonly keptBytes: number | undefined; readonly idle: boolean; readonly console: Uint8Array }
   | { readonly kind: 'recorded'; readonly id: number; readonly bytes: Uint8Array; readonly summary: LogSummary; readonly reason: EndReason; readonly detail: string }
   | { readonly kind: 'failed'; readonly id: number; readonly failure: Failure };
 

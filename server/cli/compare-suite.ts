@@ -19,7 +19,7 @@ import { StoreError, fileError } from '../store/errors.ts';
 import { FileSink, FileSource } from '../store/files.ts';
 import type { NamedGuest } from '../store/guest-images.ts';
 import { newHostHash } from '../store/host-hash.ts';
-import { type OpenedLog, openLog } from '../store/logs.ts';
+import { type OpenedLog, openLog } from '../../engine/log/open-log.ts';
 import { ownPackage } from '../store/package-root.ts';
 import type { Context } from './context.ts';
 import { drive } from './drive.ts';

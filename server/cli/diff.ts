@@ -7,7 +7,7 @@ import { loadCore } from '../store/core-module.ts';
 import { FileSource } from '../store/files.ts';
 import { type ImagePlaces, openImages } from '../store/guest-images.ts';
 import { openRecording } from '../store/chains.ts';
-import { openLog } from '../store/logs.ts';
+import { openLog } from '../../engine/log/open-log.ts';
 import type { Arguments, VerbSpec } from './arguments.ts';
 import { IMAGE_OPTIONS, JSON_OPTION, imagePlaces } from './common-options.ts';
 import type { Context, Verb } from './context.ts';

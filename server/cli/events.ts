@@ -4,7 +4,7 @@ import { nearest } from '../store/suggest.ts';
 import { FileSource } from '../store/files.ts';
 import { ChainError } from '../../engine/recording/chain.ts';
 import { openRecording } from '../store/chains.ts';
-import { openLog } from '../store/logs.ts';
+import { openLog } from '../../engine/log/open-log.ts';
 import { PARENT_OPTION } from './common-options.ts';
 import type { Arguments, VerbSpec } from './arguments.ts';
 import type { Context, Verb } from './context.ts';

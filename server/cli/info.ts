@@ -6,7 +6,7 @@ import { FileSource } from '../store/files.ts';
 import { findImages } from '../store/guest-images.ts';
 import { ChainError } from '../../engine/recording/chain.ts';
 import { type Family, familyOf, openRecording } from '../store/chains.ts';
-import { openLog } from '../store/logs.ts';
+import { openLog } from '../../engine/log/open-log.ts';
 import type { Arguments, VerbSpec } from './arguments.ts';
 import { IMAGE_OPTIONS, JSON_OPTION, imagePlaces } from './common-options.ts';
 import type { Context, Verb } from './context.ts';

@@ -16,7 +16,7 @@ import { loadCore } from '../store/core-module.ts';
 import { FileSink, FileSource, readImage, readText } from '../store/files.ts';
 import { type NamedGuest, openDisk, openNamedGuest } from '../store/guest-images.ts';
 import { newHostHash } from '../store/host-hash.ts';
-import { openLog } from '../store/logs.ts';
+import { openLog } from '../../engine/log/open-log.ts';
 import { LAB_GUEST, LAB_PV_GUEST } from '../store/lab-guests.ts';
 import { ownPackage } from '../store/package-root.ts';
 import type { Arguments, OptionSpec, VerbSpec } from './arguments.ts';

@@ -176,6 +176,7 @@ export const WRITES = record({ address: HEX, length: WHOLE, ranges: listOf(recor
 
 export const GUESTS = record({
   guests: listOf(record({ name: TEXT, state: { type: 'string', enum: ['ready', 'to be fetched', 'damaged'] }, description: TEXT, memoryBytes: WHOLE, commandLine: TEXT, regime: TEXT, problem: TEXT }, ['memoryBytes', 'commandLine', 'regime', 'problem'])),
+  canRecord: FLAG,
 });
 export const REGIMES_ANSWER = record({
   regimes: listOf(record({ id: TEXT, title: TEXT, summary: TEXT, isRecordable: FLAG, options: listOf(open({ name: TEXT, title: TEXT, kind: TEXT }, 'OptionSpec of engine/regimes')), limits: listOf(TEXT), defaults: { type: 'object', additionalProperties: OPTION_VALUE } })),

@@ -26,7 +26,7 @@ export function systemRoutes(server: FastifyInstance, lab: Lab, document: ApiDoc
   server.get('/metrics', { schema: { summary: 'For Prometheus', tags, produces: 'text/plain', response: { 200: {} } } }, (_request, reply) => reply.type('text/plain; version=0.0.4; charset=utf-8').send(metricsText(lab)));
   server.get('/api', (_request, reply) => reply.type('text/html; charset=utf-8').send(document.toHtml()));
   server.get('/api/openapi.json', () => document.toJson());
-  server.get('/api/v1/guests', { schema: { summary: 'Guests: those that can be recorded, and those that can be fetched', tags: ['runs'], response: { 200: GUESTS } } }, async () => ({ guests: await guestRows() }));
+  server.get('/api/v1/guests', { schema: { summary: 'Guests: those that can be recorded, and those that can be fetched', tags: ['runs'], response: { 200: GUESTS } } }, async () => ({ guests: await guestRows(), canRecord: lab.writable !== undefined }));
   server.get('/api/v1/regimes', { schema: { summary: 'Virtualisation techniques, platforms built on them, CPUs with costs, migration policies', tags: ['questions'], response: { 200: REGIMES_ANSWER } } }, () => ({
     regimes: REGIMES.map(({ id, title, summary, options, limits }) => ({ id, title, summary, isRecordable: RECORDED_REGIMES.includes(id), options, limits, defaults: candidate(id).options })),
     platforms: PLATFORMS,

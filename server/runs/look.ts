@@ -4,7 +4,7 @@ import { LogError } from '../../engine/log/errors.ts';
 import { LogReader } from '../../engine/log/reader.ts';
 import { type LogSummary, summarize } from '../../engine/protocol/summary.ts';
 import { FileSource } from '../store/files.ts';
-import { Prefix, openLog } from '../store/logs.ts';
+import { Prefix, openLog } from '../../engine/log/open-log.ts';
 
 export interface Advised {
   readonly message: string;

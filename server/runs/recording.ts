@@ -11,7 +11,7 @@ import { type OpenedRecording, logsIn, openRecording } from '../store/chains.ts'
 import { loadCore } from '../store/core-module.ts';
 import { FileSource } from '../store/files.ts';
 import { openImages } from '../store/guest-images.ts';
-import { Prefix } from '../store/logs.ts';
+import { Prefix } from '../../engine/log/open-log.ts';
 
 export interface RecordingData {
   readonly path: string;

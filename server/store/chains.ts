@@ -7,7 +7,7 @@ import type { LogReader } from '../../engine/log/reader.ts';
 import { ChainError, type RecordingChain, openChain } from '../../engine/recording/chain.ts';
 import { StoreError } from './errors.ts';
 import { FileSource } from './files.ts';
-import { type OpenedLog, openLog } from './logs.ts';
+import { type OpenedLog, openLog } from '../../engine/log/open-log.ts';
 
 export interface OpenedRecording extends OpenedLog {
   /** The whole run from power-on: what is replayed and asked. */

@@ -15,7 +15,7 @@ import { findIndex } from '../store/checkpoints.ts';
 import { loadCore } from '../store/core-module.ts';
 import { FileSource } from '../store/files.ts';
 import { openImages } from '../store/guest-images.ts';
-import { openLog } from '../store/logs.ts';
+import { openLog } from '../../engine/log/open-log.ts';
 import { Crew } from './crew.ts';
 
 const TRACE = fileURLToPath(new URL('../../traces/bug-lost-update.cvlog', import.meta.url));

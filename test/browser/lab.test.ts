@@ -102,7 +102,7 @@ describe.skipIf(NO_BROWSER)('the lab in Chromium', () => {
     await page.evaluate((at) => (location.hash = location.hash.replace(/at=\d+/, `at=${at}`)), positions[5]);
     await expect.poll(() => position.inputValue()).toBe(`@${count(positions[5])}`);
     await page.reload();
-    await expect.poll(() => position.inputValue()).toBe(`@${count(positions[5])}`);
+    await expect.poll(() => position.inputValue(), { timeout: TIMEOUT_MS }).toBe(`@${count(positions[5])}`);
     await page.keyboard.press('End');
     await page.locator(`[data-testid=registers][data-position="${lastPosition}"]`).waitFor({ timeout: TIMEOUT_MS });
     expect(await position.inputValue()).toBe(`@${count(lastPosition)}`);

@@ -32,12 +32,13 @@ export interface Lab {
   close(): Promise<void>;
 }
 
-export async function startLab(folders: readonly RecordingFolder[], imageFiles: readonly string[] = []): Promise<Lab> {
+/** writable: the name of the folder that runs and uploads go to. */
+export async function startLab(folders: readonly RecordingFolder[], imageFiles: readonly string[] = [], writable?: string): Promise<Lab> {
   assertBuilt();
   const browser = await launchChromium();
   let server: FastifyInstance | undefined;
   try {
-    server = createLabServer({ version: 'test', folders, images: { guests: undefined, files: imageFiles }, uiFolder: UI });
+    server = createLabServer({ version: 'test', folders, images: { guests: undefined, files: imageFiles }, uiFolder: UI, writable });
     const url = (await server.listen({ host: '127.0.0.1', port: 0 })).replace('127.0.0.1', 'localhost');
     const errors: string[] = [];
     const running = server;

@@ -8,7 +8,7 @@ import { findIndex } from '../../server/store/checkpoints.ts';
 import { loadCore } from '../../server/store/core-module.ts';
 import { FileSource } from '../../server/store/files.ts';
 import { openImages } from '../../server/store/guest-images.ts';
-import { openLog } from '../../server/store/logs.ts';
+import { openLog } from '../../engine/log/open-log.ts';
 
 const SEEKS = Number(process.env['SEEKS'] ?? 100);
 

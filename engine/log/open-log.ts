@@ -1,8 +1,8 @@
 /** Opening logs that are not whole: what a killed recorder left, or a copy that was cut off. */
-import { LogError } from '../../engine/log/errors.ts';
-import { LogReader } from '../../engine/log/reader.ts';
-import type { ByteSource } from '../../engine/log/storage.ts';
-import { survey } from '../../engine/log/survey.ts';
+import { LogError } from './errors.ts';
+import { LogReader } from './reader.ts';
+import type { ByteSource } from './storage.ts';
+import { survey } from './survey.ts';
 
 export interface OpenedLog {
   readonly reader: LogReader;

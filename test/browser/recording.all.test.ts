@@ -1,0 +1,150 @@
+/** Promise: a recording is safe as it is made. The server's outlives the page, that of the page outlives the tab; both are the run that a person saw. */
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { BrowserContext, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { LogReader } from '../../engine/log/reader.ts';
+import { MemorySource } from '../../engine/log/storage.ts';
+import { exitCode } from '../../server/cli/exit-codes.ts';
+import { cli } from '../../server/cli/testing.ts';
+import { NO_BROWSER } from './chromium.ts';
+import { type Lab, ROOT, startLab, verifyOnPage } from './lab.ts';
+
+const TIMEOUT_MS = 60_000;
+
+describe.skipIf(NO_BROWSER)('recording in Chromium', () => {
+  let lab: Lab;
+  let context: BrowserContext;
+  let folder: string;
+
+  const open = async (path: string): Promise<Page> => {
+    const page = await context.newPage();
+    page.on('pageerror', (error) => lab.errors.push(String(error)));
+    await page.goto(lab.url + path);
+    return page;
+  };
+  const shown = (page: Page): Promise<string> => page.getByTestId('live-console').innerText();
+  const choose = async (page: Page, place: 'server' | 'page', guest: string, commandLine: string): Promise<void> => {
+    await expect.poll(() => page.getByTestId('place-choice').locator('option[value=server]').isEnabled()).toBe(true);
+    await page.getByTestId('place-choice').selectOption(place);
+    await page.getByTestId('guest-choice').selectOption(guest);
+    await page.getByTestId('command-line').fill(commandLine);
+  };
+  const isAtShell = (page: Page): Promise<void> => expect.poll(() => shown(page), { timeout: TIMEOUT_MS }).toContain('$');
+
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'chronovisor-recording-'));
+    lab = await startLab([{ name: 'recordings', path: folder }], [], 'recordings');
+    context = await lab.browser.newContext({ viewport: { width: 1280, height: 800 } });
+  }, TIMEOUT_MS);
+  afterAll(async () => {
+    await lab?.close();
+    if (folder !== undefined) rmSync(folder, { recursive: true });
+  });
+
+  it('on the server: goes on over a reload in the middle, with all that was shown', async () => {
+    const page = await open('/#/record');
+    await choose(page, 'server', 'lab', '');
+    await page.getByTestId('regime-choice').selectOption('hw');
+    await page.getByTestId('record').click();
+    await isAtShell(page);
+    await page.getByTestId('live-console').focus();
+    await page.keyboard.type('echo before\n');
+    await expect.poll(() => shown(page), { timeout: TIMEOUT_MS }).toMatch(/before[^]*before\s/);
+    expect(page.url()).toMatch(/#\/record\/\d+$/);
+    await page.reload();
+    await expect.poll(() => shown(page), { timeout: TIMEOUT_MS }).toMatch(/lab kernel ready[^]*before[^]*before\s/);
+    // It is among the recordings while it is made, and the start page leads back to it.
+    await page.goto(`${lab.url}/#/`);
+    await page.getByTestId('run-card').getByRole('link').click();
+    await expect.poll(() => shown(page), { timeout: TIMEOUT_MS }).toContain('before');
+    await page.getByTestId('live-console').focus();
+    await page.keyboard.type('echo after; poweroff\n');
+    await page.waitForURL(/#\/recording\/recordings%3A/, { timeout: TIMEOUT_MS });
+    await page.locator('[data-testid=registers][data-position]').waitFor({ timeout: TIMEOUT_MS });
+    expect(await page.getByTestId('console').innerText()).toMatch(/before[^]*after/);
+    const log = join(folder, readdirSync(folder).find((name) => name.endsWith('.cvlog'))!);
+    const { header } = LogReader.open(new MemorySource(readFileSync(log)));
+    expect(header.config.regime).toBe('hw');
+    const { status, out } = await cli('replay', log, '--json');
+    expect(status).toBe(exitCode('ok'));
+    const outcome = await verifyOnPage(page, TIMEOUT_MS);
+    expect(outcome).toMatchObject({ kind: 'identical' });
+    expect(out).toContain(outcome.kind === 'identical' ? outcome.digest : 'identical');
+    await page.close();
+  }, 3 * TIMEOUT_MS);
+
+  it('in the page: a tab that is closed in the middle leaves a log that reopens and replays', async () => {
+    const page = await open('/#/record');
+    await choose(page, 'page', 'lab-kernel', '');
+    await page.getByTestId('record').click();
+    await isAtShell(page);
+    await page.getByTestId('live-console').focus();
+    await page.keyboard.type('echo kept\n');
+    await expect.poll(() => shown(page), { timeout: TIMEOUT_MS }).toMatch(/kept[^]*kept\s/);
+    // Until what was typed is in the browser: the log that is safe is as long as the log.
+    await expect.poll(async () => /log (.+), (.+) of it safe/.exec(await page.getByTestId('run-status').innerText())?.slice(1, 3).join(), { timeout: TIMEOUT_MS }).toMatch(/^(.+),\1$/);
+    // Another tab does not take it for abandoned meanwhile.
+    const other = await open('/#/');
+    await other.getByTestId('new-recording').waitFor();
+    expect(await other.getByTestId('recording-card').filter({ hasText: 'cut off' }).count()).toBe(0);
+    await page.close();
+    await expect.poll(async () => (await other.reload(), await other.waitForTimeout(300), other.getByTestId('recording-card').filter({ hasText: 'cut off' }).count()), { timeout: TIMEOUT_MS }).toBe(1);
+    await other.getByTestId('recording-card').filter({ hasText: 'cut off' }).getByRole('link', { name: 'lab-kernel', exact: true }).click();
+    await other.locator('[data-testid=registers][data-position]').waitFor({ timeout: TIMEOUT_MS });
+    expect(await other.getByTestId('console').innerText()).toMatch(/kept[^]*kept\s/);
+    expect(await verifyOnPage(other, TIMEOUT_MS)).toMatchObject({ kind: 'identical' });
+    await other.close();
+  }, 3 * TIMEOUT_MS);
+
+  it('types a script by itself, of a kernel that was given, and says which line of it is wrong', async () => {
+    const page = await open('/#/record');
+    await page.getByTestId('kernel-file').setInputFiles(`${ROOT}engine/guests/images/lab-kernel.elf`);
+    await page.getByTestId('command-line').fill('');
+    await page.getByText('Input script').click();
+    await page.getByTestId('script').fill('expect "$ "\nsned "x"');
+    await page.getByTestId('record').click();
+    await expect.poll(() => page.getByRole('alert').innerText(), { timeout: TIMEOUT_MS }).toContain('line 2');
+    await page.getByTestId('script').fill('expect "$ "\nsend "echo by script\\n"\nexpect "by script\\r\\n"\nuntil "$ "');
+    await page.getByTestId('record').click();
+    await page.waitForURL(/#\/local\//, { timeout: TIMEOUT_MS });
+    await page.locator('[data-testid=registers][data-position]').waitFor({ timeout: TIMEOUT_MS });
+    expect(await page.getByTestId('guest').innerText()).toBe('lab-kernel.elf');
+    expect(await page.getByTestId('console').innerText()).toContain('by script');
+    await page.close();
+  }, 2 * TIMEOUT_MS);
+
+  it('is shown with its picture, goes on where a person was, is sent to the server, and deleted there', async () => {
+    const page = await open('/#/');
+    const card = page.getByTestId('recording-card').filter({ hasText: 'lab-kernel.elf' });
+    await expect.poll(() => card.getByTestId('picture').innerText(), { timeout: TIMEOUT_MS }).toContain('by script');
+    await card.getByRole('link', { name: 'lab-kernel.elf', exact: true }).click();
+    await page.locator('[data-testid=registers][data-position]').waitFor({ timeout: TIMEOUT_MS });
+    await page.getByRole('slider', { name: 'Timeline cursor' }).focus();
+    await page.keyboard.press('Home');
+    await expect.poll(() => page.url()).toContain('at=0');
+    await page.getByRole('link', { name: '← Recordings' }).click();
+    await page.getByTestId('continue').click();
+    await expect.poll(() => page.getByTestId('position').inputValue(), { timeout: TIMEOUT_MS }).toBe('@0');
+    await page.getByRole('link', { name: '← Recordings' }).click();
+    const files = (): readonly string[] => readdirSync(folder).filter((name) => name.startsWith('lab-kernel.elf-') && name.endsWith('.cvlog'));
+    await card.getByTestId('send').click();
+    await expect.poll(() => files().length).toBe(1);
+    const [name] = files();
+    expect((await cli('replay', join(folder, name), '-q')).status).toBe(exitCode('ok'));
+    const sent = page.getByTestId('recording-card').filter({ hasText: name });
+    await sent.waitFor();
+    page.once('dialog', (dialog) => void dialog.dismiss());
+    await sent.getByRole('button', { name: `Delete ${name}` }).click();
+    expect(existsSync(join(folder, name))).toBe(true);
+    page.once('dialog', (dialog) => void dialog.accept());
+    await sent.getByRole('button', { name: `Delete ${name}` }).click();
+    await expect.poll(() => existsSync(join(folder, name))).toBe(false);
+    await page.close();
+  }, 3 * TIMEOUT_MS);
+
+  it('reported no error', () => {
+    expect(lab.errors).toEqual([]);
+  });
+});
