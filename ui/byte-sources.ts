@@ -9,7 +9,7 @@ import type { LogPlace } from '../engine/protocol/messages.ts';
 /** Of a log that is read at once. */
 export const WHOLE_MAX = 24 << 20;
 const PIECE_BYTES = 1 << 20;
-const PIECES_MAX = 24;
+const PIECES_MAX = 8;
 
 /** Only workers have it: the DOM's types do not. */
 declare class FileReaderSync {
@@ -94,9 +94,10 @@ export async function openPlace(place: LogPlace): Promise<ByteSource> {
   }
 }
 
-async function openBlob(blob: Blob): Promise<ByteSource> {
+/** Throws SourceError. */
+export async function openBlob(blob: Blob, wholeMax = WHOLE_MAX, pieceBytes = PIECE_BYTES, piecesMax = PIECES_MAX): Promise<ByteSource> {
   try {
-    if (blob.size <= WHOLE_MAX) return new MemorySource(new Uint8Array(await blob.arrayBuffer()));
+    if (blob.size <= wholeMax) return new MemorySource(new Uint8Array(await blob.arrayBuffer()));
   } catch (error) {
     throw unreadable(error);
   }
@@ -107,7 +108,7 @@ async function openBlob(blob: Blob): Promise<ByteSource> {
     } catch (error) {
       throw unreadable(error);
     }
-  });
+  }, pieceBytes, piecesMax); // prettier-ignore
 }
 
 function unreadable(error: unknown): SourceError {

@@ -10,12 +10,12 @@ export { EngineFailure, failureOf } from './worker-client.ts';
 
 export class EngineClient extends WorkerClient<Request, Reply, FinalReply> {
   constructor() {
-    super(startWorker(engineWorker, 'engine-worker'), isFinal);
+    super(() => startWorker(engineWorker, 'engine-worker'), isFinal);
   }
 }
 
 export class LogClient extends WorkerClient<LogRequest, LogReply, LogEnd> {
   constructor() {
-    super(startWorker(logWorker, 'log-worker'), isLogEnd);
+    super(() => startWorker(logWorker, 'log-worker'), isLogEnd);
   }
 }

@@ -17,7 +17,7 @@ import { type ByteSource, MemorySource } from '../engine/log/storage.ts';
 import { ScriptError } from '../engine/recording/input-script.ts';
 import { RecipeError, type RunImages } from '../engine/recording/recipe.ts';
 import { Replayer } from '../engine/recording/replayer.ts';
-import { SourceError, openPlace } from './byte-sources.ts';
+import { SourceError, openBlob, openPlace } from './byte-sources.ts';
 import { keepCheckpoints, readCheckpoints } from './debug/checkpoint-cache.ts';
 import { PointError } from './debug/points.ts';
 import { type Job, TravelSession } from './debug/travel-session.ts';
@@ -26,6 +26,10 @@ import { loadCore } from './standalone/core-module.ts';
 import { Turns } from './turns.ts';
 
 const VERIFY_SLICE_INSTRUCTIONS = 2_000_000;
+/** Of an index that is read at once. Pages of a checkpoint lie scattered in it, so there are small pieces of a larger one. */
+const INDEX_WHOLE_MAX = 64 << 20;
+const INDEX_PIECE_BYTES = 1 << 17;
+const INDEX_PIECES_MAX = 512;
 
 /** What the DOM's types do not say of a worker's global object. */
 const door = globalThis as unknown as {
@@ -81,7 +85,18 @@ async function open(id: number, place: LogPlace): Promise<void> {
     images: () => imagesOf(opened),
     module: loadCore,
     turns,
-    cache: { read: () => readCheckpoints(opened.summary.id), keep: (index) => keepCheckpoints(opened.summary.id, index) },
+    cache: {
+      read: async () => {
+        const kept = await readCheckpoints(opened.summary.id);
+        return kept === undefined ? undefined : openBlob(kept, INDEX_WHOLE_MAX, INDEX_PIECE_BYTES, INDEX_PIECES_MAX);
+      },
+      // Read in pieces from what the browser has: it is as large as a machine's memory.
+      keep: async (index) => {
+        const blob = new Blob([index as Uint8Array<ArrayBuffer>]);
+        void keepCheckpoints(opened.summary.id, blob);
+        return openBlob(blob, INDEX_WHOLE_MAX, INDEX_PIECE_BYTES, INDEX_PIECES_MAX);
+      },
+    },
     onSymbols: (symbols) => send({ kind: 'symbols', id, symbols }),
   });
   send({ kind: 'opened', id, summary: opened.summary });

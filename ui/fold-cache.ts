@@ -17,7 +17,7 @@ interface Meta {
   readonly marks: readonly Mark[];
 }
 
-export function encodeFold({ pyramid, marks, rings, consoleBytes }: FoldState): Uint8Array {
+export function encodeFold({ pyramid, marks, rings, consoleBytes }: FoldState): Uint8Array<ArrayBuffer> {
   const { shift, records, lastPosition, tracks } = pyramid;
   const meta: Meta = { version: VERSION, shift, records, lastPosition, names: tracks.map(({ name }) => name), marks };
   return encodeColumns(meta, [
@@ -52,10 +52,10 @@ export function decodeFold(bytes: Uint8Array): FoldState | undefined {
 export const foldKey = (logId: string): string => `fold ${logId}`;
 
 export async function readFold(logId: string): Promise<FoldState | undefined> {
-  const bytes = await readCheckpoints(foldKey(logId));
-  return bytes === undefined ? undefined : decodeFold(bytes);
+  const kept = await readCheckpoints(foldKey(logId));
+  return kept === undefined ? undefined : decodeFold(new Uint8Array(await kept.arrayBuffer()));
 }
 
 export function keepFold(logId: string, fold: FoldState): Promise<boolean> {
-  return keepCheckpoints(foldKey(logId), encodeFold(fold));
+  return keepCheckpoints(foldKey(logId), new Blob([encodeFold(fold)]));
 }

@@ -1,2 +1,3 @@
 /** The page's first module. */
+import './early-log.ts';
 import './app.ts';

@@ -20,6 +20,8 @@ export class RingFold {
   add(event: LogEvent): void {
     if (event.kind !== 'counts') return;
     const { position, kernelInstructions, systemCalls } = event;
+    // They count since reset.
+    if (kernelInstructions < this.lastKernel) this.lastKernel = 0;
     this.openKernel += kernelInstructions - this.lastKernel;
     // Counted modulo 2^32.
     this.openCalls += (systemCalls - this.lastCalls) >>> 0;

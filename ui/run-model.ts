@@ -161,9 +161,9 @@ export class RunModel {
     );
   }
 
-  /** at: where the cursor is to stand. */
-  open(log: LogPlace, imageUrl: string | undefined, at: number | undefined): void {
-    this.log.once({ kind: 'open', log }).then(
+  /** at: where the cursor is to stand. opened: the log's worker was asked already. */
+  open(log: LogPlace, imageUrl: string | undefined, at: number | undefined, opened: Promise<LogReply> = this.log.once({ kind: 'open', log })): void {
+    opened.then(
       (reply) => {
         if (reply.kind !== 'opened') return;
         this.opened(reply.summary, at);

@@ -18,6 +18,7 @@ import './register-panel.ts';
 import './timeline.ts';
 import type { CommandPalette } from './command-palette.ts';
 import { COMMANDS, type CommandTargets, belongsToControl } from './commands.ts';
+import { takeEarly } from './early-log.ts';
 import type { EventTable } from './event-table.ts';
 import { describeEnd, formatCount, formatInstructions, formatNs } from './format.ts';
 import { localBlob, serverImageUrl, serverLogUrl } from './library.ts';
@@ -306,13 +307,15 @@ export class RunPage extends LitElement {
   }
 
   private async openRoute(route: RunRoute): Promise<void> {
-    const model = new RunModel();
+    const url = route.place === 'server' ? serverLogUrl(route.id) : undefined;
+    const early = url === undefined ? undefined : takeEarly(url);
+    const model = new RunModel(early?.client);
     this.model = model;
     this.asked = route.view;
     const panel = PANELS.find(([name]) => name === route.view?.panel);
     if (panel !== undefined) [this.tab] = panel;
     this.following = merge(model.changes, this.views).pipe(debounceTime(ADDRESS_DELAY_MS)).subscribe(() => this.writeAddress(route));
-    if (route.place === 'server') return model.open({ kind: 'url', url: serverLogUrl(route.id) }, serverImageUrl(), route.at);
+    if (url !== undefined) return model.open({ kind: 'url', url }, serverImageUrl(), route.at, early?.opened);
     try {
       const blob = await localBlob(route.id);
       if (blob === undefined) model.failure = { message: 'This browser does not keep such a recording', advice: 'it may have been deleted, or it was made in another browser: go back to the recordings' };

@@ -8,12 +8,16 @@ export const RULER = 1.9;
 export const TRACK = 1.5;
 export const STRIP = 1.9;
 export const PAD = 0.5;
+const WIDTHS_MAX = 2000;
 
 /** Custom properties of the page, looked up once. */
 export class Palette {
   readonly rem: number;
   private readonly root = getComputedStyle(document.documentElement);
   private readonly known = new Map<string, string>();
+  private readonly widths = new Map<string, number>();
+  /** The strip of the whole run as it was painted last. */
+  strip: { readonly column: Float64Array; readonly height: number; readonly picture: HTMLCanvasElement } | undefined;
 
   constructor() {
     this.rem = Number.parseFloat(this.root.fontSize);
@@ -25,6 +29,17 @@ export class Palette {
       this.known.set(name, value);
     }
     return value;
+  }
+  /** Of a text in the context's font. */
+  width(context: CanvasRenderingContext2D, text: string): number {
+    const key = `${context.font}|${text}`;
+    let width = this.widths.get(key);
+    if (width === undefined) {
+      if (this.widths.size > WIDTHS_MAX) this.widths.clear();
+      width = context.measureText(text).width;
+      this.widths.set(key, width);
+    }
+    return width;
   }
 }
 
@@ -104,7 +119,7 @@ export class TimelinePainter {
       const x = Math.round(this.x(at)) + 0.5;
       this.line(x, rulerHeight - 0.3 * rem, x, bottom, this.colour('line'));
       const text = label(at);
-      const width = context.measureText(text).width;
+      const width = this.palette.width(context, text);
       context.fillText(text, Math.min(Math.max(x - width / 2, gutter), gutter + plot - width), rulerHeight / 2 - 0.1 * rem);
     }
     context.font = this.text;
@@ -122,7 +137,7 @@ export class TimelinePainter {
     context.fillText(label, (isDetail ? 2.3 : 1.8) * rem, middle + 0.03 * rem);
     context.font = this.small;
     context.fillStyle = this.colour('muted');
-    context.fillText(number, gutter - 0.8 * rem - context.measureText(number).width, middle + 0.03 * rem);
+    context.fillText(number, gutter - 0.8 * rem - this.palette.width(context, number), middle + 0.03 * rem);
   }
 
   /** Heights by logarithm: one event among thousands is seen. */
@@ -130,6 +145,7 @@ export class TimelinePainter {
     const { context, rem, binWidth, gutter, bins } = this;
     const room = bottom - top - 0.5 * rem;
     const least = 0.25 * rem;
+    const floor = Math.round(bottom - 0.25 * rem);
     let most = 1;
     for (let i = 0; i < bins; i++) if (column[i] > most) most = column[i];
     const scale = room / Math.log1p(most);
@@ -143,8 +159,9 @@ export class TimelinePainter {
       // Neighbours of one height are one rectangle.
       let end = i + 1;
       while (end < bins && column[end] === count) end++;
-      const bar = Math.max(least, scale * Math.log1p(count));
-      context.fillRect(gutter + i * binWidth, bottom - 0.25 * rem - bar, (end - i) * binWidth, bar);
+      // Whole pixels are painted faster.
+      const bar = Math.round(Math.max(least, scale * Math.log1p(count)));
+      context.fillRect(gutter + i * binWidth, floor - bar, (end - i) * binWidth, bar);
       i = end;
     }
   }
@@ -244,7 +261,7 @@ export class TimelinePainter {
       const until = Math.min(gutter + plot, next === undefined ? Infinity : this.x(next.position)) - 0.2 * rem;
       // Too near to its neighbour for any name: not measured.
       if (x < Math.max(free, gutter) || until - x < rem) continue;
-      const width = context.measureText(place.text).width;
+      const width = this.palette.width(context, place.text);
       if (x + width > until) continue;
       context.fillStyle = this.colour('panel');
       context.fillRect(x - 1, top + 0.2 * rem, width + 2, bottom - top - 0.4 * rem);
@@ -258,7 +275,7 @@ export class TimelinePainter {
   tag(x: number, label: string, fill: string, ink: string, line: string): void {
     const { context, gutter, plot, rem, rulerHeight } = this;
     context.font = this.small;
-    const width = context.measureText(label).width + 0.9 * rem;
+    const width = this.palette.width(context, label) + 0.9 * rem;
     const left = Math.min(Math.max(x - width / 2, gutter), gutter + plot - width);
     const top = 0.2 * rem;
     context.beginPath();
@@ -281,13 +298,7 @@ export class TimelinePainter {
     context.fillText('whole run', 0.8 * rem, y + height / 2);
     context.fillStyle = this.colour('raised');
     context.fillRect(gutter, y, plot, height);
-    let most = 1;
-    for (const count of column) if (count > most) most = count;
-    context.fillStyle = this.colour('line-strong');
-    column.forEach((count, x) => {
-      const bar = count === 0 ? 0 : Math.max(1, (height - 2) * (Math.log1p(count) / Math.log1p(most)));
-      context.fillRect(gutter + x, y + height - bar, 1, bar);
-    });
+    context.drawImage(this.stripPicture(column, height), gutter, y, column.length, height);
     const from = gutter + (view.from / last) * plot;
     const width = Math.max(3, (Math.min(view.to, last) / last) * plot - (view.from / last) * plot);
     context.globalAlpha = 0.16;
@@ -300,9 +311,27 @@ export class TimelinePainter {
     context.fillRect(gutter + (cursor / last) * plot - 0.75, y, 1.5, height);
   }
 
+  private stripPicture(column: Float64Array, height: number): HTMLCanvasElement {
+    const { palette } = this;
+    if (palette.strip?.column === column && palette.strip.height === height) return palette.strip.picture;
+    const picture = document.createElement('canvas');
+    picture.width = column.length;
+    picture.height = Math.ceil(height);
+    const context = picture.getContext('2d')!;
+    let most = 1;
+    for (const count of column) if (count > most) most = count;
+    context.fillStyle = this.colour('line-strong');
+    column.forEach((count, x) => {
+      const bar = count === 0 ? 0 : Math.max(1, (picture.height - 2) * (Math.log1p(count) / Math.log1p(most)));
+      context.fillRect(x, picture.height - bar, 1, bar);
+    });
+    palette.strip = { column, height, picture };
+    return picture;
+  }
+
   private clipped(text: string, x: number, y: number, width: number): void {
     const { context } = this;
-    const letter = context.measureText('m').width;
+    const letter = this.palette.width(context, 'm');
     const room = Math.floor(width / letter);
     if (room < 1) return;
     context.fillText(text.length <= room ? text : `${text.slice(0, Math.max(1, room - 1))}…`, x, y);

@@ -21,20 +21,29 @@ export class EngineFailure extends Error {
 
 /** Q: requests; R: replies; E: those of them that end the answer. */
 export class WorkerClient<Q extends Numbered, R extends Numbered, E extends R> {
-  private readonly worker: Worker;
+  private readonly start: () => Worker;
+  private started: Worker | undefined;
   private readonly isEnd: (reply: R) => reply is E;
   private readonly listeners = new Map<number, (reply: R | FailedReply) => void>();
   private nextId = 1;
 
-  constructor(worker: Worker, isEnd: (reply: R) => reply is E) {
-    this.worker = worker;
+  /** The worker is started by the first request. */
+  constructor(start: () => Worker, isEnd: (reply: R) => reply is E) {
+    this.start = start;
     this.isEnd = isEnd;
-    this.worker.onmessage = ({ data }: MessageEvent<R>) => this.listeners.get(data.id)?.(data);
-    this.worker.onerror = (event) => {
+  }
+
+  private get worker(): Worker {
+    if (this.started !== undefined) return this.started;
+    const worker = this.start();
+    worker.onmessage = ({ data }: MessageEvent<R>) => this.listeners.get(data.id)?.(data);
+    worker.onerror = (event) => {
       event.preventDefault();
       const failure: Failure = { message: `the engine stopped: ${event.message || 'its worker could not be started'}`, advice: 'reload the page' };
       for (const [id, listener] of [...this.listeners]) listener({ kind: 'failed', id, failure });
     };
+    this.started = worker;
+    return worker;
   }
 
   /** All replies to a request, the final one included. A failure is an error. Unsubscribing only stops listening; see run(). */
@@ -66,7 +75,7 @@ export class WorkerClient<Q extends Numbered, R extends Numbered, E extends R> {
   }
 
   close(): void {
-    this.worker.terminate();
+    this.started?.terminate();
     this.listeners.clear();
   }
 

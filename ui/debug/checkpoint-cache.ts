@@ -31,28 +31,28 @@ function open(): Promise<IDBPDatabase<Schema>> {
 }
 
 /** Undefined: there are none, or this browser keeps nothing. */
-export async function readCheckpoints(id: string): Promise<Uint8Array | undefined> {
+export async function readCheckpoints(id: string): Promise<Blob | undefined> {
   try {
     const db = await open();
     const kept = await db.get('indexes', id);
     if (kept === undefined) return undefined;
     await db.put('indexes', { ...kept, usedMs: Date.now() });
-    return new Uint8Array(await kept.index.arrayBuffer());
+    return kept.index;
   } catch {
     return undefined;
   }
 }
 
 /** False: they are not kept. */
-export async function keepCheckpoints(id: string, index: Uint8Array): Promise<boolean> {
+export async function keepCheckpoints(id: string, index: Blob): Promise<boolean> {
   try {
     const db = await open();
     const { quota = 0 } = (await navigator.storage?.estimate()) ?? {};
     const allowed = Math.min(BYTES_MAX, quota * QUOTA_SHARE);
-    if (index.length > allowed) return false;
+    if (index.size > allowed) return false;
     const others = (await db.getAll('indexes')).filter((each) => each.id !== id).sort((a, b) => a.usedMs - b.usedMs);
-    let total = others.reduce((sum, { bytes }) => sum + bytes, index.length);
-    const value: Kept = { id, bytes: index.length, usedMs: Date.now(), index: new Blob([index as Uint8Array<ArrayBuffer>]) };
+    let total = others.reduce((sum, { bytes }) => sum + bytes, index.size);
+    const value: Kept = { id, bytes: index.size, usedMs: Date.now(), index };
     for (;;) {
       while (total > allowed && others.length > 0) total -= await drop(db, others.shift()!);
       try {

@@ -28,10 +28,10 @@ function newSession(): TravelSession {
     module: async () => core,
     turns: { isOver: true, next: () => Promise.resolve() },
     cache: {
-      read: async () => kept,
+      read: async () => (kept === undefined ? undefined : new MemorySource(kept)),
       keep: async (index) => {
         kept = index;
-        return true;
+        return new MemorySource(index);
       },
     },
     onSymbols: (view) => (symbols = view),

@@ -16,7 +16,7 @@ import { SymbolTable } from '../../engine/debug/symbols.ts';
 import { DivergedError, TimeTravel } from '../../engine/debug/time-travel.ts';
 import type { LogReader } from '../../engine/log/reader.ts';
 import type { Position } from '../../engine/log/position.ts';
-import { MemorySink, MemorySource } from '../../engine/log/storage.ts';
+import { type ByteSource, MemorySink } from '../../engine/log/storage.ts';
 import type { Look, Moment, OriginAsked, OriginLink, PagePoint, PointAsked, StackFrame, SymbolsView, WalkDirection, WalkEnd, WalkUnit } from '../../engine/protocol/moment.ts';
 import { PowerOnRam } from '../../engine/recording/checkpoint-store.ts';
 import { IndexFile, writeIndex } from '../../engine/recording/index-file.ts';
@@ -52,7 +52,7 @@ export interface SessionOptions {
   readonly module: () => Promise<WebAssembly.Module>;
   readonly turns: { readonly isOver: boolean; next(): Promise<void> };
   /** Where checkpoints are kept between two openings. */
-  readonly cache: { read(): Promise<Uint8Array | undefined>; keep(index: Uint8Array): Promise<boolean> };
+  readonly cache: { read(): Promise<ByteSource | undefined>; keep(index: Uint8Array): Promise<ByteSource> };
   /** Names are known now. */
   readonly onSymbols: (symbols: SymbolsView) => void;
 }
@@ -246,7 +246,7 @@ export class TravelSession {
     const kept = await options.cache.read();
     if (kept !== undefined) {
       try {
-        this.index = IndexFile.open(new MemorySource(kept), reader);
+        this.index = IndexFile.open(kept, reader);
         this.isIndexed = true;
         return;
       } catch {
@@ -269,10 +269,8 @@ export class TravelSession {
     }
     const sink = new MemorySink();
     writeIndex(sink, reader, indexer.store);
-    const bytes = sink.toBytes();
-    this.index = IndexFile.open(new MemorySource(bytes), reader);
+    this.index = IndexFile.open(await options.cache.keep(sink.toBytes()), reader);
     this.isIndexed = true;
-    await options.cache.keep(bytes);
   }
 
   // ---- looking ----

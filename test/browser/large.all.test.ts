@@ -1,0 +1,107 @@
+/**
+ * Promise: a recording of 10^8 events is a page like any other: it opens, its timeline pans and zooms, its table and its console are there at both ends, and the page holds no more than it
+ * shows. Frame times are printed, not judged. CHRONOVISOR_EVENTS sets another number of events.
+ */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { LogReader } from '../../engine/log/reader.ts';
+import { MemorySource } from '../../engine/log/storage.ts';
+import { EVENTS_MAX } from '../../ui/event-pages.ts';
+import { NO_BROWSER } from './chromium.ts';
+import { writeLargeLog } from './large-log.ts';
+import { type Lab, ROOT, startLab } from './lab.ts';
+import { framesDuring, memoryOfPages, quantile } from './measures.ts';
+
+const EVENTS = Number(process.env['CHRONOVISOR_EVENTS'] ?? 1e8);
+const TIMEOUT_MS = 240_000;
+const FRAMES = 240;
+
+const count = (value: number): string => value.toLocaleString('en-US');
+
+describe.skipIf(NO_BROWSER)('a recording of 10^8 events in Chromium', () => {
+  let lab: Lab;
+  let page: Page;
+  let folder: string;
+  let records = 0;
+  const recording = new Uint8Array(readFileSync(`${ROOT}traces/lab-kernel.cvlog`));
+
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'chronovisor-large-'));
+    records = writeLargeLog(join(folder, 'large.cvlog'), recording, EVENTS);
+    lab = await startLab([{ name: 'large', path: folder }]);
+  }, TIMEOUT_MS);
+  afterAll(async () => {
+    await lab?.close();
+    if (folder !== undefined) rmSync(folder, { recursive: true });
+  });
+
+  /** Events that the page holds. */
+  const held = (): Promise<number> =>
+    page.evaluate(() => {
+      const run = document.querySelector('lab-app')!.shadowRoot!.querySelector('lab-run') as unknown as { model: { pages: { held: number } } };
+      return run.model.pages.held;
+    });
+
+  it('opens at once, and reads all of it meanwhile', async () => {
+    page = await lab.open('/#/recording/large%3Alarge?at=0');
+    const from = performance.now();
+    await expect.poll(() => page.getByTestId('event-count').innerText(), { timeout: TIMEOUT_MS }).toBe(count(records));
+    await expect.poll(() => page.getByTestId('event-table').innerText()).toContain('wall');
+    console.info(`${count(records)} events: rows are shown after ${((performance.now() - from) / 1000).toFixed(2)} s`);
+    await page.getByTestId('fold').waitFor();
+    // The other end is there although the reading is not over.
+    await page.keyboard.press('End');
+    await expect.poll(() => page.getByTestId('event-table').innerText(), { timeout: TIMEOUT_MS }).toContain('as many events as were asked for');
+    await expect.poll(() => page.getByTestId('console').innerText(), { timeout: TIMEOUT_MS }).toContain('lab kernel ready');
+    await page.getByTestId('fold').waitFor({ state: 'detached', timeout: TIMEOUT_MS });
+    console.info(`all counted after ${((performance.now() - from) / 1000).toFixed(1)} s`);
+    await expect.poll(() => page.getByTestId('console-bytes').innerText()).toMatch(/([\d,]+) of \1 bytes/);
+  }, TIMEOUT_MS);
+
+  it('pans and zooms', async () => {
+    const box = (await page.getByRole('slider', { name: 'Timeline cursor' }).boundingBox())!;
+    const { intervals, cpu, dropped } = await framesDuring(lab.browser, page, async () => {
+      // One turn of the wheel a frame, as a person does it: in to some thousand instructions, along, and out again.
+      await page.evaluate(
+        async ({ x, y, frames }) => {
+          const canvas = document.querySelector('lab-app')!.shadowRoot!.querySelector('lab-run')!.shadowRoot!.querySelector('lab-timeline')!.shadowRoot!.querySelector('canvas')!;
+          const turn = (deltaY: number, shiftKey: boolean): void => void canvas.dispatchEvent(new WheelEvent('wheel', { clientX: x, clientY: y, deltaY, shiftKey, bubbles: true, cancelable: true, composed: true }));
+          const frame = (): Promise<unknown> => new Promise((resolve) => requestAnimationFrame(resolve));
+          for (let i = 0; i < frames; i++) (turn(-36, false), await frame());
+          for (let i = 0; i < frames; i++) (turn(i % 80 < 40 ? 60 : -45, true), await frame());
+          for (let i = 0; i < frames; i++) (turn(36, false), await frame());
+          for (let i = 0; i < frames; i++) (turn(i % 80 < 40 ? 60 : -45, true), await frame());
+        },
+        { x: box.x + box.width * 0.6, y: box.y + 60, frames: FRAMES },
+      );
+    });
+    expect(intervals.length).toBeGreaterThan(FRAMES);
+    console.info(
+      `frames: ${intervals.length}, interval median ${quantile(intervals, 0.5).toFixed(1)} ms, p95 ${quantile(intervals, 0.95).toFixed(1)} ms, most ${quantile(intervals, 1).toFixed(1)} ms; ` +
+        `dropped ${dropped}; CPU of the page a frame median ${quantile(cpu, 0.5).toFixed(1)} ms, p95 ${quantile(cpu, 0.95).toFixed(1)} ms`,
+    );
+    expect(await held()).toBeLessThanOrEqual(EVENTS_MAX);
+  }, TIMEOUT_MS);
+
+  it('filters without a list of what it found', async () => {
+    await page.keyboard.press('/');
+    // A kind by itself is counted from the index.
+    await page.getByRole('button', { name: 'mark' }).dblclick();
+    const source = LogReader.open(new MemorySource(recording));
+    const repetitions = Math.round((records - 1) / source.records);
+    await expect.poll(() => page.getByTestId('event-count').innerText(), { timeout: TIMEOUT_MS }).toMatch(new RegExp(`^${count(source.counts.mark * repetitions)} of`));
+    await page.keyboard.press('Escape');
+    expect(await held()).toBeLessThanOrEqual(EVENTS_MAX);
+  }, TIMEOUT_MS);
+
+  it('stays small', async () => {
+    const memory = await memoryOfPages(lab.browser, page);
+    if (memory !== undefined) console.info(`tab: ${(memory.privateBytes / 2 ** 20).toFixed(0)} MiB private, ${(memory.peakBytes / 2 ** 20).toFixed(0)} MiB at most`);
+    // All of its events, at 9 bytes each, would be three times as much.
+    expect(memory?.privateBytes ?? 0).toBeLessThan(9 * EVENTS);
+    expect(lab.errors.filter((error) => !error.includes('does not hold'))).toEqual([]);
+  }, TIMEOUT_MS);
+});
