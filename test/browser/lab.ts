@@ -2,14 +2,15 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { FastifyInstance } from 'fastify';
 import type { Browser, Page } from 'playwright-core';
 import { LOG_SUFFIX, type RecordingFolder } from '../../server/http/catalogue.ts';
 import { createLabServer } from '../../server/http/lab-server.ts';
+import { ownPackage } from '../../server/store/package-root.ts';
 import { launchChromium } from './chromium.ts';
 
-export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+/** The same from source and from dist. */
+export const ROOT = `${ownPackage().root}/`;
 /** CHRONOVISOR_UI names another build of the pages. */
 const UI = process.env['CHRONOVISOR_UI'] ?? `${ROOT}dist/ui`;
 const CORE = `${ROOT}dist/engine/cpu/core.wasm`;
