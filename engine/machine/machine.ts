@@ -59,10 +59,14 @@ export interface MachineConfig {
   readonly counts?: boolean;
   /** The paravirtual interface that is offered to the guest; none unless given. */
   readonly pv?: ParavirtKind;
+  /** Of what the machine does where an earlier version did otherwise (README.md): MACHINE_REVISION unless given. */
+  readonly revision?: number;
 }
 export type VirtioKind = 'console' | 'block' | 'net' | 'rng';
 
 export const DEFAULT_ACCESS_COST_NS = 1000;
+/** README.md lists what each one changed. */
+export const MACHINE_REVISION = 2;
 export interface MachineOptions {
   readonly config: MachineConfig;
   readonly module: WebAssembly.Module;
@@ -222,7 +226,9 @@ export class Machine {
         tsc: {
           now: () => this.tscNow(),
           toNs: (tsc) => {
-            const ns = tsc - this.core.big(L.TSC_OFFSET);
+            // Revision 1 took the offset for a signed number of 65 bits: after a guest had lowered its TSC every deadline was past.
+            const isWrapping = (config.revision ?? MACHINE_REVISION) >= 2;
+            const ns = isWrapping ? BigInt(this.nowNs()) + tsc - this.tscNow() : tsc - this.core.big(L.TSC_OFFSET);
             return ns > 9007199254740991n ? Infinity : Number(ns < 0n ? 0n : ns);
           },
         },

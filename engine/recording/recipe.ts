@@ -5,7 +5,7 @@
 import { planBoot } from '../machine/boot/select.ts';
 import type { BootChoice, BootPlan } from '../machine/boot/plan.ts';
 import type { Decompress } from '../machine/boot/bzimage.ts';
-import { DEFAULT_ACCESS_COST_NS, Machine, type MachineConfig, type VirtioKind, acpiTables } from '../machine/machine.ts';
+import { DEFAULT_ACCESS_COST_NS, MACHINE_REVISION, Machine, type MachineConfig, type VirtioKind, acpiTables } from '../machine/machine.ts';
 import { PARAVIRT_KINDS } from '../machine/paravirt/paravirt.ts';
 import type { BlockBacking } from '../devices/virtio-block/virtio-block.ts';
 import type { ImageReference, LogConfiguration, LogHeader } from '../log/header.ts';
@@ -120,6 +120,7 @@ export function referImages(images: RunImages, newHash: () => Hash = () => new S
 
 export function encodeRecipe(recipe: Recipe): LogConfiguration {
   const { machine } = recipe;
+  const revision = machine.revision ?? MACHINE_REVISION;
   return {
     guest: recipe.guest,
     memoryBytes: machine.memoryBytes,
@@ -131,7 +132,7 @@ export function encodeRecipe(recipe: Recipe): LogConfiguration {
     cpuModel: 'chronovisor-v1',
     epochInstructions: recipe.epochInstructions,
     digestInstructions: recipe.digestInstructions,
-    options: { protocol: recipe.protocol, acpi: machine.acpi, accessCostNs: machine.accessCostNs, ...(machine.counts === true && { counts: true }), ...(machine.pv !== undefined && { pv: machine.pv }) },
+    options: { protocol: recipe.protocol, acpi: machine.acpi, accessCostNs: machine.accessCostNs, ...(machine.counts === true && { counts: true }), ...(machine.pv !== undefined && { pv: machine.pv }), ...(revision > 1 && { revision }) },
   };
 }
 
@@ -147,7 +148,10 @@ export function decodeRecipe(header: LogHeader): Recipe {
   if (config.cpuModel !== 'chronovisor-v1') throw new RecipeError(`the log was recorded on the CPU model "${config.cpuModel}", which this version does not have`);
   if (!RECORDED_REGIMES.includes(config.regime)) throw new RecipeError(`the log was recorded under the regime "${config.regime}", which this version does not have`);
   if (config.tscHz !== 1_000_000_000) throw new RecipeError(`the log was recorded with a TSC of ${config.tscHz} Hz; this version has 1000000000 only`);
-  const { protocol, acpi, accessCostNs, counts, pv } = config.options;
+  const { protocol, acpi, accessCostNs, counts, pv, revision = 1 } = config.options;
+  if (typeof revision !== 'number' || !Number.isInteger(revision) || revision < 1 || revision > MACHINE_REVISION) {
+    throw new RecipeError(`the log was recorded on revision ${JSON.stringify(revision)} of the machine; this version has 1 to ${MACHINE_REVISION}: use a newer Chronovisor`);
+  }
   const kind = PARAVIRT_KINDS.find((each) => each === pv);
   if (pv !== undefined && kind === undefined) throw new RecipeError(`the log was recorded with the paravirtual interface "${String(pv)}", which this version does not have`);
   const virtio = config.devices.map((device): VirtioKind => {
@@ -169,6 +173,7 @@ export function decodeRecipe(header: LogHeader): Recipe {
       accessCostNs: typeof accessCostNs === 'number' ? accessCostNs : DEFAULT_ACCESS_COST_NS,
       ...(counts === true && { counts }),
       ...(kind !== undefined && { pv: kind }),
+      revision,
     },
     epochInstructions: config.epochInstructions,
     digestInstructions: config.digestInstructions,
