@@ -192,7 +192,7 @@ class Unwinder {
       }
       const grain = GRAINS[stretches++];
       const begin = grain === undefined ? travel.checkpointBefore(end) : end - 1 - ((end - 1) % grain);
-      const isUnwritten = !isUnknown && travel.unwrittenUntil(chain.open, begin, end) >= end;
+      const isUnwritten = !isUnknown && travel.unwrittenUntil(chain.open, begin - 1, end) >= end;
       if (!isUnwritten) {
         this.summaries.push(this.summary(begin, end));
         spent += end - begin;

@@ -11,6 +11,7 @@ import { LogReader } from '../log/reader.ts';
 import { MemorySink, MemorySource } from '../log/storage.ts';
 import { InputScript, parseScript } from '../recording/input-script.ts';
 import { Recorder } from '../recording/recorder.ts';
+import { callStack } from './call-stack.ts';
 import { type GuestSymbols, guestSymbols } from './guest-symbols.ts';
 import { readRegister } from './inspect.ts';
 import { findKallsyms } from './kallsyms.ts';
@@ -104,6 +105,30 @@ describe.skipIf(!isFetched)("Debian's kernel", () => {
     // Too early: there is one task, and nothing to compare it with.
     travel.seek(1_000_000);
     expect(findKernel(travel.machine, withoutBtf)?.members).toBeUndefined();
+  });
+
+  it('follows an interrupt of the kernel from its stack for interrupts to what it interrupted', () => {
+    let ofKernel = 0;
+    let interrupted: { readonly position: number; readonly rip: bigint } | undefined;
+    for (const event of travel.reader.events({ kinds: ['interrupt'] })) {
+      if (event.kind !== 'interrupt' || ofKernel >= 12) continue;
+      if (event.phase === 'injected') {
+        travel.seek(event.position);
+        const rip = readRegister(travel.machine, 'rip')!;
+        // One that waited is part of the state already.
+        const isPast = symbols.tell(rip).startsWith('asm_');
+        interrupted = readRegister(travel.machine, 'cpl') === 0n && !isPast ? { position: event.position, rip } : undefined;
+      }
+      if (event.phase !== 'eoi' || interrupted === undefined) continue;
+      travel.seek(event.position);
+      const frames = callStack(travel, symbols);
+      const at = frames.findIndex(({ kind }) => kind === 'interrupt');
+      expect(frames.slice(0, at + 1).map((frame) => frame.function?.name), `@${event.position}`).toEqual(expect.arrayContaining(['handle_level_irq', 'common_interrupt']));
+      expect([frames[at].calledAt, frames[at + 1].rip], `@${event.position}`).toEqual([interrupted.position, interrupted.rip]);
+      ofKernel++;
+      interrupted = undefined;
+    }
+    expect(ofKernel).toBe(12);
   });
 
   it('takes lines and names from a file of the kernel that runs, and no other', () => {

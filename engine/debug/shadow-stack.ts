@@ -33,7 +33,10 @@ interface PageSlots {
   readonly sites: number[];
   /** The highest offset that an event of the stretch was at. */
   reached: number;
-  /** Of a slot that was the only one of its page when it was made: the stack pointer before, where that was in another page. Of kernel stacks only. */
+  /**
+   * Of a slot that was the only one of its page when it was made: the stack pointer before, where that was in another page. Of kernel stacks only. What is called next
+   * from there has it, too: Linux calls three functions, one after the other, on its stack for interrupts.
+   */
   readonly links: Map<number, Linear>;
 }
 
@@ -164,6 +167,8 @@ export function summarize(travel: TimeTravel, begin: number, end: number): Stack
   const entrances = new Map<string, Entrance>();
   const RSP = L.REGS + 4 * 8;
   let lastRsp: Linear | undefined;
+  /** The link of the slot that the last RET took; lastRsp is above it. */
+  let lastLink: Linear | undefined;
   let entering: StackSummary['entering'];
   // The pages used last.
   let cached: PageSlots | undefined;
@@ -199,7 +204,11 @@ export function summarize(travel: TimeTravel, begin: number, end: number): Stack
     const offset = slot - page * 4096;
     const slots = slotsOf(page);
     leave(slots, offset);
-    if (slots.offsets.length === 0 && lastRsp !== undefined && page < 0 && lastRsp < 0 && Math.floor(lastRsp / 4096) !== page) slots.links.set(offset, lastRsp);
+    if (slots.offsets.length === 0 && lastRsp !== undefined && page < 0 && lastRsp < 0) {
+      if (Math.floor(lastRsp / 4096) !== page) slots.links.set(offset, lastRsp);
+      else if (lastLink !== undefined && lastRsp === slot + 8) slots.links.set(offset, lastLink);
+    }
+    lastLink = undefined;
     slots.offsets.push(offset);
     slots.positions.push(position);
     slots.sites.push(site);
@@ -234,7 +243,9 @@ export function summarize(travel: TimeTravel, begin: number, end: number): Stack
         enter(rsp - (isLong ? 8 : 4), core.position(), core.ripLow());
       } else {
         const page = Math.floor(rsp / 4096);
-        leave(slotsOf(page), rsp - page * 4096);
+        const slots = slotsOf(page);
+        lastLink = slots.links.get(rsp - page * 4096);
+        leave(slots, rsp - page * 4096);
         lastRsp = rsp + 8;
       }
       return false;
