@@ -3,9 +3,8 @@ import { eventAt } from '../log/event-batch.ts';
 import { type ExitEvent, type LogEvent, type LogKind, kindCode } from '../log/events.ts';
 import type { Position } from '../log/position.ts';
 import type { LogReader } from '../log/reader.ts';
-import { type PhysicalRange, readLinear, readRegister } from './inspect.ts';
+import type { PhysicalRange } from './inspect.ts';
 import { type Execution, type Read, type Span, type Start, type StretchCrew, type Write, rowsInParallel, rowsOf } from './stretches.ts';
-import type { SymbolTable } from './symbols.ts';
 import type { TimeTravel } from './time-travel.ts';
 
 export type { Execution, Read, Span, Write } from './stretches.ts';
@@ -99,34 +98,4 @@ export function* eventsBackward(reader: LogReader, kinds: readonly LogKind[], be
     const batch = reader.batch(block);
     for (let i = batch.count - 1; i >= 0; i--) if (batch.position[i] < before && codes.includes(batch.kind[i])) yield eventAt(batch, i);
   }
-}
-
-// ---- who called ----
-
-/** Functions of a call chain at most. */
-const FRAMES_MAX = 16;
-
-/** The code address at the cursor and those that it will return to, as far as frame pointers lead to functions that are known. */
-export function callChain(travel: TimeTravel, symbols: SymbolTable): readonly bigint[] {
-  const { machine } = travel;
-  const rip = readRegister(machine, 'rip') ?? 0n;
-  const chain = [rip];
-  const word = (address: bigint): bigint | undefined => {
-    const bytes = readLinear(machine, address, 8);
-    return bytes.length === 8 ? new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true) : undefined;
-  };
-  // What a call returns to may lie behind the function, when nothing comes after the call.
-  const isCode = (address: bigint | undefined): address is bigint => address !== undefined && symbols.at(address - 1n) !== undefined;
-  // At its first instruction a function has not pushed a frame yet.
-  const entered = symbols.at(rip)?.address === rip ? word(readRegister(machine, 'rsp') ?? 0n) : undefined;
-  if (isCode(entered)) chain.push(entered);
-  for (let frame = readRegister(machine, 'rbp') ?? 0n; chain.length < FRAMES_MAX; ) {
-    const caller = word(frame + 8n);
-    const next = word(frame);
-    if (!isCode(caller)) break;
-    chain.push(caller);
-    if (next === undefined || next <= frame) break;
-    frame = next;
-  }
-  return chain;
 }

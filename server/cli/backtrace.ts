@@ -1,5 +1,6 @@
 /** `backtrace`: who called, at any moment of a recording. */
 import { FRAMES_MAX, type Frame, callStacking } from '../../engine/debug/call-stack.ts';
+import type { GuestSymbols } from '../../engine/debug/guest-symbols.ts';
 import { finish } from '../../engine/debug/steps.ts';
 import type { VerbSpec } from './arguments.ts';
 import { COMMON_FIND_OPTIONS, codeAt, goTo, taskAt, taskLines, withRecording } from './bisect-common.ts';
@@ -32,8 +33,7 @@ export const backtrace: Verb = {
     const frames = finish(callStacking(travel, guest, { ...(framesMax === undefined ? {} : { framesMax }), ...(instructionsMax === undefined ? {} : { instructionsMax }) }));
     const task = taskAt(opened);
     if (parsed.has('json')) {
-      const told = frames.map((frame) => ({ ...frame, function: frame.function?.name, at: guest.tell(frame.rip), source: guest.lineOf(lineAddress(frames, frame)) }));
-      context.out.write(`${toJson({ verb: 'backtrace', file: parsed.operands[0], position, task, frames: told, exitCode: 0 })}\n`);
+      context.out.write(`${toJson({ verb: 'backtrace', file: parsed.operands[0], position, task, frames: framesJson(guest, frames), exitCode: 0 })}\n`);
       return exitCode('ok');
     }
     context.out.write(`@${grouped(position)}\n`);
@@ -47,13 +47,18 @@ export const backtrace: Verb = {
   }),
 }; // prettier-ignore
 
+export function framesJson(guest: GuestSymbols, frames: readonly Frame[]): readonly object[] {
+  return frames.map((frame) => ({ ...frame, function: frame.function?.name, at: guest.tell(frame.rip), source: guest.lineOf(lineAddress(frames, frame)) }));
+}
+
 /** Of a return address: the CALL is before it. */
 function lineAddress(frames: readonly Frame[], frame: Frame): bigint {
   const i = frames.indexOf(frame);
   return i > 0 && frames[i - 1].kind === 'call' ? frame.rip - 1n : frame.rip;
 }
 
-function madeText({ kind, calledAt }: Frame): string {
+/** How the frame came to be, and when. */
+export function madeText({ kind, calledAt }: Frame): string {
   const when = calledAt === undefined ? '' : ` at @${grouped(calledAt)}`;
   if (kind === 'top') return '';
   return `, ${kind === 'call' ? 'called' : kind === 'interrupt' ? 'entered by an interrupt or exception' : 'entered by a system call'}${when}`;

@@ -1,15 +1,18 @@
 /** What `bisect` and `last-write` share: a recording opened for walking, with symbols; places, ranges and stores as text. */
 import { basename } from 'node:path';
+import { type Before, valueText } from '../../engine/debug/beginning.ts';
 import { ExpressionError, parseExpression } from '../../engine/debug/expression.ts';
 import { ExpressionView } from '../../engine/debug/expression-view.ts';
 import { type GuestSymbols, type SourceLine, guestSymbols } from '../../engine/debug/guest-symbols.ts';
 import { type PhysicalRange, physicalRanges, readRegister } from '../../engine/debug/inspect.ts';
 import { type LinuxTask, currentTask } from '../../engine/debug/linux.ts';
 import { PLACE_FORMS, parsePlace } from '../../engine/debug/places.ts';
-import { type Write, callChain, consoleLineBefore, eventBefore } from '../../engine/debug/queries.ts';
-import { SymbolError, SymbolTable, parseElfSymbols } from '../../engine/debug/symbols.ts';
+import type { Write } from '../../engine/debug/queries.ts';
+import { SymbolError, type SymbolTable } from '../../engine/debug/symbols.ts';
 import { DivergedError, SeekError, TimeTravel } from '../../engine/debug/time-travel.ts';
+import type { LogEvent } from '../../engine/log/events.ts';
 import { describeDivergence } from '../../engine/log/verify.ts';
+import { Bookmarks } from '../debugger/bookmarks.ts';
 import { findIndex, indexPath } from '../store/checkpoints.ts';
 import { loadCore } from '../store/core-module.ts';
 import { FileSource, readImage } from '../store/files.ts';
@@ -92,22 +95,21 @@ export function guestSymbolsOf(verb: string, parsed: Arguments, travel: TimeTrav
   }
 }
 
-export function symbolsOf(verb: string, parsed: Arguments, kernel: Uint8Array, warn: (text: string) => void): SymbolTable {
-  const file = parsed.text('symbols');
-  try {
-    return parseElfSymbols(file === undefined ? kernel : readImage(file, '--symbols'));
-  } catch (error) {
-    if (!(error instanceof SymbolError)) throw error;
-    if (file !== undefined) throw new UsageError(`--symbols ${file}: ${error.message}`, verb);
-    warn(`addresses have no names: the kernel: ${error.message} (--symbols FILE)`);
-    return SymbolTable.EMPTY;
-  }
+/** A place as parsePlace() has it; `mark:NAME` may be one of the person's own, too (FILE.marks). Undefined if it is none. */
+export function placeOf(file: string, text: string): ((travel: TimeTravel) => void) | undefined {
+  const go = parsePlace(text);
+  if (go === undefined || !text.startsWith('mark:')) return go;
+  return (travel) => {
+    const mark = new Bookmarks(file, travel.reader.header.id).find(text.slice(5));
+    if (mark === undefined) go(travel);
+    else travel.seek(mark.position);
+  };
 }
 
 /** Goes there. Throws SeekError, UsageError. */
 export function goTo(travel: TimeTravel, parsed: Arguments, name: string, otherwise: string): number {
   const text = parsed.text(name) ?? otherwise;
-  const go = parsePlace(text);
+  const go = placeOf(parsed.operands[0], text);
   if (go === undefined) throw parsed.wrong(name, text, PLACE_FORMS);
   go(travel);
   return travel.position;
@@ -189,12 +191,6 @@ export function taskAt({ travel, guest }: OpenedGuest): LinuxTask | undefined {
   return currentTask(travel.machine, guest);
 }
 
-/** A number where it can be one, else bytes. */
-export function valueText(bytes: Uint8Array): string {
-  if (bytes.length > 8) return Array.from(bytes.subarray(0, 32), (byte) => byte.toString(16).padStart(2, '0')).join(' ') + (bytes.length > 32 ? ' ...' : '');
-  return `0x${[...bytes].reverse().map((byte) => byte.toString(16).padStart(2, '0')).join('').replace(/^0+(?=.)/, '')}`; // prettier-ignore
-}
-
 export function writeText(names: Names, write: Write): string {
   const by = write.by === 'instruction' ? codeAt(names, write.rip) : `a ${write.by}, before ${codeAt(names, write.rip)}`;
   return `@${grouped(write.position)}  ${by}, ring ${write.cpl}, ${write.size} byte${write.size === 1 ? '' : 's'} at physical 0x${write.paddr.toString(16)}: ${valueText(write.before)} -> ${valueText(write.after)}`;
@@ -211,16 +207,10 @@ export interface Surroundings {
   readonly console: string | undefined;
 }
 
-/** What the log tells of the time before a position. */
-export function surroundings({ travel: { reader } }: Opened, before: number): Surroundings {
-  const text = (event: Parameters<typeof lineOf>[0] | undefined): string | undefined => (event === undefined ? undefined : lineOf(event).replace(/\s+/g, ' '));
-  const line = consoleLineBefore(reader, before);
-  return {
-    mark: text(eventBefore(reader, ['mark'], before)),
-    interrupt: text(eventBefore(reader, ['interrupt'], before, (event) => event.kind === 'interrupt' && (event.phase === 'injected' || event.phase === 'acknowledged'))),
-    event: text(eventBefore(reader, ['exit', 'input', 'interrupt', 'device', 'idle'], before)),
-    console: line === undefined ? undefined : `@${line.position} ${JSON.stringify(line.text)}`,
-  };
+/** What the log tells of the time before, as text. */
+export function surroundings({ event, interrupt, mark, console }: Before): Surroundings {
+  const text = (one: LogEvent | undefined): string | undefined => (one === undefined ? undefined : lineOf(one).replace(/\s+/g, ' '));
+  return { mark: text(mark), interrupt: text(interrupt), event: text(event), console: console === undefined ? undefined : `@${console.position} ${JSON.stringify(console.text)}` };
 }
 
 export function surroundingLines(around: Surroundings): string[] {
@@ -230,15 +220,6 @@ export function surroundingLines(around: Surroundings): string[] {
     ...(around.console === undefined ? [] : [`console before    ${around.console}`]),
     ...(around.mark === undefined ? [] : [`mark before       ${around.mark}`]),
   ];
-}
-
-/** The functions at the cursor, innermost first. */
-export function chainText({ travel, symbols }: Opened): readonly string[] {
-  // What a call returns to may be the next function already, when nothing comes after the call.
-  return callChain(travel, symbols).map((address, i) => {
-    const symbol = i === 0 ? undefined : symbols.at(address - 1n);
-    return symbol === undefined ? symbols.tell(address) : `${symbol.name}+0x${(address - symbol.address).toString(16)}`;
-  });
 }
 
 export function ringOf(travel: TimeTravel): number {

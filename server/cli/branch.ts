@@ -3,7 +3,7 @@ import { type BranchPoint, BranchError, branchPoint } from '../../engine/debug/b
 import { ExpressionError, parseExpression } from '../../engine/debug/expression.ts';
 import { ExpressionView } from '../../engine/debug/expression-view.ts';
 import { physicalRanges } from '../../engine/debug/inspect.ts';
-import { PLACE_FORMS, parsePlace } from '../../engine/debug/places.ts';
+import { PLACE_FORMS } from '../../engine/debug/places.ts';
 import type { SymbolTable } from '../../engine/debug/symbols.ts';
 import { DivergedError, SeekError, TimeTravel } from '../../engine/debug/time-travel.ts';
 import { describeDivergence } from '../../engine/log/verify.ts';
@@ -18,7 +18,7 @@ import { FileSink, FileSource, readImage } from '../store/files.ts';
 import { openImages } from '../store/guest-images.ts';
 import { ownPackage } from '../store/package-root.ts';
 import type { Arguments, VerbSpec } from './arguments.ts';
-import { symbolsOf } from './bisect-common.ts';
+import { guestSymbolsOf, placeOf } from './bisect-common.ts';
 import { IMAGE_OPTIONS, JSON_OPTION, QUIET_OPTION, imagePlaces } from './common-options.ts';
 import type { Context, Verb } from './context.ts';
 import { lineOf } from './event-text.ts';
@@ -78,17 +78,18 @@ export function openForBranch(verb: string, parsed: Arguments, { out, err }: Con
   const isQuiet = parsed.has('quiet');
   const at = parsed.text('at');
   if (at === undefined) throw new UsageError(`${verb} needs a moment to start from: --at WHERE (${PLACE_FORMS})`, verb);
-  const go = parsePlace(at);
+  const go = placeOf(parsed.operands[0], at);
   if (go === undefined) throw parsed.wrong('at', at, PLACE_FORMS);
   const source = new FileSource(parsed.operands[0], 'FILE');
   const recording = openRecording(source, parsed.all('parent'));
   if (recording.torn !== undefined && !isQuiet) err.write(`chronovisor: ${recording.torn.message}\n`);
   const images = openImages(recording.reader, imagePlaces(parsed));
-  const symbols = symbolsOf(verb, parsed, images.kernel, (text) => isQuiet || err.write(`chronovisor: ${text}\n`));
   const found = findIndex(source.path, recording.reader, recording);
   const travel = new TimeTravel({ reader: recording.reader, images, module: loadCore(), index: found.index });
+  let symbols: SymbolTable;
   try {
     go(travel);
+    symbols = guestSymbolsOf(verb, parsed, travel, images.kernel, (text) => isQuiet || err.write(`chronovisor: ${text}\n`)).table;
   } catch (error) {
     if (error instanceof SeekError) throw new UsageError(`--at: ${error.message}`, verb);
     if (!(error instanceof DivergedError)) throw error;

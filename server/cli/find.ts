@@ -1,10 +1,11 @@
 /** `find`: every place of a run where something happens: stores, loads, instructions, exits, or when an expression is true first. */
+import { valueText } from '../../engine/debug/beginning.ts';
 import { bisect } from '../../engine/debug/bisect.ts';
 import { parseExpression } from '../../engine/debug/expression.ts';
 import { type Execution, type Read, type Write, exits, parallel } from '../../engine/debug/queries.ts';
 import type { ExitEvent } from '../../engine/log/events.ts';
 import type { Arguments, VerbSpec } from './arguments.ts';
-import { COMMON_FIND_OPTIONS, EXPRESSION_NOTES, type OpenedGuest, codeAt, rangeOf, valueText, withRecording, writeText } from './bisect-common.ts';
+import { COMMON_FIND_OPTIONS, EXPRESSION_NOTES, type OpenedGuest, codeAt, rangeOf, withRecording, writeText } from './bisect-common.ts';
 import type { Verb } from './context.ts';
 import { REASON_WORDS, lineOf, reasonName, reasonsOf } from './event-text.ts';
 import { exitCode } from './exit-codes.ts';

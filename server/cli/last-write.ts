@@ -1,4 +1,5 @@
 /** `last-write`: who wrote to an address last, and before that; or all who ever did, by function. */
+import { whatCameBefore } from '../../engine/debug/beginning.ts';
 import type { LinuxTask } from '../../engine/debug/linux.ts';
 import { type Write, parallel } from '../../engine/debug/queries.ts';
 import type { Arguments, VerbSpec } from './arguments.ts';
@@ -88,14 +89,14 @@ async function start(opened: OpenedGuest, parsed: Arguments, context: Context, c
   const seconds = (monotonicMs() - startMs) / 1000;
   const status = exitCode(writes.length === 0 ? 'not-found' : 'ok');
   if (isJson) {
-    const list = writes.map((write) => ({ ...writeJson(guest, write), ...(count === 1 ? { inlined: guest.framesOf?.(write.rip), task: taskOf(opened, write) } : {}), eventsBefore: surroundings(opened, write.position) }));
+    const list = writes.map((write) => ({ ...writeJson(guest, write), ...(count === 1 ? { inlined: guest.framesOf?.(write.rip), task: taskOf(opened, write) } : {}), eventsBefore: surroundings(whatCameBefore(opened.travel.reader, write.position)) }));
     out.write(`${toJson({ verb: 'last-write', file: parsed.operands[0], address: range.address, length: range.length, ranges: range.ranges, writes: list, seconds, exitCode: status })}\n`);
     return status;
   }
   if (writes.length === 0) out.write(`no store to ${what} before @${grouped(before)}\n`);
   for (const write of writes) {
     out.write(`${writeText(guest, write)}\n`);
-    if (count === 1) for (const line of [...inlinedLines(guest, write.rip), ...taskLines(taskOf(opened, write)), ...surroundingLines(surroundings(opened, write.position))]) out.write(`  ${line}\n`);
+    if (count === 1) for (const line of [...inlinedLines(guest, write.rip), ...taskLines(taskOf(opened, write)), ...surroundingLines(surroundings(whatCameBefore(opened.travel.reader, write.position)))]) out.write(`  ${line}\n`);
   }
   if (!parsed.has('quiet')) context.err.write(`chronovisor: ${what}; ${seconds.toFixed(1)} s\n`);
   return status;

@@ -1,5 +1,5 @@
 /** `state`: registers and memory of any moment of a recording. */
-import { PLACE_FORMS, parsePlace } from '../../engine/debug/places.ts';
+import { PLACE_FORMS } from '../../engine/debug/places.ts';
 import { GENERAL_REGISTERS, readLinear, readPhysical, readRegister, readRegisters } from '../../engine/debug/inspect.ts';
 import type { GuestSymbols } from '../../engine/debug/guest-symbols.ts';
 import { currentTask } from '../../engine/debug/linux.ts';
@@ -11,7 +11,7 @@ import { FileSource } from '../store/files.ts';
 import { openImages } from '../store/guest-images.ts';
 import { openRecording } from '../store/chains.ts';
 import type { Arguments, VerbSpec } from './arguments.ts';
-import { SYMBOLS_OPTION, codeAt, guestSymbolsOf, inlinedLines, ringOf, taskLines } from './bisect-common.ts';
+import { SYMBOLS_OPTION, codeAt, guestSymbolsOf, inlinedLines, placeOf, ringOf, taskLines } from './bisect-common.ts';
 import { IMAGE_OPTIONS, JSON_OPTION, QUIET_OPTION, imagePlaces } from './common-options.ts';
 import type { Context, Verb } from './context.ts';
 import { exitCode } from './exit-codes.ts';
@@ -55,7 +55,7 @@ async function start(parsed: Arguments, context: Context): Promise<number> {
   const isJson = parsed.has('json');
   const isQuiet = parsed.has('quiet');
   const asked = [...ranges(parsed, 'memory', 'linear'), ...ranges(parsed, 'physical', 'physical')];
-  const where = placeOf(parsed);
+  const where = whereOf(parsed);
   const source = new FileSource(parsed.operands[0], 'FILE');
   const { reader, torn, chain, paths } = openRecording(source, parsed.all('parent'));
   if (torn !== undefined && !isQuiet) err.write(`chronovisor: ${torn.message}\n`);
@@ -119,9 +119,9 @@ function read(travel: TimeTravel, { kind, address, length }: Asked): Uint8Array 
   return readPhysical(travel.machine, Number(address), Math.min(length, ramBytes - Number(address)));
 }
 
-function placeOf(parsed: Arguments): (travel: TimeTravel) => void {
+function whereOf(parsed: Arguments): (travel: TimeTravel) => void {
   const text = parsed.text('at') ?? 'end';
-  const go = parsePlace(text);
+  const go = placeOf(parsed.operands[0], text);
   if (go === undefined) throw parsed.wrong('at', text, PLACE_FORMS);
   return go;
 }

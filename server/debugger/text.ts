@@ -1,11 +1,12 @@
 /** What the debugger shows, as text: places, halts, code, memory, stacks. */
+import { valueText } from '../../engine/debug/beginning.ts';
 import type { Frame } from '../../engine/debug/call-stack.ts';
 import { textOf } from '../../engine/debug/disassembler.ts';
 import type { GuestSymbols } from '../../engine/debug/guest-symbols.ts';
 import { GENERAL_REGISTERS, REGISTER_NAMES, readLinear, readPhysical, readRegister } from '../../engine/debug/inspect.ts';
 import { type ListedInstruction, codeBits, instructionAt, listing } from '../../engine/debug/listing.ts';
 import type { Machine } from '../../engine/machine/machine.ts';
-import { valueText, writeText } from '../cli/bisect-common.ts';
+import { writeText } from '../cli/bisect-common.ts';
 import { grouped } from '../cli/format.ts';
 import type { Debugger, Halt, Place, Point } from './debugger.ts';
 import { DebuggerError } from './error.ts';

@@ -1,16 +1,16 @@
 /** What needs the machine: state anywhere, questions about all of the run, and jobs over it. */
 import { parseExpression } from '../../engine/debug/expression.ts';
-import { bisect, findPanic } from '../../engine/debug/bisect.ts';
+import { type BeginningAsked, findBeginning, sceneOf, stackNames, whatCameBefore } from '../../engine/debug/beginning.ts';
 import { readLinear, readPhysical, readRegisters, translate } from '../../engine/debug/inspect.ts';
 import { PLACE_FORMS, parsePlace } from '../../engine/debug/places.ts';
-import { type Write, writesBackward, writesForward } from '../../engine/debug/queries.ts';
+import { type Write, writesBackward } from '../../engine/debug/queries.ts';
 import { TimeTravel } from '../../engine/debug/time-travel.ts';
 import { PowerOnRam } from '../../engine/recording/checkpoint-store.ts';
 import { DEFAULT_SPACING, Indexer, indexStep } from '../../engine/recording/indexer.ts';
 import { Replayer } from '../../engine/recording/replayer.ts';
 import { describeDivergence } from '../../engine/log/verify.ts';
 import type { BisectQuestion, MemoryRange } from '../../engine/protocol/lab.ts';
-import { chainText, rangeOf, surroundings, writeJson } from '../cli/bisect-common.ts';
+import { rangeOf, surroundings, writeJson } from '../cli/bisect-common.ts';
 import { monotonicMs } from '../cli/host.ts';
 import { toJson } from '../cli/output.ts';
 import { saveIndex } from '../store/checkpoints.ts';
@@ -22,6 +22,8 @@ import type { Asked, Operation } from './thread.ts';
 
 export const MEMORY_BYTES_MAX = 1 << 20;
 const WRITES_MAX = 1000;
+/** Stores to the memory that a bisection is about. */
+const STORES_MAX = 4;
 const SLICE_INSTRUCTIONS = 2_000_000;
 const PROGRESS_MS = 100;
 
@@ -86,7 +88,7 @@ export class MachineOperations {
       writes.push(write);
       if (writes.length >= Math.min(count, WRITES_MAX)) break;
     }
-    return toJson({ address: range.address, length: range.length, ranges: range.ranges, writes: writes.map((write) => ({ ...writeJson(symbols, write), eventsBefore: surroundings(opened, write.position) })) });
+    return toJson({ address: range.address, length: range.length, ranges: range.ranges, writes: writes.map((write) => ({ ...writeJson(symbols, write), eventsBefore: surroundings(whatCameBefore(travel.reader, write.position)) })) });
   }
 
   private bisect(args: BisectArgs, asked: Asked): string {
@@ -100,32 +102,19 @@ export class MachineOperations {
     const from = goTo(travel, args.from);
     const to = goTo(travel, args.to);
     if (to < from) throw new ProblemError({ code: 'usage', message: `the search ends at @${to}, before it begins at @${from}` });
-    const answer = ((): { readonly kind: 'found' | 'from-start' | 'none'; readonly position?: number; readonly method: string; readonly title: string } => {
-      if (expression !== undefined) return { ...bisect(travel, expression, { from, to, stays: args.stays === true }), title: expression.text };
-      if (args.panic === true) {
-        const panic = findPanic(travel, symbols.table);
-        const title = 'the kernel panics';
-        return panic === undefined || panic.position < from || panic.position > to ? { kind: 'none', method: 'console text and breakpoints', title } : { kind: 'found', position: panic.position, method: panic.how, title };
-      }
-      if (args.console !== undefined) {
-        const title = `the console prints ${JSON.stringify(args.console)}`;
-        travel.seek(from);
-        const stop = travel.continue([{ kind: 'console', text: args.console }]);
-        return stop.kind === 'stop-point' && stop.position <= to ? { kind: 'found', position: stop.position, method: 'the log alone', title } : { kind: 'none', method: 'the log alone', title };
-      }
-      travel.seek(to);
-      const range = rangeOf(opened, args.corrupt ?? '', args.isPhysical === true, 'bisect');
-      const title = `a store to ${args.corrupt ?? ''}`;
-      const write = writesForward(travel, range.ranges, from, to).next();
-      return write.done === true ? { kind: 'none', method: 'a watchpoint', title } : { kind: 'found', position: write.value.position + 1, method: 'a watchpoint', title };
-    })();
-    const { position } = answer;
-    if (answer.kind !== 'found' || position === undefined) return toJson({ ...answer, seconds: (monotonicMs() - startMs) / 1000 });
-    travel.seek(position);
-    const place = { position, rip: readRegisters(travel.machine).get('rip') ?? 0n };
+    if (args.corrupt !== undefined) travel.seek(to);
+    const question: BeginningAsked =
+      expression !== undefined ? { kind: 'when', expression, stays: args.stays === true }
+      : args.panic === true ? { kind: 'panic' }
+      : args.console !== undefined ? { kind: 'console', text: args.console }
+      : { kind: 'store', ...rangeOf(opened, args.corrupt ?? '', args.isPhysical === true, 'bisect') }; // prettier-ignore
+    const answer = findBeginning(travel, symbols.table, question, { from, to, span: `from @${from} to @${to}` });
+    if (typeof answer === 'string') return toJson({ kind: 'none', title: answer, seconds: (monotonicMs() - startMs) / 1000 });
+    const { title, method, position } = answer;
+    const scene = sceneOf(travel, symbols, answer, { from, storesMax: STORES_MAX });
     return toJson({
-      ...answer, rip: place.rip, symbol: symbols.tell(place.rip), calls: chainText(opened), before: surroundings(opened, position), registers: Object.fromEntries(readRegisters(travel.machine)),
-      seconds: (monotonicMs() - startMs) / 1000,
+      kind: 'found', title, method, position, at: scene.at, ring: scene.ring, task: scene.task, rip: scene.rip, symbol: symbols.tell(scene.rip), calls: stackNames(symbols, scene.stack), stores: scene.stores.map((write) => writeJson(symbols, write)),
+      before: surroundings(scene.before), registers: Object.fromEntries(scene.registers), seconds: (monotonicMs() - startMs) / 1000,
     }); // prettier-ignore
   }
 

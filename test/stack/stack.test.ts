@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { callStack } from '../../engine/debug/call-stack.ts';
 import { type GuestSymbols, guestSymbols } from '../../engine/debug/guest-symbols.ts';
 import { readRegister } from '../../engine/debug/inspect.ts';
-import { callChain } from '../../engine/debug/queries.ts';
+import { callChain } from './frame-pointers.ts';
 import { type StepStop, finish, reverseStepOut, reverseStepOver, reverseSteppingOverLine, stepOut, stepOver, steppingOverLine } from '../../engine/debug/steps.ts';
 import type { TimeTravel } from '../../engine/debug/time-travel.ts';
 import { labRecording } from './lab.ts';

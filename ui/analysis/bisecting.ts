@@ -1,15 +1,13 @@
 /** Where something begins: questions of the bisect page, and what there is to say about the place that was found. */
-import { bisect, findPanic } from '../../engine/debug/bisect.ts';
-import { rangesOf } from '../../engine/debug/bisect-scan.ts';
+import { type Before, type Beginning, type BeginningAsked, findBeginning, sceneOf, stackNames, valueText } from '../../engine/debug/beginning.ts';
 import { textOf } from '../../engine/debug/disassembler.ts';
 import { ExpressionError, parseExpression } from '../../engine/debug/expression.ts';
 import { ExpressionView } from '../../engine/debug/expression-view.ts';
 import type { GuestSymbols } from '../../engine/debug/guest-symbols.ts';
-import { GENERAL_REGISTERS, type PhysicalRange, physicalRanges, readRegister, readRegisters } from '../../engine/debug/inspect.ts';
-import { currentTask } from '../../engine/debug/linux.ts';
+import { GENERAL_REGISTERS, type PhysicalRange, physicalRanges } from '../../engine/debug/inspect.ts';
 import { instructionAt } from '../../engine/debug/listing.ts';
 import { PLACE_FORMS, parsePlace } from '../../engine/debug/places.ts';
-import { type Write, callChain, consoleLineBefore, eventBefore, writesBackward, writesForward } from '../../engine/debug/queries.ts';
+import type { Write } from '../../engine/debug/queries.ts';
 import { SeekError, type TimeTravel } from '../../engine/debug/time-travel.ts';
 import { type LogEvent, kindCode } from '../../engine/log/events.ts';
 import type { BisectAnswer, BisectAsked } from '../../engine/protocol/analysis.ts';
@@ -23,23 +21,14 @@ const STORES_MAX = 4;
 const RANGE_BYTES_MAX = 65_536;
 const EXAMPLES = 'such as u64(ticks) > 100, rip == panic && cpl == 0 or length(u64(FILE.c:LIST)) > 3';
 
-interface Place {
-  readonly title: string;
-  readonly position: number;
-  /** The instruction at the position before did it. */
-  readonly isEffect: boolean;
-  readonly method: string;
-  readonly ranges: readonly PhysicalRange[];
-}
-
 /** Moves the cursor. Throws Refusal, DivergedError. */
 export function answerBisect(travel: TimeTravel, guest: GuestSymbols, asked: BisectAsked): BisectAnswer {
   try {
     const to = goTo(travel, asked.to, 'the end of the search');
     const from = goTo(travel, asked.from, 'the begin of the search');
     if (from > to) throw new Refusal(`the search would begin at @${formatCount(from)}, after its end at @${formatCount(to)}`, 'swap the two');
-    const place = placeOf(travel, guest, asked, from, to);
-    return typeof place === 'string' ? { kind: 'none', message: place } : answerAt(travel, guest, place, from);
+    const place = findBeginning(travel, guest.table, questionOf(travel, guest, asked), { from, to, span: `from @${formatCount(from)} to @${formatCount(to)}` });
+    return typeof place === 'string' ? { kind: 'none', message: `${place.replace(/^(?:the|nothing) /, (word) => word.charAt(0).toUpperCase() + word.slice(1))}.` } : answerAt(travel, guest, place, from);
   } catch (error) {
     if (error instanceof ExpressionError) throw new Refusal(error.message, `write it anew, ${EXAMPLES}`);
     if (error instanceof SeekError) throw new Refusal(error.message, `a place is ${PLACE_FORMS}`);
@@ -54,43 +43,18 @@ function goTo(travel: TimeTravel, text: string, what: string): number {
   return travel.position;
 }
 
-/** A text says why there is none. */
-function placeOf(travel: TimeTravel, { table }: GuestSymbols, { question, text }: BisectAsked, from: number, to: number): Place | string {
-  const span = `from @${formatCount(from)} to @${formatCount(to)}`;
+function questionOf(travel: TimeTravel, { table }: GuestSymbols, { question, text }: BisectAsked): BeginningAsked {
   switch (question) {
     case 'when':
-    case 'stays': {
-      const stays = question === 'stays';
-      const expression = parseExpression(text, table);
-      const found = bisect(travel, expression, { from, to, stays });
-      if (found.kind === 'none') return stays ? `${text} is not true at @${formatCount(to)}, so it does not stay true.` : `${text} is never true ${span}.`;
-      if (found.kind === 'from-start') return `${text} is ${stays ? 'true all the time' : 'true already where the search begins'}, ${span}: it does not begin there.`;
-      travel.seek(found.position);
-      const isMemory = found.method === 'memory';
-      return {
-        title: `${text} ${stays ? 'is true from here on' : 'is true for the first time'}`, position: found.position, isEffect: found.method !== 'breakpoint',
-        method: isMemory ? 'computed anew at each store to what it reads' : found.method, ranges: isMemory ? rangesOf(travel, expression) : [],
-      };
-    }
-    case 'panic': {
-      const panic = findPanic(travel, table);
-      if (panic === undefined || panic.position < from || panic.position > to) return `The guest's kernel does not panic ${span}: it neither prints "PANIC: " or "Kernel panic" nor enters panic().`;
-      return { title: `the kernel panics: ${panic.how}`, position: panic.position, isEffect: false, method: 'console text and breakpoints', ranges: [] };
-    }
-    case 'console': {
+    case 'stays':
+      return { kind: 'when', expression: parseExpression(text, table), stays: question === 'stays' };
+    case 'panic':
+      return { kind: 'panic' };
+    case 'console':
       if (text === '') throw new Refusal('There is no text to look for', 'write what the serial console prints');
-      travel.seek(from);
-      const stop = travel.continue([{ kind: 'console', text }]);
-      if (stop.kind !== 'stop-point' || stop.position > to) return `The serial console does not print ${JSON.stringify(text)} ${span}.`;
-      return { title: `the console prints the last byte of ${JSON.stringify(text)}`, position: stop.position, isEffect: false, method: 'the log alone', ranges: [] };
-    }
-    case 'store': {
-      const { address, length, ranges } = rangeOf(travel, table, text);
-      for (const write of writesForward(travel, ranges, from, to)) {
-        return { title: `first store to 0x${address.toString(16)}, ${length} bytes`, position: write.position + 1, isEffect: true, method: 'a watchpoint', ranges };
-      }
-      return `Nothing stores to 0x${address.toString(16)}, ${length} bytes, ${span}.`;
-    }
+      return { kind: 'console', text };
+    case 'store':
+      return { kind: 'store', ...rangeOf(travel, table, text) };
     default:
       return question satisfies never;
   }
@@ -111,33 +75,18 @@ function rangeOf(travel: TimeTravel, symbols: GuestSymbols['table'], text: strin
   return { address, length, ranges };
 }
 
-function answerAt(travel: TimeTravel, guest: GuestSymbols, { title, position, isEffect, method, ranges }: Place, from: number): BisectAnswer {
-  const stores: Write[] = [];
-  if (isEffect && ranges.length > 0) {
-    for (const write of writesBackward(travel, ranges, position, from)) if (stores.push(write) === STORES_MAX) break;
-  }
-  const at = isEffect ? position - 1 : position;
-  travel.seek(at);
-  // A delivery may come before the instruction that begins there: who stored knows.
-  const storer = stores[0]?.position === at ? stores[0] : undefined;
-  const rip = storer?.rip ?? readRegister(travel.machine, 'rip') ?? 0n;
+function answerAt(travel: TimeTravel, guest: GuestSymbols, place: Beginning, from: number): BisectAnswer {
+  const { title, position, isEffect, method } = place;
+  const { at, rip, ring, stores, stack, task, registers, before } = sceneOf(travel, guest, place, { from, storesMax: STORES_MAX });
   const source = guest.lineOf(rip);
-  const task = currentTask(travel.machine, guest);
-  const calls = callChain(travel, guest.table).slice(1).map((address) => {
-    // What a call returns to may be the next function already, when nothing comes after the call.
-    const symbol = guest.table.at(address - 1n);
-    return symbol === undefined ? guest.tell(address) : `${symbol.name}+0x${(address - symbol.address).toString(16)}`;
-  });
-  const registers = readRegisters(travel.machine);
   return {
-    kind: 'found', title, position, method, calls,
+    kind: 'found', title, position, method, calls: stackNames(guest, stack).slice(1),
     instruction: {
-      position: at, isEffect, code: codeText(guest, rip), assembly: textOf(instructionAt(travel.machine, rip)), source: source === undefined ? undefined : `${source.file}:${source.line}`,
-      ring: storer?.cpl ?? Number(registers.get('cpl') ?? 0n),
+      position: at, isEffect, code: codeText(guest, rip), assembly: textOf(instructionAt(travel.machine, rip)), source: source === undefined ? undefined : `${source.file}:${source.line}`, ring,
     },
     task: task === undefined ? undefined : `${task.comm}, pid ${task.tgid}${task.pid === task.tgid ? '' : `, thread ${task.pid}`}`,
     stores: stores.map((write) => ({ position: write.position, text: storeText(guest, write) })),
-    before: surroundings(travel, at),
+    before: surroundings(before),
     registers: ['rip', 'rflags', ...GENERAL_REGISTERS, 'cr2', 'cr3'].map((name) => [name, `0x${(registers.get(name) ?? 0n).toString(16)}`] as const),
   };
 }
@@ -149,23 +98,16 @@ export function codeText(guest: Pick<GuestSymbols, 'tell'>, address: bigint): st
 
 function storeText(guest: GuestSymbols, { by, rip, size, paddr, before, after }: Write): string {
   const who = by === 'instruction' ? codeText(guest, rip) : `a ${by}, before ${codeText(guest, rip)}`;
-  return `${who}: ${valueText(before)} → ${valueText(after)}, ${size} byte${size === 1 ? '' : 's'} at physical 0x${paddr.toString(16)}`;
+  return `${who}: ${valueText(before, 16)} → ${valueText(after, 16)}, ${size} byte${size === 1 ? '' : 's'} at physical 0x${paddr.toString(16)}`;
 }
 
-/** A number where it can be one, else bytes. */
-function valueText(bytes: Uint8Array): string {
-  const hex = (each: Iterable<number>, between: string): string => Array.from(each, (byte) => byte.toString(16).padStart(2, '0')).join(between);
-  return bytes.length > 8 ? `${hex(bytes.subarray(0, 16), ' ')}${bytes.length > 16 ? ' …' : ''}` : `0x${hex([...bytes].reverse(), '').replace(/^0+(?=.)/, '')}`;
-}
-
-function surroundings({ reader }: TimeTravel, before: number): { name: string; position: number; text: string }[] {
-  const row = (name: string, event: LogEvent | undefined): { name: string; position: number; text: string }[] =>
-    event === undefined ? [] : [{ name, position: event.position, text: `${kindName(kindCode(event.kind))}: ${eventText(event)}` }];
-  const line = consoleLineBefore(reader, before);
+function surroundings({ event, interrupt, console, mark }: Before): { name: string; position: number; text: string }[] {
+  const row = (name: string, one: LogEvent | undefined): { name: string; position: number; text: string }[] =>
+    one === undefined ? [] : [{ name, position: one.position, text: `${kindName(kindCode(one.kind))}: ${eventText(one)}` }];
   return [
-    ...row('event before', eventBefore(reader, ['exit', 'input', 'interrupt', 'device', 'idle'], before)),
-    ...row('interrupt before', eventBefore(reader, ['interrupt'], before, (event) => event.kind === 'interrupt' && (event.phase === 'injected' || event.phase === 'acknowledged'))),
-    ...(line === undefined ? [] : [{ name: 'console before', position: line.position, text: JSON.stringify(line.text) }]),
-    ...row('mark before', eventBefore(reader, ['mark'], before)),
+    ...row('event before', event),
+    ...row('interrupt before', interrupt),
+    ...(console === undefined ? [] : [{ name: 'console before', position: console.position, text: JSON.stringify(console.text) }]),
+    ...row('mark before', mark),
   ];
 }
