@@ -70,6 +70,7 @@ export const COMMANDS: readonly Command[] = [
   { keys: ['D'], title: 'Move the window right', matches: letter('D'), run: ({ timeline }) => timeline?.pan(0.15) },
   { keys: ['F'], title: 'Around the cursor; again: the whole run', matches: letter('F'), run: ({ timeline }) => timeline?.focusCursor() },
   { keys: ['T'], title: 'Exits by reason, interrupts by vector, devices, dirty pages', matches: letter('T'), run: ({ timeline }) => timeline?.toggleDetails() },
+  { keys: ['K'], title: 'Which task of the guest runs when', matches: letter('K'), run: ({ model }) => model.findTasks() },
   { keys: ['G'], title: 'Go to a position', matches: letter('G'), run: (targets) => targets.focusPosition() },
   { keys: ['/'], title: 'Filter the events', matches: typed('/'), run: ({ table }) => table?.focusFilter() },
   { keys: ['1'], title: 'Registers', matches: typed('1'), run: ({ showPanel }) => showPanel('registers') },

@@ -20,6 +20,7 @@ import { Replayer } from '../engine/recording/replayer.ts';
 import { SourceError, openBlob, openPlace } from './byte-sources.ts';
 import { keepCheckpoints, readCheckpoints } from './debug/checkpoint-cache.ts';
 import { PointError } from './debug/points.ts';
+import { decodeTasks, encodeTasks } from './debug/tasks.ts';
 import { type Job, TravelSession } from './debug/travel-session.ts';
 import { LiveRun } from './live-run.ts';
 import { loadCore } from './standalone/core-module.ts';
@@ -212,6 +213,17 @@ async function origin({ id, position, asked }: Extract<Request, { kind: 'origin'
   send(done === undefined ? { kind: 'superseded', id } : { kind: 'origin', id });
 }
 
+/** Found out once: what is kept is a few bytes a switch. */
+async function tasks(id: number, isKept: boolean): Promise<void> {
+  const key = `tasks ${opened().summary.id}`;
+  const kept = await readCheckpoints(key);
+  const known = kept === undefined ? undefined : decodeTasks(new Uint8Array(await kept.arrayBuffer()));
+  if (known !== undefined || isKept) return send({ kind: 'tasks', id, spans: known });
+  const spans = await travelling().tasks(jobOf(id, false));
+  if (spans !== undefined) void keepCheckpoints(key, new Blob([encodeTasks(spans)]));
+  send(cancelled.has(id) ? { kind: 'superseded', id } : { kind: 'tasks', id, spans });
+}
+
 async function verify(id: number): Promise<void> {
   const from = opened();
   const replayer = new Replayer({ reader: LogReader.open(from.source), images: await imagesOf(from), module: await loadCore() });
@@ -267,6 +279,8 @@ async function answer(request: Request): Promise<void> {
       return hits(request);
     case 'origin':
       return origin(request);
+    case 'tasks':
+      return tasks(request.id, request.isKept);
     case 'cancel':
       cancelled.add(request.target);
       return undefined;

@@ -1,6 +1,7 @@
 /** The worker's side of engine/protocol/events.ts: one log that is open. It has no machine, so it is small and there at once; what needs one is engine-worker.ts. */
 import { countingWindow } from '../engine/analysis/pyramid/pyramid.ts';
 import { LogError } from '../engine/log/errors.ts';
+import { REGIMES } from '../engine/regimes/catalogue.ts';
 import type { Failure } from '../engine/protocol/messages.ts';
 import { type LogReply, type LogRequest, isLogEnd } from '../engine/protocol/events.ts';
 import { SourceError, openPlace } from './byte-sources.ts';
@@ -62,7 +63,7 @@ async function fold(id: number): Promise<void> {
     if (state !== undefined) void keepFold(summary.id, state);
   }
   const { folded } = from;
-  if (folded !== undefined) send({ kind: 'folded', id, marks: folded.marks, rings: folded.rings });
+  if (folded !== undefined) send({ kind: 'folded', id, marks: folded.marks, rings: folded.rings, regimes: REGIMES.map(({ id: regime, title }) => ({ id: regime, title })) });
 }
 
 async function filter({ id, wanted }: Extract<LogRequest, { kind: 'filter' }>): Promise<void> {
@@ -106,6 +107,16 @@ async function window({ id, use, from, to, buckets, tracks: wanted }: Extract<Lo
   send({ kind: 'window', id, shift, first, count, names: [...tracks.keys()], columns }, columns.map(({ buffer }) => buffer as ArrayBuffer));
 }
 
+async function interrupts({ id, from, to }: Extract<LogRequest, { kind: 'interrupts' }>): Promise<void> {
+  const done = await inTurns(id, 'interrupts', opened().interrupts(from, to));
+  if (done !== undefined) send({ kind: 'interrupts', id, arrows: done.value });
+}
+
+async function costs({ id, regime }: Extract<LogRequest, { kind: 'costs' }>): Promise<void> {
+  const done = await inTurns(id, 'costs', opened().costs(regime), (records) => send({ kind: 'folding', id, records }));
+  if (done !== undefined) send({ kind: 'costs', id, costs: done.value }, [done.value.cycles.buffer]);
+}
+
 async function answer(request: LogRequest): Promise<void> {
   const { id } = request;
   switch (request.kind) {
@@ -128,6 +139,10 @@ async function answer(request: LogRequest): Promise<void> {
       return consolePart(request);
     case 'window':
       return window(request);
+    case 'interrupts':
+      return interrupts(request);
+    case 'costs':
+      return costs(request);
     case 'cancel':
       cancelled.add(request.target);
       return undefined;

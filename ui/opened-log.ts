@@ -5,14 +5,16 @@
 import { Pyramid, type PyramidState } from '../engine/analysis/pyramid/pyramid.ts';
 import { eventAt } from '../engine/log/event-batch.ts';
 import type { EventBatch } from '../engine/log/event-batch.ts';
-import { KIND_COUNTS, KIND_DEVICE, KIND_MARK } from '../engine/log/events.ts';
+import { KIND_COUNTS, KIND_DEVICE, KIND_INTERRUPT, KIND_MARK } from '../engine/log/events.ts';
 import type { Position } from '../engine/log/position.ts';
 import { LogReader } from '../engine/log/reader.ts';
 import { SHAPE_UART_TX } from '../engine/log/shapes.ts';
 import type { ByteSource } from '../engine/log/storage.ts';
-import type { ConsolePart, EventText, Mark, RingShares } from '../engine/protocol/events.ts';
+import type { ConsolePart, EventText, InterruptArrow, Mark, RegimeCosts, RingShares } from '../engine/protocol/events.ts';
 import { type LogSummary, summarize } from '../engine/protocol/summary.ts';
+import { CostFold } from './cost-fold.ts';
 import { rowText } from './event-text.ts';
+import { InterruptFold } from './interrupt-arrows.ts';
 import { RingFold } from './ring-fold.ts';
 import { RowFilter } from './row-filter.ts';
 import { lowerBound } from './timeline-view.ts';
@@ -134,6 +136,33 @@ export class OpenedLog {
     this.counted = consoleBytes.length;
     this.folded = { marks, rings };
     return true;
+  }
+
+  // ---- what is made of events ----
+
+  /** Empty if there are too many. */
+  *interrupts(from: number, to: number): Generator<void, readonly InterruptArrow[], void> {
+    const fold = new InterruptFold();
+    const { eventBlocks } = this.reader;
+    // From the beginning of the block: what is over in the window may have begun before it.
+    for (let i = this.reader.blockIndexAt(from as Position); i < eventBlocks.length && eventBlocks[i].firstPosition <= to && !fold.isFull; i++) {
+      if (eventBlocks[i].counts[KIND_INTERRUPT] === 0) continue;
+      const batch = this.reader.batch(i);
+      fold.add(batch, 0, batch.count);
+      yield;
+    }
+    return fold.isFull ? [] : fold.arrows.filter((arrow) => arrow.from <= to && (arrow.until ?? arrow.to) >= from);
+  }
+
+  /** Throws RegimeError. Yields the number of records so far. */
+  *costs(regime: string): Generator<number, RegimeCosts, void> {
+    const fold = new CostFold(regime, this.reader.lastPosition);
+    for (let i = 0; i < this.reader.eventBlocks.length; i++) {
+      const batch = this.reader.batch(i);
+      fold.add(batch);
+      yield batch.firstRecord + batch.count;
+    }
+    return { regime, shift: fold.shift, cycles: fold.cycles };
   }
 
   // ---- console ----

@@ -3,9 +3,9 @@
  * a part of the console. The log's worker answers while the machine's is at work. Knows no view.
  */
 import { EMPTY, type Observable, Subject, Subscription, auditTime, catchError, map, of, switchMap } from 'rxjs';
-import type { EventText, LogReply, Mark, RingShares } from '../engine/protocol/events.ts';
+import type { EventText, InterruptArrow, LogReply, Mark, RegimeCosts, RingShares } from '../engine/protocol/events.ts';
 import type { Failure, LogPlace, MachineState, Reply, VerifyOutcome } from '../engine/protocol/messages.ts';
-import type { Look, Moment, OriginAsked, OriginLink, StackFrame, SymbolsView, WalkDirection, WalkEnd, WalkUnit } from '../engine/protocol/moment.ts';
+import type { Look, Moment, OriginAsked, OriginLink, StackFrame, SymbolsView, TaskSpans, WalkDirection, WalkEnd, WalkUnit } from '../engine/protocol/moment.ts';
 import type { LogSummary } from '../engine/protocol/summary.ts';
 import { NavigationHistory } from './debug/navigation-history.ts';
 import { PointList } from './debug/point-list.ts';
@@ -79,6 +79,18 @@ export type FoldView =
   | { readonly kind: 'stopped'; readonly records: number }
   | { readonly kind: 'done' };
 
+export type CostView =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'busy'; readonly regime: string; readonly share: number }
+  | { readonly kind: 'known'; readonly costs: RegimeCosts };
+
+export type TasksView =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'busy'; readonly share: number }
+  | { readonly kind: 'known'; readonly spans: TaskSpans }
+  /** Nothing tells which task runs. */
+  | { readonly kind: 'unknown' };
+
 const SEEK_AUDIT_MS = 40;
 /** Looks at the counts of the whole run while the log is folded. */
 const FOLD_LOOKS = 40;
@@ -97,6 +109,10 @@ export class RunModel {
   readonly console: ConsoleWindow;
   marks: readonly Mark[] = [];
   rings: RingShares | undefined;
+  /** Those that a cost track can be of. */
+  regimes: readonly { readonly id: string; readonly title: string }[] = [];
+  costs: CostView = { kind: 'none' };
+  tasks: TasksView = { kind: 'none' };
   cursor: Cursor = { row: 0, position: 0, index: 0, isShown: true, text: undefined };
   state: StateView = { kind: 'none' };
   walk: WalkView = { kind: 'none' };
@@ -127,6 +143,9 @@ export class RunModel {
   private locating: { isBusy: boolean; wanted: number | undefined } = { isBusy: false, wanted: undefined };
   private moves = 0;
   private folding: Subscription | undefined;
+  private costing: Subscription | undefined;
+  private tasking: Subscription | undefined;
+  private arrows: { key: string; isBusy: boolean; shown: readonly InterruptArrow[] } = { key: '', isBusy: false, shown: [] };
   private onEngineOpen: () => void = () => undefined;
   /** The machine's worker was told which log it is. */
   private readonly engineOpen = new Promise<void>((resolve) => {
@@ -198,6 +217,7 @@ export class RunModel {
           this.fold = { kind: 'done' };
           this.marks = reply.marks;
           this.rings = reply.rings;
+          this.regimes = reply.regimes;
           this.console.forget();
         }
         this.changed.next();
@@ -224,6 +244,8 @@ export class RunModel {
     this.stacking?.unsubscribe();
     this.tracing?.unsubscribe();
     this.folding?.unsubscribe();
+    this.costing?.unsubscribe();
+    this.tasking?.unsubscribe();
     this.points.close();
     this.client.close();
     this.log.close();
@@ -464,6 +486,67 @@ export class RunModel {
     return slot.shown;
   }
 
+  /** Interrupts of a window, as far as they have come. */
+  interrupts(from: number, to: number): readonly InterruptArrow[] {
+    const { arrows } = this;
+    const key = `${from} ${to}`;
+    if (arrows.key === key || arrows.isBusy) return arrows.shown;
+    arrows.key = key;
+    arrows.isBusy = true;
+    this.log
+      .once({ kind: 'interrupts', from, to })
+      .then((reply) => {
+        if (reply.kind === 'interrupts') arrows.shown = reply.arrows;
+      })
+      .catch((error: unknown) => this.fail(error))
+      .finally(() => {
+        arrows.isBusy = false;
+        this.drawn.next();
+      });
+    return arrows.shown;
+  }
+
+  /** Undefined: no cost track. */
+  showCosts(regime: string | undefined): void {
+    this.costing?.unsubscribe();
+    this.costs = regime === undefined ? { kind: 'none' } : { kind: 'busy', regime, share: 0 };
+    if (regime !== undefined) {
+      this.costing = this.log.run({ kind: 'costs', regime }).subscribe({
+        next: (reply) => {
+          if (reply.kind === 'folding') this.costs = { kind: 'busy', regime, share: shareOf(reply.records, this.count) };
+          else if (reply.kind === 'costs') this.costs = { kind: 'known', costs: reply.costs };
+          this.changed.next();
+        },
+        error: (error: unknown) => this.fail(error),
+      });
+    }
+    this.changed.next();
+  }
+
+  /** Which task runs when: takes a replay, unless it was found out earlier; isKept: only then. */
+  findTasks(isKept = false): void {
+    if (this.tasks.kind === 'busy' || this.tasks.kind === 'known') return;
+    if (!isKept) this.tasks = { kind: 'busy', share: 0 };
+    this.tasking = this.client.run({ kind: 'tasks', isKept }).subscribe({
+      next: (reply) => {
+        if (reply.kind === 'progress') this.tasks = { kind: 'busy', share: shareOf(reply.position, reply.of) };
+        else if (reply.kind === 'tasks' && reply.spans !== undefined) this.tasks = { kind: 'known', spans: reply.spans };
+        else if (reply.kind === 'tasks' && !isKept) this.tasks = { kind: 'unknown' };
+        this.changed.next();
+      },
+      error: (error: unknown) => {
+        this.tasks = { kind: 'none' };
+        this.fail(error);
+      },
+    });
+    this.changed.next();
+  }
+  stopTasks(): void {
+    this.tasking?.unsubscribe();
+    this.tasks = { kind: 'none' };
+    this.changed.next();
+  }
+
   // ---- notes ----
 
   addNote(text: string): void {
@@ -572,6 +655,7 @@ export class RunModel {
     switch (reply.kind) {
       case 'symbols':
         this.symbols = reply.symbols;
+        this.findTasks(true);
         this.stack = undefined;
         // Code and addresses have names now.
         if (this.walk.kind !== 'walking') this.seeks.next(this.cursor);

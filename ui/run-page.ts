@@ -509,7 +509,7 @@ export class RunPage extends LitElement {
       </select></label>
       <label>Position <input id="position" class="mono" data-testid="position" inputmode="numeric" spellcheck="false" .value=${`@${formatCount(cursor.position)}`} ?disabled=${isOff} @change=${this.onPosition} @keydown=${this.onPositionKey} /></label>
       <span class="muted">event #${formatCount(cursor.row)} of ${formatCount(model?.count ?? 0)}${text === undefined ? '' : html`, ${formatNs(text.timeNs)}`}</span>
-      ${this.folding()}
+      ${this.folding()} ${this.moreTracks()}
       <code class="event" aria-live="polite" data-testid="cursor-event">${text?.text ?? ''}</code>
     </div>`;
   }
@@ -525,6 +525,25 @@ export class RunPage extends LitElement {
       <progress max="1" .value=${share} aria-label="Reading events for the timeline"></progress><span class="muted">${Math.floor(share * 100)} % read</span>
       ${kind === 'running' ? html`<button @click=${() => model.stopFold()}>Stop</button>` : html`<button @click=${() => model.startFold()}>Read on</button>`}
     </span>`;
+  }
+
+  /** Tracks that are made when they are asked for. */
+  private moreTracks(): unknown {
+    const { model } = this;
+    if (model?.isLoaded !== true) return nothing;
+    const { tasks, costs } = model;
+    return html`${tasks.kind === 'busy'
+        ? html`<span class="verify"><progress max="1" .value=${tasks.share} aria-label="Looking for tasks"></progress><button @click=${() => model.stopTasks()}>Stop</button></span>`
+        : tasks.kind === 'known'
+          ? nothing
+          : html`<button data-testid="find-tasks" ?disabled=${tasks.kind === 'unknown'} title=${tasks.kind === 'unknown' ? 'Nothing tells which task of this guest runs: its kernel has no symbols' : 'Replays the recording and shows which task runs when'} @click=${() => model.findTasks()}>
+              ${tasks.kind === 'unknown' ? 'No tasks' : 'Tasks'}
+            </button>`}
+      <label>Cost <select data-testid="cost-of" aria-label="Cost of a technique over the run" @change=${(event: Event) => model.showCosts((event.target as HTMLSelectElement).value || undefined)}>
+        <option value="">none</option>
+        ${model.regimes.map(({ id, title }) => html`<option value=${id} title=${title} ?selected=${costs.kind === 'known' && costs.costs.regime === id}>${id}</option>`)}
+      </select></label>
+      ${costs.kind === 'busy' ? html`<progress max="1" .value=${costs.share} aria-label="Adding up costs"></progress>` : nothing}`;
   }
 
   private readonly onPosition = (event: Event): void => {

@@ -134,10 +134,17 @@ export class TimelinePainter {
     if (!isDetail) context.fillRect(0.8 * rem, middle - 0.3 * rem, 0.6 * rem, 0.6 * rem);
     context.font = isDetail ? this.small : this.text;
     context.fillStyle = this.colour(isDetail ? 'muted' : 'text');
-    context.fillText(label, (isDetail ? 2.3 : 1.8) * rem, middle + 0.03 * rem);
+    const font = context.font;
+    context.font = this.small;
+    const taken = this.palette.width(context, number);
+    context.font = font;
+    const left = (isDetail ? 2.3 : 1.8) * rem;
+    let shown = label;
+    while (shown.length > 2 && left + this.palette.width(context, shown) > gutter - 1.1 * rem - taken) shown = `${shown.slice(0, -2)}…`;
+    context.fillText(shown, left, middle + 0.03 * rem);
     context.font = this.small;
     context.fillStyle = this.colour('muted');
-    context.fillText(number, gutter - 0.8 * rem - this.palette.width(context, number), middle + 0.03 * rem);
+    context.fillText(number, gutter - 0.8 * rem - taken, middle + 0.03 * rem);
   }
 
   /** Heights by logarithm: one event among thousands is seen. */
@@ -201,7 +208,7 @@ export class TimelinePainter {
       context.fillStyle = this.colour(colour);
       context.fillRect(left, y, Math.max(0.5, right - left - (right - left > 3 ? 0.5 : 0)), height);
       if (right - left < 2.4 * rem) continue;
-      context.fillStyle = this.colour('track-text');
+      context.fillStyle = this.colour('panel');
       this.clipped(name, left + 0.3 * rem, y + height / 2 + 0.03 * rem, right - left - 0.6 * rem);
     }
   }

@@ -23,7 +23,11 @@ export type TrackRow =
   /** The share of instructions that ran in ring 0. */
   | { readonly kind: 'ring' }
   /** System calls for each 1000 instructions; `most` is the highest rate. */
-  | { readonly kind: 'calls'; readonly most: number };
+  | { readonly kind: 'calls'; readonly most: number }
+  /** Tasks of the guest. */
+  | { readonly kind: 'tasks' }
+  /** Cycles of a regime for each 1000 instructions. */
+  | { readonly kind: 'costs'; readonly regime: string };
 
 /** Of one kind; what is rarer is in the row of the kind only. */
 const DETAILS_MAX = 6;
@@ -38,13 +42,15 @@ export interface TracksAsked {
   readonly hasPoints: boolean;
   readonly hasNotes: boolean;
   readonly rings: RingShares | undefined;
+  readonly hasTasks?: boolean;
+  readonly costsOf?: string | undefined;
   /** Kinds whose parts are shown. */
   readonly open: ReadonlySet<number>;
   /** Of the whole run: which parts there are. */
   readonly whole: WindowView | undefined;
 }
 
-export function trackRows({ counts, hasPoints, hasNotes, rings, open, whole }: TracksAsked): readonly TrackRow[] {
+export function trackRows({ counts, hasPoints, hasNotes, rings, hasTasks, costsOf, open, whole }: TracksAsked): readonly TrackRow[] {
   const rows: TrackRow[] = [];
   if (hasPoints) rows.push({ kind: 'points' });
   if (hasNotes) rows.push({ kind: 'notes' });
@@ -53,6 +59,8 @@ export function trackRows({ counts, hasPoints, hasNotes, rings, open, whole }: T
     const most = rings.calls.reduce((highest, each) => Math.max(highest, each), 0);
     if (most > 0) rows.push({ kind: 'calls', most });
   }
+  if (hasTasks === true) rows.push({ kind: 'tasks' });
+  if (costsOf !== undefined) rows.push({ kind: 'costs', regime: costsOf });
   for (const code of KIND_ORDER) {
     const name = kindName(code);
     if ((counts?.[name] ?? 0) === 0) continue;

@@ -14,9 +14,9 @@ import { formatCount, formatInstructions } from './format.ts';
 import { kindName } from './kinds.ts';
 import { ModelController } from './model-controller.ts';
 import type { RunModel } from './run-model.ts';
-import { GUTTER, PAD, Palette, RULER, STRIP, TRACK, TimelinePainter } from './timeline-painter.ts';
+import { type Arrow, GUTTER, type NamedSpan, PAD, Palette, RULER, STRIP, TRACK, TimelinePainter } from './timeline-painter.ts';
 import { type TrackRow, type WindowView, binPositions, binWindow, binWindows, hasDetails, trackRows, windowAround } from './timeline-tracks.ts';
-import { type View, clampView, panView, ticksOf, zoomView } from './timeline-view.ts';
+import { type View, clampView, lowerBound, panView, ticksOf, zoomView } from './timeline-view.ts';
 
 interface Drawn {
   readonly rem: number;
@@ -26,6 +26,9 @@ interface Drawn {
 }
 
 const ALL_TRACKS = ['*'];
+const ARROWS_SHOWN = 120;
+/** Of the palette; neighbours are told apart by their names, too. */
+const TASK_COLOURS = ['kind-exit', 'kind-device', 'kind-input', 'kind-interrupt', 'kind-digest', 'kind-mark', 'kind-dirty', 'kind-counts'];
 
 export class Timeline extends LitElement {
   static override properties = { model: { attribute: false } };
@@ -59,7 +62,7 @@ export class Timeline extends LitElement {
   private drawn: Drawn | undefined;
   private hover: number | undefined;
   private drag: { readonly kind: 'cursor' | 'window' | 'strip'; x: number } | undefined;
-  private readonly resize = new ResizeObserver(() => this.requestUpdate());
+  private readonly resize = new ResizeObserver(() => this.repaint());
   private readonly scheme = matchMedia('(prefers-color-scheme: dark)');
   /** Kinds whose parts are shown. */
   private open: ReadonlySet<number> = new Set();
@@ -190,7 +193,7 @@ export class Timeline extends LitElement {
     const { rem } = palette;
     const width = Math.max(1, this.clientWidth);
     const whole = model.window('whole', 0, this.last + 1, Math.max(1, Math.ceil(width)), ALL_TRACKS);
-    const rows = trackRows({ counts: model.summary?.counts, hasPoints: model.points.all.length > 0, hasNotes: model.notes.length > 0, rings: model.rings, open: this.open, whole });
+    const rows = trackRows({ counts: model.summary?.counts, hasPoints: model.points.all.length > 0, hasNotes: model.notes.length > 0, rings: model.rings, hasTasks: model.tasks.kind === 'known', costsOf: model.costs.kind === 'known' ? model.costs.costs.regime : undefined, open: this.open, whole });
     const height = Math.round((RULER + TRACK * Math.max(1, rows.length) + STRIP + PAD) * rem);
     const scale = devicePixelRatio;
     if (canvas.width !== Math.round(width * scale) || canvas.height !== Math.round(height * scale)) {
@@ -245,7 +248,11 @@ export class Timeline extends LitElement {
       case 'kind': {
         const ink = painter.colour(`kind-${row.name}`);
         painter.head(top, bottom, ink, kindLabel(row.code, row.name), formatInstructions(model.summary?.counts[row.name] ?? 0), false);
-        painter.bars(top, bottom, ink, binWindows(`kind:${row.name}`, fine, whole, view, bins));
+        const column = binWindows(`kind:${row.name}`, fine, whole, view, bins);
+        // Where there are few enough to be told apart they are arrows. Each has up to four events.
+        const arrows = row.name === 'interrupt' && column.reduce((sum, each) => sum + each, 0) <= 4 * ARROWS_SHOWN ? this.arrowsIn(view) : [];
+        if (arrows.length > 0) painter.arrows(top, bottom, ink, arrows);
+        else painter.bars(top, bottom, ink, column);
         if (row.name === 'mark') painter.names(model.marks.map(({ position, name }) => ({ position, text: name })), top, bottom);
         return;
       }
@@ -276,13 +283,48 @@ export class Timeline extends LitElement {
         painter.steps(top, bottom, painter.colour('accent'), model.rings!.positions, model.rings!.shares, 1);
         return;
       case 'calls':
-        painter.head(top, bottom, painter.colour('accent'), 'system calls', `≤ ${row.most < 10 ? row.most.toPrecision(2) : Math.round(row.most)}/k`, false);
+        painter.head(top, bottom, painter.colour('accent'), 'syscalls', `${row.most < 10 ? row.most.toPrecision(2) : Math.round(row.most)}/k`, false);
         painter.steps(top, bottom, painter.colour('accent'), model.rings!.positions, model.rings!.calls, row.most);
         return;
+      case 'tasks': {
+        if (model.tasks.kind !== 'known') return;
+        const { names, positions, tasks } = model.tasks.spans;
+        painter.head(top, bottom, painter.colour('accent'), 'tasks', formatInstructions(names.length), false);
+        const spans: NamedSpan[] = [];
+        for (let i = Math.max(0, lowerBound(positions, positions.length, view.from) - 1); i < tasks.length && positions[i] < view.to; i++) {
+          spans.push({ from: positions[i], to: positions[i + 1], name: names[tasks[i]], colour: TASK_COLOURS[tasks[i] % TASK_COLOURS.length] });
+        }
+        painter.spans(top, bottom, spans);
+        return;
+      }
+      case 'costs': {
+        if (model.costs.kind !== 'known') return;
+        const { cycles, shift, regime } = model.costs.costs;
+        const most = this.mostOf(cycles);
+        const ink = painter.colour('warn');
+        painter.head(top, bottom, ink, `cost ${regime}`, `${formatInstructions(Math.round((1000 * most) / 2 ** shift))}/k`, false);
+        const first = Math.max(0, Math.floor(view.from / 2 ** shift));
+        const count = Math.min(cycles.length, Math.ceil(view.to / 2 ** shift) + 1) - first;
+        if (count > 0) painter.steps(top, bottom, ink, Float64Array.from({ length: count + 1 }, (_, i) => (first + i) * 2 ** shift), cycles.subarray(first, first + count).map((each) => Math.log1p(each)), Math.log1p(most));
+        return;
+      }
       default:
         row satisfies never;
     }
   }
+
+  private arrowsIn(view: View): readonly Arrow[] {
+    // Aligned, so that panning asks seldom.
+    const { from, to } = windowAround(view, 1, this.last);
+    return this.model!.interrupts(from, to).map(({ vector, line, ...places }) => ({ ...places, name: `vector ${vector}${line === undefined ? '' : `, IRQ ${line}`}` }));
+  }
+
+  /** Of a track that does not change. */
+  private mostOf(cycles: Float64Array): number {
+    if (this.highest?.of !== cycles) this.highest = { of: cycles, most: cycles.reduce((most, each) => Math.max(most, each), 1) };
+    return this.highest.most;
+  }
+  private highest: { readonly of: Float64Array; readonly most: number } | undefined;
 
   private stripColumn(whole: WindowView | undefined, width: number): Float64Array {
     if (whole === undefined) return new Float64Array(width);

@@ -1,7 +1,7 @@
 /** Which process of the lab's own guest kernel runs: engine/guests/kernel/process.h. */
 import type { Machine } from '../machine/machine.ts';
 import type { GuestSymbols } from './guest-symbols.ts';
-import { readLinear } from './inspect.ts';
+import { readLinear, translate } from './inspect.ts';
 
 export interface LabProcess {
   readonly pid: number;
@@ -35,6 +35,12 @@ export function currentProcess(machine: Machine, { table }: GuestSymbols): LabPr
   const end = text.indexOf(0);
   if (end < 0 || !text.subarray(0, end).every((byte) => byte >= 0x20 && byte < 0x7f)) return undefined;
   return { pid: new DataView(bytesOfOne.buffer, bytesOfOne.byteOffset).getUint32(PID_OFFSET, true), name: new TextDecoder().decode(text.subarray(0, end)) };
+}
+
+/** Where the pointer to the running process is, guest-physical. Undefined: another kernel, or too early. */
+export function currentProcessPlace(machine: Machine, { table }: GuestSymbols): number | undefined {
+  const pointer = table.addressOf('current');
+  return pointer === undefined || table.named('processes').length === 0 ? undefined : translate(machine, pointer);
 }
 
 /** Slot 0 is the idle task, and is called so. */

@@ -78,6 +78,16 @@ export function currentTask(machine: Machine, { table, linux }: GuestSymbols): L
   return { pid: own, tgid: group, comm: name, address };
 }
 
+/** Where the pointer to the running task is, guest-physical, once the kernel has set up its per-CPU variables: who watches it sees every switch. Undefined: no Linux, or too early. */
+export function currentTaskPlace(machine: Machine, { table, linux }: GuestSymbols): number | undefined {
+  const variable = table.addressOf('current_task') ?? table.addressOf('pcpu_hot');
+  if (linux === undefined || variable === undefined) return undefined;
+  const memory = new KernelMemory(machine, table, linux.imageOffset);
+  const offsets = table.addressOf('__per_cpu_offset');
+  const offset = offsets === undefined ? 0n : memory.u64(offsets);
+  return !memory.hasBanner() || offset === undefined ? undefined : memory.placeOf(BigInt.asUintN(64, variable + offset));
+}
+
 /** What a machine's memory tells of the Linux kernel that has these symbols. Undefined: it is not there, or not yet, or elsewhere. Changes nothing. */
 export function findKernel(machine: Machine, table: SymbolTable): LinuxKernel | undefined {
   const banner = table.addressOf('linux_banner');
@@ -121,6 +131,11 @@ class KernelMemory {
   isPaged(): boolean {
     const { core } = this.machine;
     return (core.u32[L.CR0 >>> 2] & CR0_PG) !== 0 && (core.u32[L.EFER >>> 2] & EFER_LMA) !== 0;
+  }
+
+  /** Physical address of a variable, in the image or mapped. */
+  placeOf(address: bigint): number | undefined {
+    return address >= this.from && address < this.to ? Number(address - this.imageOffset) : this.mapped(address);
   }
 
   /** Physical address: by the page tables of the CPU, or those of the kernel. */

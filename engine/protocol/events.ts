@@ -29,6 +29,10 @@ export type LogRequest =
   | { readonly kind: 'console'; readonly id: number; readonly row: number }
   /** Counts by bucket of positions. tracks: names, or beginnings of names that end in `*`. use: what it supersedes. */
   | { readonly kind: 'window'; readonly id: number; readonly use: string; readonly from: number; readonly to: number; readonly buckets: number; readonly tracks: readonly string[] }
+  /** Interrupts between two positions; none if there are too many to be told apart. */
+  | { readonly kind: 'interrupts'; readonly id: number; readonly from: number; readonly to: number }
+  /** What a regime or platform costs over the whole run. */
+  | { readonly kind: 'costs'; readonly id: number; readonly regime: string }
   /** Ends request `target`. No reply but its own. */
   | { readonly kind: 'cancel'; readonly id: number; readonly target: number };
 
@@ -74,11 +78,30 @@ export interface ConsolePart {
   readonly total: number | undefined;
 }
 
+export interface InterruptArrow {
+  /** Where its line was raised. */
+  readonly from: number;
+  /** Where the CPU took it. */
+  readonly to: number;
+  /** Where its handler said that it is over; undefined: not seen. */
+  readonly until: number | undefined;
+  readonly vector: number;
+  readonly line: number | undefined;
+}
+
+export interface RegimeCosts {
+  readonly regime: string;
+  /** Buckets of 2^shift instructions. */
+  readonly shift: number;
+  /** By bucket. */
+  readonly cycles: Float64Array;
+}
+
 export type LogReply =
   | { readonly kind: 'opened'; readonly id: number; readonly summary: LogSummary }
   /** `records` of all are folded. */
   | { readonly kind: 'folding'; readonly id: number; readonly records: number }
-  | { readonly kind: 'folded'; readonly id: number; readonly marks: readonly Mark[]; readonly rings: RingShares }
+  | { readonly kind: 'folded'; readonly id: number; readonly marks: readonly Mark[]; readonly rings: RingShares; readonly regimes: readonly { readonly id: string; readonly title: string }[] }
   | { readonly kind: 'rows'; readonly id: number; readonly first: number; readonly texts: readonly EventText[] }
   /** index: how many before it are shown. text: undefined if there is none. */
   | { readonly kind: 'record'; readonly id: number; readonly text: EventText | undefined; readonly index: number; readonly isShown: boolean }
@@ -88,6 +111,8 @@ export type LogReply =
   | { readonly kind: 'console'; readonly id: number; readonly part: ConsolePart }
   /** Buckets of 2^shift instructions from first x 2^shift on; columns by track. */
   | { readonly kind: 'window'; readonly id: number; readonly shift: number; readonly first: number; readonly count: number; readonly names: readonly string[]; readonly columns: readonly Float64Array[] }
+  | { readonly kind: 'interrupts'; readonly id: number; readonly arrows: readonly InterruptArrow[] }
+  | { readonly kind: 'costs'; readonly id: number; readonly costs: RegimeCosts }
   | { readonly kind: 'superseded'; readonly id: number }
   | { readonly kind: 'failed'; readonly id: number; readonly failure: Failure };
 

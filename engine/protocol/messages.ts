@@ -14,7 +14,7 @@
  * by the next: the older one is answered by `superseded`, as is what is cancelled. Typed arrays are transferred, not copied.
  */
 import type { EndReason } from '../log/events.ts';
-import type { Look, Moment, OriginAsked, OriginLink, PagePoint, PointAsked, StackFrame, SymbolsView, WalkDirection, WalkEnd, WalkUnit } from './moment.ts';
+import type { Look, Moment, OriginAsked, OriginLink, PagePoint, PointAsked, StackFrame, SymbolsView, TaskSpans, WalkDirection, WalkEnd, WalkUnit } from './moment.ts';
 import type { LogSummary } from './summary.ts';
 
 /** Where the worker finds a log. */
@@ -60,6 +60,8 @@ export type Request =
   | { readonly kind: 'hits'; readonly id: number; readonly point: PagePoint }
   /** What wrote the value that is there at the position, and what made that, ... */
   | { readonly kind: 'origin'; readonly id: number; readonly position: number; readonly asked: OriginAsked }
+  /** Which task runs when. isKept: only if it was found out earlier. */
+  | { readonly kind: 'tasks'; readonly id: number; readonly isKept: boolean }
   /** Ends request `target`. No reply but its own. */
   | { readonly kind: 'cancel'; readonly id: number; readonly target: number }
   /** Replays all of it and compares. */
@@ -105,6 +107,8 @@ export type Reply =
   | { readonly kind: 'all-hits'; readonly id: number; readonly isFull: boolean }
   | { readonly kind: 'origin-link'; readonly id: number; readonly link: OriginLink }
   | { readonly kind: 'origin'; readonly id: number }
+  /** Undefined: it is not known. */
+  | { readonly kind: 'tasks'; readonly id: number; readonly spans: TaskSpans | undefined }
   /** Names of the guest's code are known now. Once, in reply to `open`, after the first moment. */
   | { readonly kind: 'symbols'; readonly id: number; readonly symbols: SymbolsView }
   | { readonly kind: 'verified'; readonly id: number; readonly outcome: VerifyOutcome }
@@ -116,7 +120,7 @@ export type Reply =
 export type FinalReply = Extract<Reply, { kind: (typeof FINAL_KINDS)[number] }>;
 
 const FINAL_KINDS = [
-  'symbols', 'image-taken', 'superseded', 'moment', 'walked', 'point', 'stack', 'all-hits', 'origin', 'verified', 'recorded', 'failed',
+  'symbols', 'image-taken', 'superseded', 'moment', 'walked', 'point', 'stack', 'all-hits', 'origin', 'tasks', 'verified', 'recorded', 'failed',
 ] as const; // prettier-ignore
 const FINAL: ReadonlySet<Reply['kind']> = new Set<FinalReply['kind']>(FINAL_KINDS);
 

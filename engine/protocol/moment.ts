@@ -144,6 +144,16 @@ export type OriginAsked =
   | { readonly kind: 'memory'; readonly address: bigint; readonly bytes: number }
   | { readonly kind: 'physical'; readonly paddr: number; readonly bytes: number };
 
+/** Which task of the guest runs from one position to the next. */
+export interface TaskSpans {
+  /** `sh[12]`; empty: not known. */
+  readonly names: readonly string[];
+  /** Ascending; the last is the end of the last stretch. Before the first one nobody was there yet. */
+  readonly positions: Float64Array;
+  /** Of names; one fewer than positions. */
+  readonly tasks: Uint16Array;
+}
+
 /** Of which guest, and from where its names are. */
 export interface SymbolsView {
   readonly origin: 'elf' | 'kallsyms' | 'none';

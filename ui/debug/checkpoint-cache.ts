@@ -72,8 +72,8 @@ export async function keepCheckpoints(id: string, index: Blob): Promise<boolean>
 export async function dropCheckpoints(id: string): Promise<void> {
   try {
     const db = await open();
-    // The other is what a fold of the log has told: fold-cache.ts.
-    for (const key of [id, `fold ${id}`]) await db.delete('indexes', key);
+    // The others are what a fold of the log has told (fold-cache.ts), and which task runs when.
+    for (const key of [id, `fold ${id}`, `tasks ${id}`]) await db.delete('indexes', key);
   } catch {
     // This browser keeps nothing.
   }

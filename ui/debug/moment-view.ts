@@ -4,7 +4,6 @@ import { ExpressionError, parseExpression } from '../../engine/debug/expression.
 import { ExpressionView } from '../../engine/debug/expression-view.ts';
 import type { GuestSymbols, SourceLine } from '../../engine/debug/guest-symbols.ts';
 import { readLinear, readPhysical, translate } from '../../engine/debug/inspect.ts';
-import { currentTask } from '../../engine/debug/linux.ts';
 import { linearRip, listing, listingBefore } from '../../engine/debug/listing.ts';
 import { textOf } from '../../engine/debug/disassembler.ts';
 import { SymbolError } from '../../engine/debug/symbols.ts';
@@ -13,6 +12,7 @@ import type { Machine } from '../../engine/machine/machine.ts';
 import type { ListingRow, Look, MemoryRow, Moment, NoView, StateNode } from '../../engine/protocol/moment.ts';
 import { readMachineState } from '../machine-state.ts';
 import { walkPages } from './page-walk.ts';
+import { taskText } from './tasks.ts';
 
 export const ROW_BYTES = 16;
 /** Of a panel. */
@@ -24,13 +24,12 @@ const BYTES_MAX = 32;
 export function momentOf(travel: TimeTravel, symbols: GuestSymbols, look: Look): Moment {
   const { machine } = travel;
   const rip = linearRip(machine);
-  const task = currentTask(machine, symbols);
   return {
     machine: readMachineState(machine),
     rip,
     symbol: symbols.tell(rip),
     source: lineText(symbols.lineOf(rip)),
-    task: task === undefined ? undefined : `${task.comm}[${task.pid}]`,
+    task: taskText(machine, symbols),
     isBetween: travel.isBetween,
     listing: look.listing && listingRows(machine, symbols, look.listing),
     memory: look.memory && memoryRows(machine, symbols, look.memory),

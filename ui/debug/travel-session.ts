@@ -12,20 +12,22 @@ import { callStacking } from '../../engine/debug/call-stack.ts';
 import {
   type StepStop, reverseSteppingLine, reverseSteppingOut, reverseSteppingOver, reverseSteppingOverLine, steppingLine, steppingOut, steppingOver, steppingOverLine,
 } from '../../engine/debug/steps.ts'; // prettier-ignore
+import { writesForward } from '../../engine/debug/queries.ts';
 import { SymbolTable } from '../../engine/debug/symbols.ts';
 import { DivergedError, TimeTravel } from '../../engine/debug/time-travel.ts';
 import type { LogReader } from '../../engine/log/reader.ts';
 import type { Position } from '../../engine/log/position.ts';
 import { type ByteSource, MemorySink } from '../../engine/log/storage.ts';
-import type { Look, Moment, OriginAsked, OriginLink, PagePoint, PointAsked, StackFrame, SymbolsView, WalkDirection, WalkEnd, WalkUnit } from '../../engine/protocol/moment.ts';
+import type { Look, Moment, OriginAsked, OriginLink, PagePoint, PointAsked, StackFrame, SymbolsView, TaskSpans, WalkDirection, WalkEnd, WalkUnit } from '../../engine/protocol/moment.ts';
 import { PowerOnRam } from '../../engine/recording/checkpoint-store.ts';
 import { IndexFile, writeIndex } from '../../engine/recording/index-file.ts';
 import { Indexer, indexStep } from '../../engine/recording/indexer.ts';
 import type { RunImages } from '../../engine/recording/recipe.ts';
 import { Replayer } from '../../engine/recording/replayer.ts';
-import { lineText, momentOf } from './moment-view.ts';
+import { hex, lineText, momentOf } from './moment-view.ts';
 import { originOf } from './origin.ts';
 import { hitsOf, makePoint, stopsOf } from './points.ts';
+import { SWITCHES_MAX, type Switch, naming, spansOf, taskPlace, taskText } from './tasks.ts';
 
 /** Instructions of a long seek that are replayed between two looks at the messages; the last ones, a little more than from one checkpoint to the next, are not cut. */
 const SLICE_INSTRUCTIONS = 2_000_000;
@@ -35,6 +37,8 @@ const NEAR_INSTRUCTIONS = 20_000_000;
 /** A run that is longer is indexed by and by only, as the cursor goes. */
 const INDEX_LAST_MAX = 4_000_000_000;
 const INDEX_BYTES_MAX = 256 << 20;
+/** Instructions of a search for task switches between two looks at the messages. */
+const TASK_SPAN = 4_000_000;
 
 const NO_SYMBOLS: GuestSymbols = { table: SymbolTable.EMPTY, origin: 'none', lineOf: () => undefined, addressesOf: () => [], tell: (address) => `0x${address.toString(16)}` };
 
@@ -149,23 +153,40 @@ export class TravelSession {
   async hits(point: PagePoint, onFound: (found: readonly number[], scanned: number) => void, job: Job): Promise<{ readonly isFull: boolean } | undefined> {
     let search: ReturnType<typeof hitsOf> | undefined;
     for (;;) {
-      const part = await this.behind(async () => {
-        // A search over all of it is what checkpoints are for.
-        const travel = await this.opened(this.reader.lastPosition, job);
-        const going = (search ??= hitsOf(travel, point));
-        if (!travel.isBetween) return going.next();
-        const aside = travel.excursion(function* () {
-          yield travel.position;
-          return going.next();
-        });
-        return this.sliced(aside, () => undefined, () => false); // prettier-ignore
-      }, job);
+      const part = await this.aside(job, (travel) => (search ??= hitsOf(travel, point)).next());
       if (part === undefined || job.isOver()) {
         search?.return(undefined as never);
         return undefined;
       }
       if (part.done === true) return part.value;
       onFound(part.value.found, part.value.scanned);
+    }
+  }
+
+  /** Which task runs when, from a replay with a look at the pointer to the running one; goes on when nothing is in front. Undefined: it was ended, or nothing tells. */
+  async tasks(job: Job): Promise<TaskSpans | undefined> {
+    const { lastPosition: last } = this.reader;
+    await this.behind(async () => this.findSymbols(await this.opened(last, job)), job);
+    // Where it is at the end, and was since the kernel had set up its variables.
+    const place = await this.aside(job, (travel) => (travel.seek(last), { paddr: taskPlace(travel.machine, this.known) }));
+    if (place?.paddr === undefined) return undefined;
+    const ranges = [{ paddr: place.paddr, length: 8 }];
+    const switches: Switch[] = [];
+    for (let from = 0; from <= last && switches.length < SWITCHES_MAX; from += TASK_SPAN) {
+      const done = await this.aside(job, (travel) => {
+        for (const { position, after } of writesForward(travel, ranges, from, Math.min(last + 1, from + TASK_SPAN))) switches.push({ position: position + 1, task: hex(after) });
+        return true;
+      });
+      if (done === undefined) return undefined;
+      job.progress(Math.min(last, from + TASK_SPAN), last);
+    }
+    const names = naming(switches, last);
+    for (let step = names.next(); ; ) {
+      if (step.done === true) return spansOf(switches, step.value, last);
+      const at = step.value;
+      const read = await this.aside(job, (travel) => (travel.seek(at), { name: taskText(travel.machine, this.known) }));
+      if (read === undefined) return undefined;
+      step = names.next(read.name);
     }
   }
 
@@ -198,6 +219,20 @@ export class TravelSession {
     });
     this.tail = turn.then(() => undefined, () => undefined); // prettier-ignore
     return turn;
+  }
+
+  /** A piece of a long search, behind; a cursor that stands between a delivery and its handler is put back there. Undefined: it was ended. */
+  private aside<T>(job: Job, work: (travel: TimeTravel) => T): Promise<T | undefined> {
+    return this.behind(async () => {
+      // A search over all of it is what checkpoints are for.
+      const travel = await this.opened(this.reader.lastPosition, job);
+      if (!travel.isBetween) return work(travel);
+      const excursion = travel.excursion(function* () {
+        yield travel.position;
+        return work(travel);
+      });
+      return this.sliced(excursion, () => undefined, () => false); // prettier-ignore
+    }, job);
   }
 
   /** Runs a generator to its end; undefined if it is given up. */
