@@ -302,7 +302,7 @@ export class Timeline extends LitElement {
         const { cycles, shift, regime } = model.costs.costs;
         const most = this.mostOf(cycles);
         const ink = painter.colour('warn');
-        painter.head(top, bottom, ink, `cost ${regime}`, `${formatInstructions(Math.round((1000 * most) / 2 ** shift))}/k`, false);
+        painter.head(top, bottom, ink, regime, `${formatInstructions(Math.round((1000 * most) / 2 ** shift))}/k`, false);
         const first = Math.max(0, Math.floor(view.from / 2 ** shift));
         const count = Math.min(cycles.length, Math.ceil(view.to / 2 ** shift) + 1) - first;
         if (count > 0) painter.steps(top, bottom, ink, Float64Array.from({ length: count + 1 }, (_, i) => (first + i) * 2 ** shift), cycles.subarray(first, first + count).map((each) => Math.log1p(each)), Math.log1p(most));
