@@ -29,6 +29,14 @@ export interface CoreHandlers {
   observeAccess?(kind: number, paddr: number, size: number): void;
 }
 
+/** What a TLB would see, from a core that was built to tell (COUNT_TLB in assembly/memory.ts). Pages are linear addresses / 4096, in two halves. */
+export interface TlbListener {
+  /** kind: TLB_FETCH, TLB_USER and TLB_GLOBAL of the layout, and the logarithm of the page's size above TLB_SHIFT. Hits of the page that was used last in its set may be left out. */
+  access(pageLow: number, pageHigh: number, kind: number): void;
+  /** what: TLB_FLUSH_* of the layout. */
+  flush(what: number, pageLow: number, pageHigh: number): void;
+}
+
 export interface CoreCounts {
   /** Retired at privilege 0 to 2. */
   readonly kernelInstructions: number;
@@ -69,6 +77,8 @@ export class Core {
   readonly i32: Int32Array;
   readonly u64: BigUint64Array;
   readonly exports: CoreExports;
+  /** Told by the counting build of the core only. Changes nothing. */
+  tlb: TlbListener | undefined;
 
   /** ramBytes: a multiple of 4096, at most 2 GiB. RAM is zero, registers are not set up: call reset(), then set the state. */
   constructor(module: WebAssembly.Module, ramBytes: number, handlers: CoreHandlers) {
@@ -103,6 +113,8 @@ export class Core {
         readTpr: () => handlers.readTpr(),
         writeTpr: (value: number) => handlers.writeTpr(value),
         observe: (kinds: number) => (handlers.observe?.(kinds) === true ? 1 : 0),
+        tlbAccess: (pageLow: number, pageHigh: number, kind: number) => this.tlb?.access(pageLow >>> 0, pageHigh >>> 0, kind),
+        tlbFlush: (what: number, pageLow: number, pageHigh: number) => this.tlb?.flush(what, pageLow >>> 0, pageHigh >>> 0),
         observeAccess: (kind: number, paddr: number, size: number) => handlers.observeAccess?.(kind, paddr >>> 0, size),
       },
     };

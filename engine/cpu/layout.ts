@@ -166,6 +166,15 @@ export const STATE_BEGIN = 0x1000;
 export const STATE_END = 0x2000;
 
 export const TLB = 0x00100000;
+/** Of the counting build (assembly/memory.ts, COUNT_TLB), bits of an access; the logarithm of the page's size is above TLB_SHIFT. */
+export const TLB_FETCH = 1;
+export const TLB_USER = 2;
+export const TLB_GLOBAL = 4;
+export const TLB_SHIFT = 8;
+/** What is invalidated: translations that are not global (MOV CR3), one page (INVLPG), all. */
+export const TLB_FLUSH_LOCAL = 0;
+export const TLB_FLUSH_PAGE = 1;
+export const TLB_FLUSH_ALL = 2;
 export const BLOCKS = 0x00300000;
 export const CODE = 0x01000000;
 export const CODE_END = 0x03000000;

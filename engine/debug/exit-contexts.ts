@@ -10,9 +10,9 @@
 import { ContextColumns, CONTEXT_NONE, type ContextNames, StackTree } from '../analysis/exit-profile/contexts.ts';
 import { VECTOR_NAMES } from '../analysis/exit-profile/places.ts';
 import * as L from '../cpu/layout.ts';
-import { EventRows } from '../log/event-rows.ts';
 import { PHASE_INJECTED } from '../log/events.ts';
 import type { LogReader } from '../log/reader.ts';
+import { RowWitness } from '../log/row-witness.ts';
 import { SHAPE_EXIT_EXCEPTION, SHAPE_EXIT_IO, SHAPE_EXIT_PAGE_TABLE, SHAPE_INTERRUPT } from '../log/shapes.ts';
 import type { Machine } from '../machine/machine.ts';
 import { PARA_REGIME } from '../recording/recipe.ts';
@@ -49,7 +49,7 @@ export class ExitContexts {
   constructor(options: Omit<ReplayerOptions, 'from' | 'witness'>, symbols: GuestSymbols) {
     this.symbols = symbols;
     this.names = { stacks: this.tree, tasks: this.taskNames };
-    const witness = new Witness(options.reader, (shape, f0, f1, ripLo, ripHi) => this.record(shape, f0, f1, ripLo, ripHi));
+    const witness = new RowWitness(options.reader.header.blockBytes, (shape, f0, f1, ripLo, ripHi) => this.record(shape, f0, f1, ripLo, ripHi));
     this.replayer = new Replayer({ ...options, witness });
     const { machine } = this.replayer;
     this.machine = machine;
@@ -133,25 +133,4 @@ function syscallEntries(reader: LogReader): bigint[] {
     if (event.kind === 'exit' && event.detail.kind === 'msr' && event.detail.index === MSR_LSTAR && event.detail.write) entries.add(BigInt(event.detail.value));
   }
   return [...entries];
-}
-
-type Take = (shape: number, f0: number, f1: number, ripLo: number, ripHi: number) => void;
-
-/** Takes the events of the machine as rows. */
-class Witness extends EventRows {
-  private readonly take: Take;
-
-  constructor(reader: LogReader, take: Take) {
-    super(reader.header.blockBytes, 0, 0);
-    this.take = take;
-  }
-
-  override flush(): void {}
-  protected override makeRoom(): void {}
-  protected override intern(): number {
-    return 0;
-  }
-  protected override row(_position: number, shape: number, f0: number, f1: number, _f2: number, _f3: number, ripLo: number, ripHi: number): void {
-    this.take(shape, f0, f1, ripLo, ripHi);
-  }
 }

@@ -25,7 +25,7 @@ export interface ReplayerOptions {
   readonly from?: Checkpoint;
   /** Where to stop: when so many records have been made and the position is reached. step() then goes no further: `isStopped`. */
   readonly stop?: { readonly position: number; readonly records: number };
-  /** Is told of each event that the machine makes, after it was compared, while the machine is at it. It must change nothing. */
+  /** Is told of each event that the machine makes, and of marks, after it was compared, while the machine is at it. It must change nothing. */
   readonly witness?: EventSink;
 }
 
@@ -193,6 +193,7 @@ export class Replayer {
       if (input.event.kind === 'mark') {
         this.machine.reportCounts();
         this.sink.mark(this.machine.position(), input.event.name, input.event.source);
+        this.witness?.mark(this.machine.position(), input.event.name, input.event.source);
         continue;
       }
       const detail = input.event.input;

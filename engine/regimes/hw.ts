@@ -634,7 +634,8 @@ const options = (ept: boolean): readonly OptionSpec[] => [
 const LIMITS = [
   'Reads of memory that was never written need an EPT violation too, which a log does not show: dirty sets hold writes only.',
   'One virtual CPU; a host that does nothing else. Device models take no time beyond the exit.',
-  'Page walks count only if their number is given; logs do not hold it.',
+  'Page walks count only if their number is given, or a replay counts them; logs do not hold it.',
+  'Counted TLB misses are those of the guest\'s page sizes: small pages of the host would split large ones. Exits are taken to leave the TLB as it is (VPID); without VPID each would empty it.',
   'Removing the TSC calibration (kvmPv, hyperv) leaves out its port accesses, not the instructions of its loop.',
 ];
 

@@ -89,7 +89,7 @@ export const NATIVE: Regime = {
   id: 'native',
   title: 'bare machine',
   summary: 'No monitor: exceptions, interrupts, device accesses and page walks at what the hardware takes. The baseline.',
-  limits: ['Instructions cost instructions x CPI, whichever they are.', 'Page walks count only if their number is given; logs do not hold it.'],
+  limits: ['Instructions cost instructions x CPI, whichever they are.', 'Page walks count only if their number is given, or a replay counts them; logs do not hold it.'],
   options: [GUEST_KPTI],
   project: (options, costs) => new NativeProjection('native', options, costs),
 };

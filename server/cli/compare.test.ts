@@ -58,7 +58,7 @@ describe('compare', () => {
     expect(status).toBe(0);
     for (const id of ['native', 'container', 'full', 'para', 'hw', 'hw-shadow']) expect(out).toMatch(new RegExp(`^  ${id} +\\d+\\.\\d+x`, 'm'));
     expect(out).toMatch(/^  native +1\.000x +1\.000x to 1\.000x +0 /m);
-    expect(out).toContain('not charged, because logs do not hold it: TLB misses (--page-walks): native,');
+    expect(out).toContain('not charged, because logs do not hold it: TLB misses (--replay --tlb counts them, --page-walks says them): native,');
     const { out: older } = await cli('compare', join(root, 'traces', 'landed', 'lab-kernel-1.0.cvlog'));
     expect(older).toContain('not charged, because logs do not hold it: system calls (--system-calls): container, full, para');
     expect((await cli('compare', trace, '--system-calls', '10', '--page-walks', '10', '--kernel-share', '0.5')).out).not.toContain('not charged');
@@ -153,6 +153,11 @@ describe('compare --suite and --replay', () => {
     expect(files).toEqual(['cpu', 'fork', 'io', 'mem', 'mixed', 'syscall'].map((name) => `lab-${name}.cvlog`));
     const before = files.map((name) => readFileSync(join(recordings, name)));
 
+    const more = await cli('compare', '--suite', '-o', recordings, '--regimes', 'native,hw', '--phases', '--details');
+    expect(more.status).toBe(0);
+    expect(more.out).toMatch(/^work fork\n  \(start\): @0 to @[\d_]+\n[^]*^  work fork: @[^]*^hw: hardware assistance[^]*^  what would remove it +exits saved/m);
+    expect(more.out).not.toContain('side by side');
+
     const again = await cli('compare', '--suite', '-o', recordings, '--json', '--regimes', 'native,hw,hw-shadow');
     expect(again.status).toBe(0);
     const { suite } = JSON.parse(again.out) as SuiteJson;
@@ -174,6 +179,33 @@ describe('compare --suite and --replay', () => {
     const [fromLog, fromReplay] = await Promise.all([cli('compare', log, '--json'), cli('compare', log, '--replay', '--json')]);
     expect(fromReplay.status).toBe(0);
     expect(JSON.parse(fromReplay.out)).toEqual(JSON.parse(fromLog.out));
+  });
+
+  it('counts TLB misses in a replay, phase by phase, and charges walks of one dimension or two', async () => {
+    const log = join(recordings, 'lab-mem.cvlog');
+    const { status, out } = await cli('compare', log, '--replay', '--tlb', 'haswell', '--json', '--regimes', 'native,hw');
+    expect(status).toBe(0);
+    interface Counted {
+      readonly tlb: { readonly walks: number; readonly dataUser: number; readonly dataKernel: number; readonly fetchUser: number; readonly fetchKernel: number };
+      readonly regimes: readonly { missing: string[]; run: Segment; phases: Segment[]; sources: { parameter: string; typical: number }[] }[];
+    }
+    interface Segment {
+      readonly direct: readonly { kind: string; count: number; typical: number }[];
+    }
+    const [{ tlb, regimes }] = (JSON.parse(out) as { files: Counted[] }).files;
+    expect(tlb.walks).toBe(tlb.dataUser + tlb.dataKernel + tlb.fetchUser + tlb.fetchKernel);
+    expect(tlb.dataUser).toBeGreaterThan(1000);
+    const walksOf = ({ direct }: Segment): number => direct.find(({ kind }) => kind === 'page walk')?.count ?? 0;
+    for (const { missing, run, phases, sources } of regimes) {
+      expect(missing).not.toContain('pageWalks');
+      expect(walksOf(run)).toBe(tlb.walks);
+      expect(phases.reduce((sum, phase) => sum + walksOf(phase), 0)).toBe(tlb.walks);
+      const each = sources.filter(({ parameter }) => parameter === 'native.walk' || parameter === 'hw.walk-huge').reduce((sum, { typical }) => sum + typical, 0);
+      expect(run.direct.find(({ kind }) => kind === 'page walk')?.typical).toBe(tlb.walks * each);
+    }
+    expect(regimes[1].sources.map(({ parameter }) => parameter)).toContain('hw.walk-huge');
+    expect(await cli('compare', log, '--tlb', 'haswell')).toMatchObject({ status: 2, err: expect.stringContaining('--tlb counts in a replay: add --replay') as string });
+    expect(await cli('compare', log, '--replay', '--tlb', 'z80')).toMatchObject({ status: 2, err: expect.stringContaining('one of nehalem, haswell, skylake') as string });
   });
 
   it('compares nothing when the replay is not the recording', async () => {
@@ -214,7 +246,7 @@ describe('compare --suite and --replay', () => {
     const result = await cli('compare', '--suite', '--guest', 'linux', '-o', join(folder, 'linux'));
     expect(result).toMatchObject({ status: 11, err: expect.stringContaining('chronovisor guest fetch linux') as string });
     expect(existsSync(join(folder, 'linux'))).toBe(false);
-    const wrong: readonly (readonly string[])[] = [['--suite', trace], [], [trace, '-o', 'x'], ['--suite', '--phases'], [trace, '--force'], [trace, '--images', 'x']];
+    const wrong: readonly (readonly string[])[] = [['--suite', trace], [], [trace, '-o', 'x'], ['--suite', '--tlb', 'haswell'], [trace, '--force'], [trace, '--images', 'x']];
     const results = await Promise.all(wrong.map((argv) => cli('compare', ...argv)));
     expect(results.map(({ status }) => status)).toEqual(wrong.map(() => 2));
   });

@@ -5,12 +5,14 @@ import type { ComparisonReport, RegimeReport, SegmentReport } from '../../engine
 import { describeDivergence } from '../../engine/log/verify.ts';
 import { REGIMES, candidate, type Candidate } from '../../engine/regimes/catalogue.ts';
 import { CPUS } from '../../engine/regimes/costs/cpus.ts';
+import { TLBS } from '../../engine/regimes/costs/tlbs.ts';
 import type { ChosenCost } from '../../engine/regimes/costs/cost-table.ts';
 import { PLATFORMS } from '../../engine/regimes/platforms/platforms.ts';
 import type { MissingTotal } from '../../engine/regimes/regime.ts';
-import { loadCore } from '../store/core-module.ts';
+import { countingCoreFile, loadCore } from '../store/core-module.ts';
 import { FileSource } from '../store/files.ts';
 import { openImages, openNamedGuest } from '../store/guest-images.ts';
+import { TlbModel, type TlbCounts } from '../../engine/regimes/tlb-model.ts';
 import { openRecording } from '../store/chains.ts';
 import { nearest } from '../store/suggest.ts';
 import type { Arguments, VerbSpec } from './arguments.ts';
@@ -44,6 +46,7 @@ const SPEC: VerbSpec = {
     { name: 'svg', value: 'OUT', help: 'the table as a picture too: a file that needs nothing else' },
     { name: 'force', help: 'replace OUT if it exists' },
     { name: 'replay', help: 'from a replay of the recordings, event by event, instead of their logs' },
+    { name: 'tlb', value: 'CPU', help: `--replay: counts TLB misses as the TLBs of ${TLBS.map(({ id }) => id).join(', ')} would have them, and charges page walks for them` },
     { name: 'phases', help: 'each phase as well: from mark to mark; of several recordings also side by side, matched by their marks' },
     { name: 'details', help: 'for each technique: exits by reason, sensitivity to each cost, what would remove it' },
     { name: 'sources', help: 'where each cost comes from' },
@@ -51,7 +54,7 @@ const SPEC: VerbSpec = {
     { name: 'cpi', value: 'N', help: 'native cycles for an instruction, an assumption (default: 1)' },
     { name: 'kpti', help: 'the guest kernel separates its page tables from its users\'' },
     { name: 'system-calls', value: 'N', help: 'system calls per million instructions, for a recording that does not count them (older than version 1.1)' },
-    { name: 'page-walks', value: 'N', help: 'TLB misses per million instructions, which logs do not hold (default: not charged)' },
+    { name: 'page-walks', value: 'N', help: 'TLB misses per million instructions, which logs do not hold (default: not charged; --tlb counts them)' },
     { name: 'kernel-share', value: 'N', help: 'share of the instructions that is the kernel\'s, 0 to 1, for a recording that does not count them' },
     REGIME_FILE_OPTION,
     ...IMAGE_OPTIONS.map((option) => (option === PARENT_OPTION ? option : { ...option, help: `--replay: ${option.help}` })),
@@ -69,6 +72,12 @@ interface FileReport {
   readonly commandLine: string;
   /** Under which it was recorded. */
   readonly recordedRegime: string;
+  /** Misses of these TLBs, if they were counted. */
+  readonly tlb?: TlbReport | undefined;
+}
+interface TlbReport extends TlbCounts {
+  readonly cpu: string;
+  readonly source: string;
 }
 /** A row of the suite. */
 interface WorkloadReport extends FileReport, SuiteRecording {
@@ -117,7 +126,8 @@ async function start(parsed: Arguments, context: Context): Promise<number> {
   }
 
   const svg = picture?.write(comparisonSvg(pictureOf(files, suite, parsed.has('phases'))), files.map(({ file }) => file));
-  const matched = parsed.has('phases') ? matchPhases(files) : undefined;
+  // Workloads of a suite have no marks in common but those of their boot.
+  const matched = parsed.has('phases') && suite === undefined ? matchPhases(files) : undefined;
   if (isJson) {
     const suiteJson = suite && {
       guest: suite[0].guest, folder,
@@ -125,12 +135,12 @@ async function start(parsed: Arguments, context: Context): Promise<number> {
         name: workload, file, isReused, ...span, regimes: report.regimes.map(({ id, title, cpu }, i) => ({ id, title, cpu, ...segments[i] })),
       })),
     };
-    out.write(`${toJson({ verb: 'compare', ...(suiteJson && { suite: suiteJson }), files: files.map(({ file, report, recordedRegime }) => ({ file, recordedRegime, ...report })), ...(matched && { matched }), ...(svg && { svg }) }, 2)}\n`);
+    out.write(`${toJson({ verb: 'compare', ...(suiteJson && { suite: suiteJson }), files: files.map(({ file, report, recordedRegime, tlb }) => ({ file, recordedRegime, ...(tlb && { tlb }), ...report })), ...(matched && { matched }), ...(svg && { svg }) }, 2)}\n`);
     return exitCode('ok');
   }
   const lines: string[] = [];
-  if (suite !== undefined) lines.push(...suiteText(suite));
-  else for (const { file, report, recordedRegime } of files) lines.push(...textOf(file, report, parsed.has('phases') && matched === undefined, parsed.has('details')), ...(recordedRegime === 'para' ? [AWARE] : []));
+  if (suite !== undefined) lines.push(...suiteText(suite, parsed.has('phases'), parsed.has('details')));
+  else for (const { file, report, recordedRegime, tlb } of files) lines.push(...textOf(file, report, parsed.has('phases') && matched === undefined, parsed.has('details')), ...tlbText(report, tlb), ...(recordedRegime === 'para' ? [AWARE] : []));
   if (matched !== undefined) lines.push(...matchedText(matched));
   if (parsed.has('sources')) {
     const rows = new Map<string, ChosenCost>();
@@ -152,8 +162,10 @@ function checkOptions(parsed: Arguments): void {
   if (isSuite && parsed.operands.length > 0) refuse(`--suite records what it compares: leave out ${parsed.operands[0]}, or --suite`);
   if (!isSuite && parsed.operands.length === 0) refuse('compare needs recordings, or --suite, which makes them: chronovisor compare FILE...');
   for (const name of ['guest', 'output']) if (!isSuite && parsed.has(name)) refuse(`--${name} is for --suite`);
-  for (const name of ['phases', 'details']) if (isSuite && parsed.has(name)) refuse(`--${name} is for FILE...: compare the recordings of the suite again, with --${name}`);
   for (const { name } of IMAGE_OPTIONS) if (name !== PARENT_OPTION.name && parsed.has(name) && !parsed.has('replay')) refuse(`--${name} is for --replay: a log is compared without its images`);
+  if (parsed.has('tlb') && !parsed.has('replay')) refuse('--tlb counts in a replay: add --replay');
+  if (parsed.has('tlb') && parsed.has('page-walks')) refuse('--tlb counts what --page-walks would say: leave one out');
+  tlbOf(parsed);
   if ((parsed.words('guest', SUITE_GUESTS) ?? []).length > 1) refuse('--guest takes one guest');
   if (parsed.has('force') && !parsed.has('svg')) refuse('--force is for --svg');
 }
@@ -174,7 +186,10 @@ async function reportOf(file: string, setup: ComparisonSetup, parsed: Arguments,
     if (torn !== undefined) err.write(`chronovisor: ${file}: ${torn.message}; comparing what comes before\n`);
     else if (!reader.hasEnd) err.write(`chronovisor: ${file}: the log has no end; comparing what there is\n`);
     const comparison = new Comparison(setup);
-    const end = parsed.has('replay') ? await foldReplay(comparison, reader, openImages(reader, imagePlaces(parsed)), loadCore(), context) : await foldLog(comparison, reader, context);
+    const geometry = tlbOf(parsed);
+    const tlb = geometry && new TlbModel(geometry);
+    const core = (): WebAssembly.Module => (tlb === undefined ? loadCore() : loadCore(countingCoreFile()));
+    const end = parsed.has('replay') ? await foldReplay(comparison, reader, openImages(reader, imagePlaces(parsed)), core(), context, tlb) : await foldLog(comparison, reader, context);
     switch (end.kind) {
       case 'stopped':
         return undefined;
@@ -187,7 +202,7 @@ async function reportOf(file: string, setup: ComparisonSetup, parsed: Arguments,
       }
       case 'done': {
         const { guest, commandLine, regime: recordedRegime } = reader.header.config;
-        return { file, report: comparison.report(), guest, commandLine, recordedRegime };
+        return { file, report: comparison.report(), guest, commandLine, recordedRegime, ...(tlb && { tlb: { cpu: tlb.geometry.id, source: tlb.geometry.source, ...tlb.counts() } }) };
       }
     }
   } finally {
@@ -209,6 +224,14 @@ function candidatesOf(parsed: Arguments): Candidate[] {
   return [...new Set(ids)].map((id) => candidate(id, { cpu: parsed.text('cpu'), options: parsed.has('kpti') ? { guestKpti: true } : {} }, own));
 }
 
+/** The TLBs to count with, if they are asked for. */
+function tlbOf(parsed: Arguments): (typeof TLBS)[number] | undefined {
+  const text = parsed.text('tlb');
+  const found = TLBS.find(({ id }) => id === text);
+  if (text !== undefined && found === undefined) throw parsed.wrong('tlb', text, `one of ${TLBS.map(({ id }) => id).join(', ')}`);
+  return found;
+}
+
 function decimal(parsed: Arguments, name: string, max = Infinity): number | undefined {
   const text = parsed.text(name);
   if (text === undefined) return undefined;
@@ -219,7 +242,7 @@ function decimal(parsed: Arguments, name: string, max = Infinity): number | unde
 
 const MISSING_TEXT: Readonly<Record<MissingTotal, string>> = {
   systemCalls: 'system calls (--system-calls)',
-  pageWalks: 'TLB misses (--page-walks)',
+  pageWalks: 'TLB misses (--replay --tlb counts them, --page-walks says them)',
   kernelInstructions: 'kernel instructions (--kernel-share)',
 };
 const COLUMNS = ['', 'slowdown', 'range', 'exits', 'per million', 'cycles of events', 'what costs most'];
@@ -232,16 +255,24 @@ function textOf(file: string, report: ComparisonReport, hasPhases: boolean, hasD
     ...numbers(RUN_COLUMNS, report.regimes.map((regime) => [regime.id, ...segmentCells(regime.run).toSpliced(-1, 0, assumedShare(regime))])),
   ];
   lines.push(...caveatsOf(report.regimes, report.regimes.map(({ run }) => run)).map((line) => `  ${line}`));
-  if (hasPhases) {
-    report.phases.forEach((phase, i) => {
-      lines.push(
-        `  ${phase.name}: @${grouped(phase.from)} to @${grouped(phase.to)}`,
-        ...numbers(COLUMNS, report.regimes.map((regime) => [regime.id, ...segmentCells(regime.phases[i])])).map((line) => `  ${line}`),
-      );
-    });
-  }
+  if (hasPhases) lines.push(...phasesText(report));
   if (hasDetails) for (const regime of report.regimes) lines.push(...detailsOf(regime));
   return lines;
+}
+
+function phasesText(report: ComparisonReport): string[] {
+  return report.phases.flatMap((phase, i) => [
+    `  ${phase.name}: @${grouped(phase.from)} to @${grouped(phase.to)}`,
+    ...numbers(COLUMNS, report.regimes.map((regime) => [regime.id, ...segmentCells(regime.phases[i])])).map((line) => `  ${line}`),
+  ]);
+}
+
+function tlbText(report: ComparisonReport, tlb: TlbReport | undefined): string[] {
+  if (tlb === undefined) return [];
+  const { cpu, walks, secondLevelHits, dataUser, dataKernel, fetchUser, fetchKernel } = tlb;
+  const perMillion = (walks / Math.max(report.instructions, 1)) * 1e6;
+  return [`  counted with the TLBs of ${cpu}: ${grouped(walks)} page walks (${perMillion.toFixed(1)} per million instructions): data ${grouped(dataUser)} user, ${grouped(dataKernel)} kernel; fetches ${grouped(fetchUser)} user, ${grouped(fetchKernel)} kernel; `
+    + `the second level had ${grouped(secondLevelHits)} more, which are not charged`];
 }
 
 const AWARE = '  recorded of a guest that knows of its hypervisor: only para is about it; under the other techniques its hypercalls are not charged';
@@ -267,7 +298,7 @@ function caveatsOf(regimes: readonly RegimeReport[], segments: readonly SegmentR
   return lines;
 }
 
-function suiteText(suite: readonly WorkloadReport[]): string[] {
+function suiteText(suite: readonly WorkloadReport[], hasPhases: boolean, hasDetails: boolean): string[] {
   const { cyclesPerInstruction, regimes } = suite[0].report;
   const rows = suite.flatMap(({ workload, part, report }) =>
     report.regimes.map((regime, i) => [i === 0 ? workload : '', regime.id, ...segmentCells(part.segments[i]).toSpliced(-1, 0, assumedShare(regime))]));
@@ -278,6 +309,12 @@ function suiteText(suite: readonly WorkloadReport[]): string[] {
     ...suite.map(({ workload, part, file }) => `  ${workload}: ${grouped(part.instructions)} instructions, ${virtualTime(part.idleNs)} asleep (left out): ${file}`),
     ...(reused.length === 0 ? [] : [`  used again, because the same recipe had been recorded: ${reused.join(', ')}`]),
     ...caveatsOf(regimes, suite.flatMap(({ part }) => part.segments)).map((line) => `  ${line}`),
+    ...suite.flatMap(({ workload, report, tlb }) => tlbText(report, tlb).map((line) => `  ${workload}, with boot and shutdown:${line.slice(1)}`)),
+    ...suite.flatMap(({ workload, part, report }) => [
+      ...(hasPhases || hasDetails ? [`work ${workload}`] : []),
+      ...(hasPhases ? phasesText(report) : []),
+      ...(hasDetails ? report.regimes.flatMap((regime, i) => detailsOf({ ...regime, run: part.segments[i] }, true)) : []),
+    ]),
   ];
 }
 
@@ -331,7 +368,8 @@ function segmentCells({ slowdown, exits, exitsPerMillion, cycles, dominant }: Se
   ];
 }
 
-function detailsOf({ id, title, cpu, run, counters, sensitivity, removals }: RegimeReport): string[] {
+/** isPart: `run` is a workload of a recording, of which the rest is all. */
+function detailsOf({ id, title, cpu, run, counters, sensitivity, removals }: RegimeReport, isPart = false): string[] {
   const total = run.cycles.typical;
   const share = (part: number): string => (total === 0 ? '-' : `${((part / total) * 100).toFixed(1)} %`);
   const signed = (value: number): string => (value < 0 ? `-${grouped(-value)}` : grouped(value));
@@ -342,6 +380,7 @@ function detailsOf({ id, title, cpu, run, counters, sensitivity, removals }: Reg
   ];
   if (costs.length > 0) lines.push(...numbers(['events', 'count', 'cycles', 'share'], costs.slice(0, ROWS_SHOWN * 2)));
   if (run.haltPollNs > 0) lines.push(`  the host polls for ${virtualTime(run.haltPollNs)} while the guest sleeps`);
+  if (isPart) lines.push('  with boot and shutdown:');
   const state = Object.entries(counters).filter(([, count]) => count > 0);
   if (state.length > 0) lines.push(`  ${state.map(([name, count]) => `${name}: ${grouped(count)}`).join('; ')}`);
   const wide = sensitivity.filter(({ low, high }) => high > low).slice(0, ROWS_SHOWN);

@@ -1,6 +1,6 @@
-/** The compiled interpreter, engine/cpu/assembly -> core.wasm. */
+/** The compiled interpreter, engine/cpu/assembly -> core.wasm; and core-counting.wasm, which tells of accesses for a model of TLBs. */
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { StoreError, systemCode } from './errors.ts';
 import { ownPackage } from './package-root.ts';
@@ -11,6 +11,11 @@ export function coreFile(environment: Readonly<Record<string, string | undefined
   if (own !== undefined && own !== '') return own;
   const beside = fileURLToPath(new URL('../../engine/cpu/core.wasm', import.meta.url));
   return existsSync(beside) ? beside : join(ownPackage().root, 'dist', 'engine', 'cpu', 'core.wasm');
+}
+
+/** The counting build, beside the usual one. */
+export function countingCoreFile(): string {
+  return join(dirname(coreFile()), 'core-counting.wasm');
 }
 
 const compiled = new Map<string, { readonly bytes: Uint8Array; readonly module: WebAssembly.Module }>();

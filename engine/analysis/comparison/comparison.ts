@@ -71,6 +71,9 @@ export interface ComparisonState {
   readonly position: number;
   readonly idleNs: number;
   readonly events: number;
+  /** Page walks counted, and how many of them in closed phases. */
+  readonly walks?: number | undefined;
+  readonly walksFrom?: number | undefined;
 }
 
 export class Comparison {
@@ -85,6 +88,8 @@ export class Comparison {
   private position = 0;
   private idleNs = 0;
   private events = 0;
+  private walks: number | undefined;
+  private walksFrom = 0;
 
   constructor({ candidates, cyclesPerInstruction = 1, rates = {}, hasAdvice = false }: ComparisonSetup) {
     if (!(cyclesPerInstruction > 0 && Number.isFinite(cyclesPerInstruction))) throw new RegimeError(`cycles per instruction must be above 0; they are ${cyclesPerInstruction}`);
@@ -120,7 +125,12 @@ export class Comparison {
   private missing({ projection }: Column): readonly MissingTotal[] {
     const { systemCallsPerMillion, pageWalksPerMillion, kernelShare } = this.rates;
     const rates: Readonly<Record<MissingTotal, number | undefined>> = { systemCalls: systemCallsPerMillion, pageWalks: pageWalksPerMillion, kernelInstructions: kernelShare };
-    return projection.needs.filter((need) => rates[need] === undefined);
+    return projection.needs.filter((need) => rates[need] === undefined && !(need === 'pageWalks' && this.walks !== undefined));
+  }
+
+  /** Page walks (TLB misses) since power-on, up to the row that add() is given next: from a replay that counts them. A rate is of no effect then. Each mark closes a phase with those told before it. */
+  countedWalks(walks: number): void {
+    this.walks = walks;
   }
 
   /** Rows start to end - 1 of a batch, in order, each once. */
@@ -161,6 +171,7 @@ export class Comparison {
       column.current = new Ledger();
     }
     this.spans.push(span);
+    this.walksFrom = this.walks ?? 0;
     this.name = next;
     this.from = this.position;
     this.idleNs = 0;
@@ -175,7 +186,7 @@ export class Comparison {
     return {
       instructions, idleNs,
       systemCalls: systemCallsPerMillion === undefined ? undefined : (systemCallsPerMillion * instructions) / 1e6,
-      pageWalks: pageWalksPerMillion === undefined ? undefined : (pageWalksPerMillion * instructions) / 1e6,
+      pageWalks: this.walks !== undefined ? this.walks - this.walksFrom : pageWalksPerMillion === undefined ? undefined : (pageWalksPerMillion * instructions) / 1e6,
       kernelInstructions: kernelShare === undefined ? undefined : kernelShare * instructions,
     };
   }
@@ -253,7 +264,7 @@ export class Comparison {
   /** Plain data that survives JSON; for a comparison of the same setup. */
   save(): ComparisonState {
     return {
-      version: STATE_VERSION, spans: [...this.spans], name: this.name, from: this.from, position: this.position, idleNs: this.idleNs, events: this.events,
+      version: STATE_VERSION, spans: [...this.spans], name: this.name, from: this.from, position: this.position, idleNs: this.idleNs, events: this.events, walks: this.walks, walksFrom: this.walksFrom,
       columns: this.columns.map(({ projection, current, closed }) => ({ projection: projection.save(), current: current.save(), closed: closed.map((ledger) => ledger.save()) })),
     };
   }
@@ -273,6 +284,8 @@ export class Comparison {
     this.position = state.position;
     this.idleNs = state.idleNs;
     this.events = state.events;
+    this.walks = state.walks;
+    this.walksFrom = state.walksFrom ?? 0;
   }
 }
 

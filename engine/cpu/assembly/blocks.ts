@@ -81,7 +81,10 @@ export function setAlone(paddr: u32): void {
 export function lookUp(rip: u64): u32 {
   const e = VIRTUAL + ((<u32>rip ^ <u32>(rip >> 14)) & (VIRTUAL_ENTRIES - 1)) * 16;
   const tag = rip ^ (<u64>load<u32>(MODE) << 52);
-  if (load<u64>(e) == tag && load<u32>(e, 12) == load<u32>(GENERATION)) return load<u32>(e, 8);
+  if (load<u64>(e) == tag && load<u32>(e, 12) == load<u32>(GENERATION)) {
+    if (isDefined(COUNT_TLB)) translateFetch(rip);
+    return load<u32>(e, 8);
+  }
   return findBlock(rip, e, tag);
 }
 

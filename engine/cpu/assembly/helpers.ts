@@ -4,10 +4,10 @@
 import {
   REGS, REG_PAGE, RIP, FLAGS, ICOUNT, CPL, CR0, CR4, SEGS, SEG_SIZE, SEG_SELECTOR, SEG_ATTR, SEG_BASE, SEG_LIMIT, SEG_EFFECTIVE, ES, CS, SS, DS, FS, GS, LDTR, TR,
   GDTR_BASE, GDTR_LIMIT, IDTR_BASE, IDTR_LIMIT, MSR_KERNEL_GS_BASE, MSR_TSC_AUX, MAILBOX, HALTED, INTR, INTR_SHADOW, LIMIT, STOP_AT, FCW, FSW, FTW, FOP, FIP, FDP,
-  MXCSR, FPR, XMM, BLOCK, DR6, REASON_HLT, REASON_INVLPG, REASON_VMCALL, REASON_WBINVD, REASON_GDTR_IDTR, REASON_LDTR_TR
+  MXCSR, FPR, XMM, BLOCK, DR6, REASON_HLT, REASON_INVLPG, REASON_VMCALL, REASON_WBINVD, REASON_GDTR_IDTR, REASON_LDTR_TR, TLB_FLUSH_PAGE
 } from "../layout";
 import { hostExitEvent } from "./host";
-import { ld8, ld16, ld32, ld64, st8, st16, st32, st64, probeWrite, probeRead, tlbSelect } from "./memory";
+import { ld8, ld16, ld32, ld64, st8, st16, st32, st64, probeWrite, probeRead, tlbSelect, countFlush } from "./memory";
 import { raise, raiseError, softwareInterrupt, currentRip, noteEnd, END_KEEPS_RF } from "./exceptions";
 import * as A from "./alu";
 import { ea, dst, src, readReg, writeReg, readMem, writeMem } from "./alu";
@@ -565,6 +565,7 @@ export function helper(code: u32, p: usize): void {
       S.requireKernel();
       store<u64>(MAILBOX, ea(p));
       hostExitEvent(REASON_INVLPG, 0);
+      if (isDefined(COUNT_TLB)) countFlush(TLB_FLUSH_PAGE, ea(p));
       return;
     case O.H_SWAPGS: {
       S.requireKernel();

@@ -51,6 +51,14 @@ export declare function hostObserve(kinds: u32): u32;
 // @ts-ignore: decorator
 @external("env", "observeAccess")
 export declare function hostObserveAccess(kind: u32, paddr: u32, size: u32): void;
+/** Counting build only (COUNT_TLB): an access that may be no hit of the most recent page of its set; TLB_* of the layout. */
+// @ts-ignore: decorator
+@external("env", "tlbAccess")
+export declare function hostTlbAccess(pageLow: u32, pageHigh: u32, kind: u32): void;
+/** Counting build only: what the guest invalidates; TLB_FLUSH_* of the layout. */
+// @ts-ignore: decorator
+@external("env", "tlbFlush")
+export declare function hostTlbFlush(what: u32, pageLow: u32, pageHigh: u32): void;
 /** Throws: unwinds the interpreter to the run loop of the machine, which calls fault(). */
 // @ts-ignore: decorator
 @external("env", "unwind")

@@ -14,9 +14,10 @@
 import {
   REGS, TLB, TLB_READ, TLB_WRITE, GENERATION, CPL, CR0, CR3, CR4, EFER, FLAGS, PDPTE, RAM, RAM_SIZE, PAGE_ATTR, PAGE_DIRTY,
   DIRTY_LIST, DIRTY_COUNT, PAGE_CODE, PAGE_TABLE, PAGE_TABLE_GLOBAL, PAGE_WRITABLE, PAGE_LEVELS, REASON_PAGE_TABLE, PAGE_WATCH, WATCHING, WATCH_READ, WATCH_WRITE, ACCESS_LOAD, ACCESS_STORE, ACCESS_WALK, ACCESS_DEVICE, CURSOR, BLOCK, ISOLATE, EXC_ADDRESS,
+  TLB_FETCH, TLB_USER, TLB_GLOBAL, TLB_SHIFT, TLB_FLUSH_LOCAL,
   MAILBOX, REG_PAGE, CR2, DR0, DR7, DEBUG_PENDING, SEG_FLAT_STACK, SS, STOP_AT
 } from "../layout";
-import { hostExitEvent, hostMmioRead, hostMmioWrite, hostObserveAccess } from "./host";
+import { hostExitEvent, hostMmioRead, hostMmioWrite, hostObserveAccess, hostTlbAccess, hostTlbFlush } from "./host";
 import { raiseError, retry } from "./exceptions";
 import { codeWrite, codeWriteHits } from "./blocks";
 import { AC } from "./flags";
@@ -27,12 +28,14 @@ export const ACCESS_WRITE: u32 = 1;
 export const ACCESS_EXEC: u32 = 2;
 
 const ENTRIES: u32 = 2048;
-const MASK: u32 = ENTRIES - 1;
+/** In the counting build; see countAccess(). */
+const COUNT_ENTRIES: u32 = 16;
+const MASK: u32 = isDefined(COUNT_TLB) ? COUNT_ENTRIES - 1 : ENTRIES - 1;
 const SET_BYTES: u32 = ENTRIES * 16;
 const WRITE_SET: u32 = SET_BYTES;
 const MODE_BYTES: u32 = SET_BYTES * 2;
 const FETCH: usize = TLB + 0x30000;
-const FETCH_ENTRIES: u32 = 512;
+const FETCH_ENTRIES: u32 = isDefined(COUNT_TLB) ? COUNT_ENTRIES : 512;
 const FETCH_SET: u32 = FETCH_ENTRIES * 16;
 const JOURNAL: usize = TLB + 0x40000;
 const JOURNAL_GLOBAL: usize = TLB + 0x60000;
@@ -112,8 +115,15 @@ export function tlbFlushAll(): void {
   slotsOverflow = false;
 }
 
+/** Counting build: tells what the guest invalidates (SDM vol. 3A 4.10.4.1), and forgets which pages were the most recent. */
+export function countFlush(what: u32, va: u64): void {
+  hostTlbFlush(what, <u32>(va >> 12), <u32>(va >> 44));
+  tlbFlushAll();
+}
+
 /** After MOV CR3: global translations stay when the new root leads to the same tables for them. */
 export function tlbSwitchRoot(): void {
+  if (isDefined(COUNT_TLB)) hostTlbFlush(TLB_FLUSH_LOCAL, 0, 0);
   tlbFlushNonGlobal();
   if (journalGlobalCount == 0) return;
   const root = load<u64>(CR3) & FRAME;
@@ -565,12 +575,59 @@ function checkCanonical(va: u64, stack: bool): void {
   if (<u64>((<i64>va << 16) >> 16) != va) raiseError(stack ? 12 : 13, 0);
 }
 
+// ---- the counting build: which accesses would miss a real TLB ----
+//
+// Built with COUNT_TLB defined, the software TLB holds, of each set of a real first level, no more than the page that was used last (16 indices, which all reads,
+// writes and privileges share). A hit in it is a hit of the real one that changes no order of use, so only the others are told, and a model (engine/regimes/tlb-model.ts)
+// counts exactly what it would if it were told of every access. Large pages have 8 sets of their own for data, one for fetches; COUNT_LARGE names the one each index is part of.
+
+const COUNT_LARGE: usize = TLB + 0xd0000;
+const COUNT_LARGE_SETS: u64 = 8;
+
+function countAccess(va: u64, kind: u32): void {
+  if (!paged()) return;
+  const wide = (load<u64>(CR4) & 0x20) != 0;
+  const long = (load<u64>(EFER) & 0x400) != 0;
+  const missing: u32 = (long ? 4 : 2) - walkTables;
+  const shift: u64 = missing == 0 ? 12 : missing == 2 ? 30 : wide ? 21 : 22;
+  const global: u32 = walkGlobal && (load<u64>(CR4) & 0x80) != 0 ? TLB_GLOBAL : 0;
+  hostTlbAccess(<u32>(va >> 12), <u32>(va >> 44), kind | global | (<u32>shift << TLB_SHIFT));
+  const isFetch = (kind & TLB_FETCH) != 0;
+  const index = <u32>(va >> 12) & (COUNT_ENTRIES - 1);
+  countClear(index, va & PAGE, isFetch);
+  const large = COUNT_LARGE + (isFetch ? COUNT_ENTRIES << 3 : 0);
+  store<u64>(large + (index << 3), shift == 12 ? 0 : (va >> shift) + 1);
+  if (shift == 12) return;
+  for (let i: u32 = 0; i < COUNT_ENTRIES; i++) {
+    const other = load<u64>(large + (i << 3));
+    if (other == 0 || other == (va >> shift) + 1 || (!isFetch && ((other - 1 ^ va >> shift) & (COUNT_LARGE_SETS - 1)) != 0)) continue;
+    countClear(i, NONE, isFetch);
+    store<u64>(large + (i << 3), 0);
+  }
+}
+
+/** Forgets all translations at an index but those of a page. */
+function countClear(index: u32, page: u64, isFetch: bool): void {
+  if (isFetch) {
+    for (let user: u32 = 0; user < 2; user++) {
+      const e = FETCH + user * FETCH_SET + (index << 4);
+      if (load<u64>(e) != page) store<u64>(e, NONE);
+    }
+    return;
+  }
+  for (let set: u32 = 0; set < 6; set++) {
+    const e = TLB + set * SET_BYTES + (index << 4);
+    if (load<u64>(e) != page) store<u64>(e, NONE);
+  }
+}
+
 /** Guest-physical address of a data access; fills the TLB of the set at `readSet`. */
 function translate(va: u64, access: u32, user: u32, readSet: usize, implicitSupervisor: bool): u64 {
   let paddr: u64;
   if (paged()) {
     walk(va, access, user, implicitSupervisor, false);
     paddr = walkPhysical;
+    if (isDefined(COUNT_TLB)) countAccess(va, user != 0 ? TLB_USER : 0);
   } else paddr = va & 0xffffffff;
   fillData(va, paddr, access, readSet);
   return paddr;
@@ -584,6 +641,7 @@ export function translateFetch(va: u64): u64 {
   if (load<u64>(e) == (va & PAGE)) return <u64>(load<u32>(e, 12) << 12 | <u32>(va & 0xfff));
   walk(va, ACCESS_EXEC, user, false, false);
   const paddr = walkPhysical;
+  if (isDefined(COUNT_TLB)) countAccess(va, TLB_FETCH | (user != 0 ? TLB_USER : 0));
   if (paddr < <u64>load<u32>(RAM_SIZE)) {
     markWalked();
     fill(e, va, <u32>paddr, walkGlobal && (load<u64>(CR4) & 0x80) != 0);

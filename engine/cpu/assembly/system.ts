@@ -5,10 +5,10 @@ import {
   REGS, RIP, FLAGS, CPL, ICOUNT, TIME_OFFSET, TSC_OFFSET, CR0, CR2, CR3, CR4, CR8, EFER, DR0, DR6, DR7, PDPTE, MAILBOX, RAM, RAM_SIZE, SEGS, SEG_SIZE,
   SEG_BASE, SEG_LIMIT, SEG_SELECTOR, SEG_ATTR, FS, GS, TR, LDTR, CS, GDTR_BASE, GDTR_LIMIT, IDTR_BASE, IDTR_LIMIT, MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_FMASK,
   MSR_KERNEL_GS_BASE, MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_PAT, MSR_TSC_AUX, RANDOM, STOP_AT, REASON_CPUID, REASON_CR_ACCESS,
-  REASON_RDMSR, REASON_WRMSR, REASON_INVLPG, REASON_MOV_DR, REASON_GDTR_IDTR, REASON_WBINVD, TLB_READ, DEBUG_PENDING
+  REASON_RDMSR, REASON_WRMSR, REASON_INVLPG, REASON_MOV_DR, REASON_GDTR_IDTR, REASON_WBINVD, TLB_READ, DEBUG_PENDING, TLB_FLUSH_ALL
 } from "../layout";
 import { hostCpuid, hostExitEvent, hostIoRead, hostIoWrite, hostRdmsr, hostWrmsr, hostReadTpr, hostWriteTpr } from "./host";
-import { tlbFlushAll, tlbFlushNonGlobal, tlbSwitchRoot, tlbSelect, systemLoad, PHYSICAL_BITS } from "./memory";
+import { countFlush, tlbFlushAll, tlbFlushNonGlobal, tlbSwitchRoot, tlbSelect, systemLoad, PHYSICAL_BITS } from "./memory";
 import { raise, raiseError } from "./exceptions";
 import { updateMode, updateBases, is64, longMode, loadSegment } from "./segments";
 import { getFlags, setFlags, setArithmetic, IF, IOPL } from "./flags";
@@ -90,6 +90,7 @@ export function writeCr(n: u32, value: u64, gpr: u32): void {
       if ((load<u64>(CR0) & PG) != 0 && !longMode() && ((old ^ value) & 0xb0) != 0 && (value & 0x20) != 0) loadPdptes(load<u64>(CR3));
       crEvent(4, gpr, value, CR_MOV_TO);
       store<u64>(CR4, value);
+      if (isDefined(COUNT_TLB) && ((old ^ value) & 0x1000b0) != 0) countFlush(TLB_FLUSH_ALL, 0);
       // PGE alone changes no translation: global ones stay until a CR3 load with PGE off.
       if ((old ^ value) & ~<u64>0x80) tlbFlushAll();
       tlbSelect();
@@ -123,6 +124,7 @@ export function writeCr0(value: u64, gpr: u32, access: u32): void {
   crEvent(0, gpr, value, access);
   store<u64>(CR0, next);
   store<u64>(EFER, efer);
+  if (isDefined(COUNT_TLB) && ((old ^ next) & PG) != 0) countFlush(TLB_FLUSH_ALL, 0);
   if ((old ^ next) & (PG | PE | 0x10000)) tlbFlushAll();
   updateMode();
 }
