@@ -46,7 +46,7 @@ const SPEC: VerbSpec = {
     'As a script: `chronovisor debug FILE < script`, or --command; with --json one JSON object a command.',
     'In gdb: `target remote HOST:PORT`. Then continue, stepi, reverse-continue, reverse-stepi, reverse-finish, break, hbreak, watch, rwatch, awatch; `print $icount` is the position, `monitor help` the rest.',
     'With an index (`chronovisor index FILE`) any moment is near; without one checkpoints are made on the way.',
-    'Whoever can reach the port of --gdb can read the guest\'s memory: the protocol has no password.',
+    'Whoever can reach the port of --gdb can read the guest\'s memory: the protocol has no password. It is 127.0.0.1 unless a host is named; a host that others can reach is warned of.',
   ],
 };
 
@@ -191,6 +191,9 @@ async function remote(parsed: Arguments, context: Context, opened: Opened, { hos
     throw new UsageError(`--gdb ${parsed.text('gdb') ?? ''}: ${whyNot(error)}`, 'debug');
   }
   const at = `${server.host.includes(':') ? `[${server.host}]` : server.host}:${server.port}`;
+  if (!isLoopback(server.host) && !isQuiet) {
+    err.write(`chronovisor: whoever can reach ${at} can read the guest's memory: the protocol has no password. For one person elsewhere, wait at 127.0.0.1 and let them come by \`ssh -L ${server.port}:localhost:${server.port}\`\n`);
+  }
   const kernel = travel.reader.header.images.find(({ name }) => name === 'kernel');
   const symbols = kernel === undefined ? undefined : labSymbols(kernel.sha256, travel.reader.image(kernel.sha256))?.path;
   if (isJson) out.write(`${toJson({ verb: 'debug', file: path, host: server.host, port: server.port, position: travel.position, last: travel.last, symbols })}\n`);
@@ -203,6 +206,11 @@ async function remote(parsed: Arguments, context: Context, opened: Opened, { hos
   signals.onSignal = undefined;
   await server.close();
   return signals.received === undefined ? exitCode('ok') : signalStatus(signals.received);
+}
+
+/** Only programs of this host can reach it. */
+function isLoopback(address: string): boolean {
+  return /^(?:::ffff:)?127\./.test(address) || address === '::1';
 }
 
 interface Endpoint {

@@ -1,5 +1,7 @@
 /** Threads over one recording tell what this thread alone tells, also when they are lost. */
-import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -7,10 +9,12 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parallel, writesBackward } from '../../engine/debug/queries.ts';
 import type { StretchCrew, Write } from '../../engine/debug/stretches.ts';
 import { parseElfSymbols } from '../../engine/debug/symbols.ts';
-import { physicalRanges } from '../../engine/debug/inspect.ts';
+import { physicalRanges, readRegister } from '../../engine/debug/inspect.ts';
 import { TimeTravel } from '../../engine/debug/time-travel.ts';
 import { turn } from '../cli/host.ts';
 import { cli, json } from '../cli/testing.ts';
+import { encodePacket } from '../gdb/packet.ts';
+import { serveGdb } from '../gdb/server.ts';
 import { findIndex } from '../store/checkpoints.ts';
 import { loadCore } from '../store/core-module.ts';
 import { FileSource } from '../store/files.ts';
@@ -132,4 +136,41 @@ test('debug: a walk back of several threads is that of one', async () => {
   const one = await walk('1');
   expect(one).toContain('kernel_main');
   expect(await walk('3')).toBe(one);
+}, 120_000);
+
+test('gdb: a client that vanishes while threads walk back for it leaves the next one a door that answers, and the recording as it was', async () => {
+  const { travel } = open();
+  const symbols = parseElfSymbols(openImages(travel.reader, {}).kernel);
+  const hash = (): string => createHash('sha256').update(readFileSync(file)).digest('hex');
+  const before = hash();
+  const crew = new Crew(place, 3);
+  const left: string[] = [];
+  const server = await serveGdb({ travel, crew: () => crew.stretches(travel, turn), host: '127.0.0.1', port: 0, turn, onClient: ({ kind }) => void left.push(kind) });
+  try {
+    // Of the whole run, it is met near the beginning only.
+    const packets = `+${encodePacket(`Z1,${symbols.find('kernel_main').address.toString(16)},1`)}${encodePacket('bc')}`;
+    for (const waitMs of [0, 30, 400]) {
+      travel.seek(Number.MAX_SAFE_INTEGER);
+      const socket = connect(server.port, '127.0.0.1');
+      socket.on('error', () => undefined);
+      await new Promise<void>((resolve) => socket.write(packets, () => resolve()));
+      await new Promise((resolve) => setTimeout(resolve, waitMs));
+      socket.destroy();
+      while (!left.includes('left')) await new Promise((resolve) => setTimeout(resolve, 5));
+      left.length = 0;
+    }
+    const socket = connect(server.port, '127.0.0.1');
+    let heard = '';
+    socket.on('data', (bytes) => (heard += String(bytes)));
+    socket.write(packets);
+    while (!heard.includes('T05')) await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(heard).toContain(encodePacket('T05thread:1;'));
+    expect(readRegister(travel.machine, 'rip')).toBe(symbols.find('kernel_main').address);
+    socket.destroy();
+  } finally {
+    await server.close();
+    await crew.close();
+  }
+  expect(crew.problems).toEqual([]);
+  expect(hash()).toBe(before);
 }, 120_000);

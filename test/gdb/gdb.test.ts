@@ -249,11 +249,16 @@ it('the command: says where it waits, ends with its debugger, and with Ctrl-C', 
   socket.write('$k#6b');
   expect(await ended).toBe(0);
 
-  const other = spawn(process.execPath, [program, 'debug', RECORDING, '--gdb', 'localhost:0'], { cwd: folder });
-  const stopped = new Promise<number | null>((resolve) => other.on('close', (status) => resolve(status)));
-  await new Promise<void>((resolve) => other.stdout.once('data', () => resolve()));
-  other.kill('SIGINT');
-  expect(await stopped).toBe(130);
+  for (const [host, isWarned] of [['localhost', false], ['0.0.0.0', true]] as const) {
+    const other = spawn(process.execPath, [program, 'debug', RECORDING, '--gdb', `${host}:0`], { cwd: folder });
+    const stopped = new Promise<number | null>((resolve) => other.on('close', (status) => resolve(status)));
+    let warning = '';
+    other.stderr.on('data', (bytes) => (warning += String(bytes)));
+    await new Promise<void>((resolve) => other.stdout.once('data', () => resolve()));
+    other.kill('SIGINT');
+    expect(await stopped).toBe(130);
+    expect(warning.includes('has no password'), warning).toBe(isWarned);
+  }
 
   const mistakes = [[['--gdb', '99999'], 'a port from 0'], [['--gdb', 'a b:1'], 'a port from 0'], [['--gdb', '0', '--dap'], 'do not go together'], [['--command', 'print nowhere'], '`print nowhere`'], [['--gdb', '0', '--at', 'noon'], '--at "noon"'], [['--gdb', '0', '--at', 'mark:none'], 'no mark "none"']] as const;
   await Promise.all(
