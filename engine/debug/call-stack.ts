@@ -18,6 +18,7 @@ import type { Position } from '../log/position.ts';
 import * as L from '../cpu/layout.ts';
 import type { GuestSymbols } from './guest-symbols.ts';
 import { readLinear, readRegister, translate } from './inspect.ts';
+import { observed } from './observed.ts';
 import { type Delivery, type Entrance, type Linear, type Slot, type StackSummary, cr3Of, delivered, deliveriesHere, entranceKey, fromLinear, pageOf, reachedOfPage, slotsOfPage, summarize, toLinear } from './shadow-stack.ts';
 import type { GuestSymbol } from './symbols.ts';
 import type { TimeTravel } from './time-travel.ts';
@@ -248,19 +249,11 @@ class Unwinder {
     if (until - position > RETURN_SEARCH_MAX) return false;
     let isBack = false;
     travel.seek(position);
-    machine.core.observeCode([rip], false);
-    machine.observe({
-      start: () => {
-        if (!isBack && machine.position() > position && readRegister(machine, 'rip') === rip && readRegister(machine, 'rsp') === rsp) isBack = true;
-        return false;
-      },
-    });
-    try {
-      travel.replayOn(until);
-    } finally {
-      machine.observe(undefined);
-      machine.core.observeCode([], false);
-    }
+    const start = (): boolean => {
+      if (!isBack && machine.position() > position && readRegister(machine, 'rip') === rip && readRegister(machine, 'rsp') === rsp) isBack = true;
+      return false;
+    };
+    observed(machine, { addresses: [rip] }, { start }, () => travel.replayOn(until));
     return isBack;
   }
 

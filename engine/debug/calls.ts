@@ -2,6 +2,7 @@
 import * as L from '../cpu/layout.ts';
 import { readLinear, readRegister } from './inspect.ts';
 import type { Span } from './queries.ts';
+import { observed } from './observed.ts';
 import { cr3Of } from './shadow-stack.ts';
 import type { TimeTravel } from './time-travel.ts';
 
@@ -57,8 +58,7 @@ function collect(travel: TimeTravel, addresses: readonly bigint[], begin: number
   let isFull = false;
   const keyOf = (slot: bigint): string => `${slot < 1n << 63n ? cr3Of(machine) : ''} ${slot}`;
   travel.seek(Math.max(0, begin - 1));
-  core.observeCode(wanted, true);
-  machine.observe({
+  observed(machine, { addresses: wanted, calls: true }, {
     start: (kinds) => {
       const position = machine.position();
       if (position < begin) return false;
@@ -92,13 +92,7 @@ function collect(travel: TimeTravel, addresses: readonly bigint[], begin: number
       }
       return false;
     },
-  });
-  try {
-    travel.replayOn(end);
-  } finally {
-    machine.observe(undefined);
-    core.observeCode([], false);
-  }
+  }, () => travel.replayOn(end)); // prettier-ignore
   return { rows, isFull };
 }
 

@@ -131,6 +131,10 @@ function wide(first: number, names: string, memory = 'x'): string {
     .filter((line) => line !== '')
     .join('\n');
 }
+/** Of a packed element to a longer one: six instructions, and what each reads of memory. */
+function extensions(first: number, name: string): string {
+  return [['bw', 'q'], ['bd', 'd'], ['bq', 'w'], ['wd', 'q'], ['wq', 'd'], ['dq', 'q']].map(([lengths, memory], i) => wide(first + i, `${name}${lengths}`, memory)).join('\n');
+}
 /** ps, pd, ss, sd. */
 function four(first: number, names: string): string {
   return names
@@ -277,21 +281,11 @@ ${twins(0x00, 'pshufb phaddw phaddd phaddsw pmaddubsw phsubw phsubd phsubsw psig
 15    ; blendvpd V,Wx,xmm0
 ${wide(0x17, 'ptest')}
 ${twins(0x1c, 'pabsb pabsw pabsd')}
-${wide(0x20, 'pmovsxbw', 'q')}
-${wide(0x21, 'pmovsxbd', 'd')}
-${wide(0x22, 'pmovsxbq', 'w')}
-${wide(0x23, 'pmovsxwd', 'q')}
-${wide(0x24, 'pmovsxwq', 'd')}
-${wide(0x25, 'pmovsxdq', 'q')}
+${extensions(0x20, 'pmovsx')}
 ${wide(0x28, 'pmuldq pcmpeqq')}
 2a    ; movntdqa V,Mx
 ${wide(0x2b, 'packusdw')}
-${wide(0x30, 'pmovzxbw', 'q')}
-${wide(0x31, 'pmovzxbd', 'd')}
-${wide(0x32, 'pmovzxbq', 'w')}
-${wide(0x33, 'pmovzxwd', 'q')}
-${wide(0x34, 'pmovzxwq', 'd')}
-${wide(0x35, 'pmovzxdq', 'q')}
+${extensions(0x30, 'pmovzx')}
 ${wide(0x37, 'pcmpgtq pminsb pminsd pminuw pminud pmaxsb pmaxsd pmaxuw pmaxud pmulld phminposuw')}
 80    ; invept Gn,Mx
 81    ; invvpid Gn,Mx

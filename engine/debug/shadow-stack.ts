@@ -15,6 +15,7 @@ import type { Position } from '../log/position.ts';
 import type { LogReader } from '../log/reader.ts';
 import type { Machine } from '../machine/machine.ts';
 import { readLinear, readRegister } from './inspect.ts';
+import { observed } from './observed.ts';
 import type { TimeTravel } from './time-travel.ts';
 
 /** A canonical linear address as a signed number: -2^47 to 2^47. */
@@ -224,8 +225,7 @@ export function summarize(travel: TimeTravel, begin: number, end: number): Stack
     if (same === undefined) byPosition.set(event.position, [event]);
     else same.push(event);
   }
-  core.observeCode(entry === 0n ? [] : [entry], true);
-  machine.observe({
+  observed(machine, { addresses: entry === 0n ? [] : [entry], calls: true }, {
     start: (kinds) => {
       if ((kinds & L.OBSERVE_START) !== 0 && core.ripLow() === entryLow && u32[L.CPL >>> 2] === 0) {
         const rcx = core.big(L.REGS + 8);
@@ -250,8 +250,7 @@ export function summarize(travel: TimeTravel, begin: number, end: number): Stack
       }
       return false;
     },
-  });
-  try {
+  }, () => {
     for (const [position, events] of byPosition) {
       travel.replayOn(position);
       for (const { position: at, rip, rsp, cpl, frame } of deliveriesHere(machine, events)) {
@@ -260,10 +259,7 @@ export function summarize(travel: TimeTravel, begin: number, end: number): Stack
       }
     }
     travel.replayOn(end);
-  } finally {
-    machine.observe(undefined);
-    core.observeCode([], false);
-  }
+  }); // prettier-ignore
   return { begin, end, kernel, user, entrances, entering };
 }
 

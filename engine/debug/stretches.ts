@@ -10,6 +10,7 @@
 import * as L from '../cpu/layout.ts';
 import { HitCollector } from './hits.ts';
 import { type PhysicalRange, readRegister } from './inspect.ts';
+import { observed } from './observed.ts';
 import type { StopPoint } from './stop-points.ts';
 import type { TimeTravel } from './time-travel.ts';
 
@@ -297,8 +298,7 @@ function writesIn(travel: TimeTravel, ranges: readonly PhysicalRange[], begin: n
   let isFull = false;
   const bytes = (): Uint8Array => bytesOf(core.u8, met);
   travel.seek(Math.max(0, begin - 1));
-  for (const frame of frames) core.watchFrame(frame, L.WATCH_WRITE);
-  machine.observe({
+  observed(machine, { frames, access: L.WATCH_WRITE }, {
     access: (kind, paddr, size) => {
       if (!ranges.some((range) => paddr < range.paddr + range.length && range.paddr < paddr + size)) return false;
       const position = machine.position();
@@ -317,13 +317,7 @@ function writesIn(travel: TimeTravel, ranges: readonly PhysicalRange[], begin: n
       writes.push({ position, rip: readRegister(machine, 'rip') ?? 0n, cpl: core.u32[L.CPL >>> 2], by: BY[kind] ?? 'instruction', paddr, size, before: bytes(), after: new Uint8Array(0) });
       return false;
     },
-  });
-  try {
-    travel.replayOn(end);
-  } finally {
-    machine.observe(undefined);
-    for (const frame of frames) core.watchFrame(frame, 0);
-  }
+  }, () => travel.replayOn(end)); // prettier-ignore
   const last = writes.at(-1);
   if (last !== undefined && last.after.length === 0) last.after = bytes();
   return answerOf(writes, isFull, begin, end, backward);
@@ -336,8 +330,7 @@ function readsIn(travel: TimeTravel, ranges: readonly PhysicalRange[], begin: nu
   const rows: Read[] = [];
   let isFull = false;
   travel.seek(Math.max(0, begin - 1));
-  for (const frame of frames) core.watchFrame(frame, L.WATCH_READ);
-  machine.observe({
+  observed(machine, { frames, access: L.WATCH_READ }, {
     access: (kind, paddr, size) => {
       if (kind !== L.ACCESS_LOAD) return false;
       const met = ranges.filter((range) => paddr < range.paddr + range.length && range.paddr < paddr + size);
@@ -348,13 +341,7 @@ function readsIn(travel: TimeTravel, ranges: readonly PhysicalRange[], begin: nu
       rows.push({ position, rip: readRegister(machine, 'rip') ?? 0n, cpl: core.u32[L.CPL >>> 2], paddr, size, value: bytesOf(core.u8, met) });
       return false;
     },
-  });
-  try {
-    travel.replayOn(end);
-  } finally {
-    machine.observe(undefined);
-    for (const frame of frames) core.watchFrame(frame, 0);
-  }
+  }, () => travel.replayOn(end)); // prettier-ignore
   return answerOf(rows, isFull, begin, end, backward);
 }
 
@@ -365,8 +352,7 @@ function startsIn(travel: TimeTravel, addresses: readonly bigint[], begin: numbe
   const found: Start[] = [];
   let isFull = false;
   travel.seek(Math.max(0, begin - 1));
-  core.observeCode(wanted, false);
-  machine.observe({
+  observed(machine, { addresses: wanted }, {
     start: (kinds) => {
       const rip = readRegister(machine, 'rip') ?? 0n;
       const position = machine.position();
@@ -376,13 +362,7 @@ function startsIn(travel: TimeTravel, addresses: readonly bigint[], begin: numbe
       found.push({ position, rip, cpl: core.u32[L.CPL >>> 2], isString: travel.isRepString(rip) });
       return false;
     },
-  });
-  try {
-    travel.replayOn(end);
-  } finally {
-    machine.observe(undefined);
-    core.observeCode([], false);
-  }
+  }, () => travel.replayOn(end)); // prettier-ignore
   return answerOf(found, isFull, begin, end, backward);
 }
 

@@ -22,6 +22,7 @@ import { DirtySets } from './dirty-sets.ts';
 import { type Hit, HitCollector } from './hits.ts';
 import { readRegister } from './inspect.ts';
 import { nextLogStop, previousLogStop } from './log-stops.ts';
+import { observed } from './observed.ts';
 import type { StopPoint } from './stop-points.ts';
 import { type LastHit, type PlainStop, type StretchCrew, answersInParallel } from './stretches.ts';
 
@@ -264,15 +265,10 @@ export class TimeTravel {
    */
   private enter(address: bigint): void {
     const { machine, position } = this;
-    machine.core.observeCode([address], false);
-    machine.observe({ start: () => readRegister(machine, 'rip') === address });
-    let isThere: boolean;
-    try {
+    let isThere = false;
+    observed(machine, { addresses: [address] }, { start: () => readRegister(machine, 'rip') === address }, () => {
       isThere = machine.run(position + 1).kind === 'observed';
-    } finally {
-      machine.observe(undefined);
-      machine.core.observeCode([], false);
-    }
+    });
     this.isInside = true;
     this.entered = address;
     if (!isThere) throw new Error(`the instruction at 0x${address.toString(16)} began at @${position}, and now it does not`);
