@@ -111,10 +111,10 @@ export function changedFrames(core: Core, hashes: Uint32Array | undefined): Uint
   return found.slice(0, count);
 }
 
-/** A view of a page of RAM, valid until the machine runs. */
-export function pageView(core: Core, frame: number): Uint8Array {
+/** A view of a page of RAM, or of so many one after the other, valid until the machine runs. */
+export function pageView(core: Core, frame: number, count = 1): Uint8Array {
   const at = L.RAM + frame * PAGE_BYTES;
-  return core.u8.subarray(at, at + PAGE_BYTES);
+  return core.u8.subarray(at, at + count * PAGE_BYTES);
 }
 
 export function isZeroPage(page: Uint8Array): boolean {

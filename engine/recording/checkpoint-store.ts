@@ -32,10 +32,13 @@ export class PowerOnRam {
     const frames = changedFrames(core, undefined);
     this.slots = new Int32Array(this.hashes.length / 2).fill(-1);
     this.bytes = new Uint8Array(frames.length * 4096);
-    frames.forEach((frame, i) => {
-      this.slots[frame] = i;
-      this.bytes.set(pageView(core, frame), i * 4096);
-    });
+    // Frames that follow one another are copied as one piece.
+    for (let i = 0; i < frames.length; ) {
+      const first = i;
+      do this.slots[frames[i]] = i++;
+      while (i < frames.length && frames[i] === frames[i - 1] + 1);
+      this.bytes.set(pageView(core, frames[first], i - first), first * 4096);
+    }
     this.identity = new Sha256().update(new Uint8Array(this.hashes.buffer, this.hashes.byteOffset, this.hashes.byteLength)).digestHex();
   }
 
