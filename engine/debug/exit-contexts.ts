@@ -18,10 +18,9 @@ import type { Machine } from '../machine/machine.ts';
 import { PARA_REGIME } from '../recording/recipe.ts';
 import { Replayer, type ReplayerOptions } from '../recording/replayer.ts';
 import type { GuestSymbols } from './guest-symbols.ts';
-import { currentProcess } from './lab-kernel.ts';
-import { currentTask } from './linux.ts';
 import { type LiveFrame, LiveStacks } from './live-stacks.ts';
-import { type Linear, cr3Of, fromLinear } from './shadow-stack.ts';
+import { type Linear, fromLinear } from './shadow-stack.ts';
+import { taskName } from './task-name.ts';
 
 const MSR_LSTAR = 0xc000_0082;
 const TWO_32 = 4294967296;
@@ -113,10 +112,7 @@ export class ExitContexts {
   }
 
   private task(): number {
-    const { machine, symbols } = this;
-    const task = currentTask(machine, symbols);
-    const lab = task === undefined ? currentProcess(machine, symbols) : undefined;
-    const name = task !== undefined ? `${task.comm}-${task.pid}` : lab !== undefined ? `${lab.name}-${lab.pid}` : `cr3 0x${(cr3Of(machine) * 4096).toString(16)}`;
+    const name = taskName(this.machine, this.symbols);
     let id = this.taskIds.get(name);
     if (id === undefined) {
       id = this.taskNames.push(name) - 1;

@@ -6,7 +6,9 @@ import { SeriesError, parseSeries } from '../../engine/analysis/dirty/series.ts'
 import type { DirtyTruth } from '../../engine/analysis/dirty/truth.ts';
 import type { Position } from '../../engine/log/position.ts';
 import type { LogReader } from '../../engine/log/reader.ts';
+import type { Machine } from '../../engine/machine/machine.ts';
 import { encodeState } from '../../engine/machine/state-bytes.ts';
+import type { RunImages } from '../../engine/recording/recipe.ts';
 import { Replayer } from '../../engine/recording/replayer.ts';
 import { openRecording } from '../store/chains.ts';
 import { loadCore } from '../store/core-module.ts';
@@ -55,7 +57,9 @@ export interface DirtWishes {
   /** Only by replay: --replay is taken as given. */
   readonly needsReplay?: boolean;
   /** What is told of a replayer before it runs. */
-  readonly onReplayer?: (replayer: Replayer, kernel: Uint8Array) => void;
+  readonly onReplayer?: (replayer: Replayer, images: RunImages) => void;
+  /** Names what runs. */
+  readonly taskAt?: (machine: Machine) => string;
 }
 
 /** Throws what exit-codes.ts knows. */
@@ -86,7 +90,7 @@ export async function loadDirt(parsed: Arguments, { err, signals }: Context, wis
 
   const splitter = new EpochSplitter();
   const replayer = replayerOf(reader, parsed, isReplay, (text) => err.write(`chronovisor: ${text}\n`));
-  if (replayer !== undefined) wishes.onReplayer?.(replayer.replayer, replayer.kernel);
+  if (replayer !== undefined) wishes.onReplayer?.(replayer.replayer, replayer.images);
   const machine = replayer?.replayer.machine;
   const fold = new TruthFold({
     name: path,
@@ -112,7 +116,7 @@ export async function loadDirt(parsed: Arguments, { err, signals }: Context, wis
     let count = 0;
     const edges = wishes.edges?.(reader) ?? [];
     try {
-      for (const epoch of replayEpochs(replayer!.replayer, { instructions: epochLength, edges, reads: wishes.reads === true, content: wishes.content === true })) {
+      for (const epoch of replayEpochs(replayer!.replayer, { instructions: epochLength, edges, reads: wishes.reads === true, content: wishes.content === true, taskAt: wishes.taskAt })) {
         add(epoch);
         if (++count % EPOCHS_PER_TURN !== 0) continue;
         await turn();
@@ -127,10 +131,10 @@ export async function loadDirt(parsed: Arguments, { err, signals }: Context, wis
 }
 
 /** A replayer that has not run; undefined if its images are not there and nobody insists. */
-function replayerOf(reader: LogReader, parsed: Arguments, isNeeded: boolean, warn: (text: string) => void): { readonly replayer: Replayer; readonly kernel: Uint8Array } | undefined {
+function replayerOf(reader: LogReader, parsed: Arguments, isNeeded: boolean, warn: (text: string) => void): { readonly replayer: Replayer; readonly images: RunImages } | undefined {
   try {
     const images = openImages(reader, imagePlaces(parsed));
-    return { replayer: new Replayer({ reader, images, module: loadCore() }), kernel: images.kernel };
+    return { replayer: new Replayer({ reader, images, module: loadCore() }), images };
   } catch (error) {
     if (isNeeded || !(error instanceof StoreError) || error.code !== 'images-missing') throw error;
     warn(`${error.message} Without them it is not known which pages are zeros`);

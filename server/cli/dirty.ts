@@ -5,10 +5,16 @@ import { CurveFold, type CurvePoint, HeatFold, WorkingSetFold, type WorkingSetPo
 import type { DirtyEpoch } from '../../engine/analysis/dirty/epoch.ts';
 import { seriesText } from '../../engine/analysis/dirty/series.ts';
 import { PAGE_BYTES, grainOf, windowCount } from '../../engine/analysis/dirty/truth.ts';
-import { Symbols, SymbolError } from '../../engine/analysis/exit-profile/symbols.ts';
+import { PagesFold, type PageReport, type PageRow } from '../../engine/analysis/dirty/pages.ts';
+import type { GuestSymbols } from '../../engine/debug/guest-symbols.ts';
+import { taskName } from '../../engine/debug/task-name.ts';
+import { TimeTravel } from '../../engine/debug/time-travel.ts';
 import { describeDivergence } from '../../engine/log/verify.ts';
+import type { Machine } from '../../engine/machine/machine.ts';
+import { loadCore } from '../store/core-module.ts';
 import { FileSink } from '../store/files.ts';
 import type { Arguments, VerbSpec } from './arguments.ts';
+import { guestSymbolsOf } from './bisect-common.ts';
 import { JSON_OPTION, QUIET_OPTION } from './common-options.ts';
 import type { Context, Verb } from './context.ts';
 import { DIRTY_SOURCE_OPTIONS, type DirtySource, loadDirt, momentOf, positionAtNs, virtualNsAt } from './dirty-source.ts';
@@ -16,7 +22,6 @@ import { exitCode } from './exit-codes.ts';
 import { grouped, megabytes, table, virtualTime } from './format.ts';
 import { heatSvg } from './heat-svg.ts';
 import { toJson } from './output.ts';
-import { functionNames } from './profile-source.ts';
 import { duration, durationOf } from './quantities.ts';
 import { signalStatus } from './signals.ts';
 import { UsageError } from './usage-error.ts';
@@ -35,8 +40,9 @@ const SPEC: VerbSpec = {
     { name: 'curve', value: 'DT', help: `pages of each DT of virtual time (default: a ${CURVE_ROWS}th of the run)` },
     { name: 'working-set', value: 'DT', help: 'pages written in the DT before each epoch: smallest, median, largest' },
     { name: 'heat', value: 'OUT.svg', help: 'draws page x time' },
-    { name: 'who', help: 'first writes by guest function, address space and ring; replays' },
-    { name: 'symbols', value: 'FILE', help: "with --who: names of guest functions, an ELF file or a System.map (default: the kernel's own)" },
+    { name: 'who', help: 'first writes by guest function, task, address space and ring; replays' },
+    { name: 'symbols', value: 'FILE', help: "with --who: names of guest functions, an ELF file or a System.map (default: the guest's own)", multiple: true },
+    { name: 'pages', help: 'page by page: epochs in which it is written and read, writes that change nothing, zeros, how short it gets as XBZRLE and LZ4; replays' },
     { name: 'csv', value: 'OUT.csv', help: 'writes the series, as `migrate --series` reads it' },
     ...DIRTY_SOURCE_OPTIONS,
     QUIET_OPTION,
@@ -57,11 +63,15 @@ async function start(parsed: Arguments, context: Context): Promise<number> {
   for (const [name, ns] of [['curve', curveNs], ['working-set', workingSetNs]] as const) if (ns === 0) throw parsed.wrong(name, '0', 'more than nothing');
   const sinks = ['heat', 'csv'].map((name) => [name, outputOf(parsed, name)] as const);
   if (parsed.has('symbols') && !parsed.has('who')) throw new UsageError('--symbols needs --who', 'dirty');
-  let functionAt = functionNames(parsed);
+  let symbols: GuestSymbols | undefined;
   const epochs: DirtyEpoch[] = [];
   let writers: WritersFold | undefined;
+  const pagesFold = parsed.has('pages') ? new PagesFold() : undefined;
   const loaded = await loadDirt(parsed, context, {
-    needsReplay: parsed.has('who'),
+    needsReplay: parsed.has('who') || parsed.has('pages'),
+    reads: parsed.has('pages'),
+    content: parsed.has('pages'),
+    ...(parsed.has('who') && { taskAt: (machine: Machine) => taskName(machine, symbols!) }),
     // Epochs end at the edges of windows, so that they are exact.
     edges: (reader) => {
       const truth = { beginNs: 0, endNs: virtualNsAt(reader, reader.lastPosition) };
@@ -70,14 +80,16 @@ async function start(parsed: Arguments, context: Context): Promise<number> {
         .flatMap(([fromNs, lengthNs]) => [positionAtNs(reader, fromNs), positionAtNs(reader, fromNs + lengthNs)])
         .sort((a, b) => a - b);
     },
-    onReplayer: (_, kernel) => {
+    onReplayer: ({ reader }, images) => {
       if (!parsed.has('who')) return;
-      functionAt ??= symbolsOfKernel(kernel, (text) => err.write(`chronovisor: ${text}\n`));
-      writers = new WritersFold({ functionAt });
+      symbols = guestSymbolsOf('dirty', parsed, new TimeTravel({ reader, images, module: loadCore() }), images.kernel, (text) => err.write(`chronovisor: ${text}\n`));
+      const { table } = symbols;
+      writers = new WritersFold({ functionAt: (ripLo, ripHi) => table.at((BigInt(ripHi) << 32n) | BigInt(ripLo))?.name });
     },
     onEpoch: (epoch) => {
-      epochs.push({ ...epoch, detail: epoch.detail === undefined ? undefined : { ...epoch.detail, touched: undefined, content: undefined } });
+      epochs.push({ ...epoch, detail: epoch.detail === undefined ? undefined : { ...epoch.detail, touched: undefined, reads: undefined, task: undefined, content: undefined } });
       writers?.fold(epoch);
+      pagesFold?.fold(epoch);
     },
   });
   if (loaded.kind === 'stopped') return signals.received === undefined ? exitCode('ok') : signalStatus(signals.received);
@@ -100,6 +112,7 @@ async function start(parsed: Arguments, context: Context): Promise<number> {
     return { text, fromNs, toNs: fromNs + lengthNs, ...windowCount(truth, fromNs, fromNs + lengthNs) };
   });
   const who = writers?.finish()[0];
+  const pageReport = pagesFold?.finish()[0];
   const whole = truth.timeline.distinctBetween(0, truth.timeline.length);
   const top = truth.timeline.page.reduce((most, page) => Math.max(most, page + 1), 1);
   const heat = new HeatFold({ memoryBytes: top * PAGE_BYTES, columnNs: Math.max(1000, roundUp(spanNs / 400)) });
@@ -120,7 +133,7 @@ async function start(parsed: Arguments, context: Context): Promise<number> {
         {
           verb: 'dirty', file: source.file, from: source.from, memoryPages: truth.pages, beginNs: truth.beginNs, endNs: truth.endNs, busyShare: truth.busyShare,
           epochs: truth.epochEndsNs?.length ?? 0, epochInstructions: source.epochInstructions,
-          firstWrites: truth.timeline.length, pages: whole, curve: points, workingSets: sets, windows: asked, ...(who !== undefined && { who }),
+          firstWrites: truth.timeline.length, pages: whole, curve: points, workingSets: sets, windows: asked, ...(who !== undefined && { who }), ...(pageReport !== undefined && { content: pageReport }),
         },
         2,
       )}\n`,
@@ -148,6 +161,7 @@ async function start(parsed: Arguments, context: Context): Promise<number> {
     lines.push('', 'distinct pages', ...table(asked.map(row)));
   }
   if (who !== undefined) lines.push(...whoLines(who));
+  if (pageReport !== undefined) lines.push(...pageLines(pageReport));
   out.write(`${lines.join('\n')}\n`);
   return exitCode('ok');
 }
@@ -156,17 +170,6 @@ function windowOf(parsed: Arguments, text: string): { readonly text: string; rea
   const comma = text.lastIndexOf(',');
   if (comma <= 0) throw parsed.wrong('window', text, 'T0,DT such as 50%,10ms or @1000000,1ms');
   return { text, from: text.slice(0, comma).trim(), lengthNs: durationOf(parsed, 'window', text.slice(comma + 1).trim()) };
-}
-
-function symbolsOfKernel(kernel: Uint8Array, warn: (text: string) => void): ((ripLo: number, ripHi: number) => string | undefined) | undefined {
-  try {
-    const symbols = Symbols.parse(kernel);
-    return (ripLo, ripHi) => symbols.at(ripLo, ripHi);
-  } catch (error) {
-    if (!(error instanceof SymbolError)) throw error;
-    warn(`addresses have no names: the kernel: ${error.message} (--symbols FILE)`);
-    return undefined;
-  }
 }
 
 function workingSetPoints(epochs: readonly DirtyEpoch[], windowNs: number): readonly WorkingSetPoint[] {
@@ -201,14 +204,27 @@ function roundUp(ns: number): number {
   return power * ([1, 2, 5].find((digit) => digit * power >= ns) ?? 10);
 }
 
-function whoLines({ firstWrites, byFunction, bySpace, byRing }: Writers): string[] {
+function pageLines({ pages, ...all }: PageReport): string[] {
+  const share = (part: number): string => `${grouped(part)} (${((part * 100) / Math.max(1, all.writes)).toFixed(1)} %)`;
+  const row = (name: string, { writes, unchanged, reads, zero, deltaBytes, compressedBytes }: Omit<PageRow, 'page'>): readonly string[] => [
+    name, grouped(writes), grouped(unchanged), grouped(reads), grouped(zero), deltaBytes.toFixed(0), compressedBytes.toFixed(0),
+  ]; // prettier-ignore
+  return [
+    '',
+    `of ${grouped(all.writes)} writes (pages times epochs) ${share(all.unchanged)} changed nothing, ${share(all.zero)} left zeros; ${grouped(all.reads)} reads`,
+    ...table([['page', 'written', 'unchanged', 'read', 'zeros', 'XBZRLE bytes', 'LZ4 bytes'], row('all', all), ...pages.slice(0, WHO_ROWS).map(({ page, ...rest }) => row(`0x${page.toString(16)}`, rest))]),
+    ...(pages.length > WHO_ROWS ? [`  ... and ${grouped(pages.length - WHO_ROWS)} more (--json has all)`] : []),
+  ];
+}
+
+function whoLines({ firstWrites, byFunction, byTask, bySpace, byRing }: Writers): string[] {
   const rows = (name: string, list: Writers['byFunction']): string[] => [
     '',
     name,
     ...table([['first writes', 'share', 'pages', ''], ...list.slice(0, WHO_ROWS).map((row) => [grouped(row.firstWrites), `${(row.share * 100).toFixed(1)} %`, grouped(row.pages), row.name])]),
     ...(list.length > WHO_ROWS ? [`  ... and ${list.length - WHO_ROWS} more (--json has all)`] : []),
   ];
-  return ['', `who dirties: ${grouped(firstWrites)} first writes`, ...rows('by function', byFunction), ...rows('by address space', bySpace), ...rows('by ring', byRing)];
+  return ['', `who dirties: ${grouped(firstWrites)} first writes`, ...rows('by function', byFunction), ...rows('by task', byTask), ...rows('by address space', bySpace), ...rows('by ring', byRing)];
 }
 
 function outputOf(parsed: Arguments, name: string): FileSink | undefined {

@@ -14,7 +14,7 @@ import { type DestinationOptions, type MovedGuest, ReceiveError, receive, recove
 import { type Duplex, LinkError, type Mailbox, connectTo, listenAt } from '../migration/duplex.ts';
 import { FileJournal, type SourceRecord, destinationFiles, handoverPath, intentPath, sourceFiles } from '../migration/journal.ts';
 import type { Measured } from '../migration/measured.ts';
-import { Guest, RealPace } from '../migration/pace.ts';
+import { CoupledPace, Guest, type Pace, RealPace } from '../migration/pace.ts';
 import { type PageWaits, Scout, postCopyProblem, runPaged } from '../migration/post-copy.ts';
 import { LIVE_POLICIES, type LivePolicy, Pager, type SourceEnd, migrate } from '../migration/source.ts';
 import { sourceMayRun, tellVerdict } from '../migration/verdict.ts';
@@ -140,9 +140,22 @@ function statusOf({ cause, status }: DriveEnd): number {
 
 // ---- the source ----
 
-interface Leaving {
-  readonly recorder: Recorder;
-  readonly prediction: Prediction | undefined;
+/** Wall ms in which the guest's speed is measured, and what share of that it gets while it is migrated: the rest is the sender's, and the host's. */
+const CALIBRATION_MS = 100;
+const CALIBRATION_INSTRUCTIONS = 100_000;
+const SPEED_SHARE = 0.5;
+
+/** Virtual ns a wall ns. The guest goes on meanwhile. */
+async function measureSpeed(guest: Guest, console: Console): Promise<number> {
+  const fromNs = guest.nowNs;
+  const fromMs = monotonicMs();
+  while (monotonicMs() - fromMs < CALIBRATION_MS && guest.ended === undefined) {
+    if (!guest.slice(CALIBRATION_INSTRUCTIONS)) break;
+    console.show();
+    await turn();
+  }
+  const speed = (SPEED_SHARE * (guest.nowNs - fromNs)) / ((monotonicMs() - fromMs) * 1e6);
+  return speed > 0 ? Number(Math.min(1, speed).toPrecision(3)) : 1;
 }
 
 async function leave(parsed: Arguments, context: Context): Promise<number> {
@@ -154,7 +167,7 @@ async function leave(parsed: Arguments, context: Context): Promise<number> {
   const bytesPerSecond = bandwidth(parsed, 'bandwidth') ?? Infinity;
   const downtimeLimitMs = (duration(parsed, 'downtime') ?? 300e6) / 1e6;
   const afterNs = duration(parsed, 'after') ?? 0;
-  const speed = speedOf(parsed);
+  const askedSpeed = speedOf(parsed);
   const giveUpNs = duration(parsed, 'give-up');
   const operand = parsed.operands.at(0);
   if (operand === undefined) throw new UsageError('--live needs a recording to go on from, or the name of a guest', 'migrate');
@@ -165,18 +178,21 @@ async function leave(parsed: Arguments, context: Context): Promise<number> {
   const say = (text: string): void => {
     if (!isQuiet) err.write(`chronovisor: ${text}\n`);
   };
-  const { recorder, prediction } = existsSync(operand) ? await goOnFrom(parsed, context, operand, sink, console, { bytesPerSecond, downtimeLimitMs, speed: speed ?? 1, policy }) : await startNew(operand, sink, console);
+  const isRecording = existsSync(operand);
+  const recorder = isRecording ? goOnFrom(parsed, operand, sink, console) : await startNew(operand, sink, console);
   const { config } = recorder.machine;
   const problem = policy === 'precopy' ? undefined : postCopyProblem(config);
   if (problem !== undefined) throw new UsageError(`--policy ${policy}: this guest cannot be moved so: ${problem}`, 'migrate');
   const guest = new Guest(recorder);
   guest.runTo(guest.nowNs + afterNs);
   console.show();
+  const speed = askedSpeed ?? (await measureSpeed(guest, console));
+  const prediction = isRecording ? await forecast(parsed, context, guest.nowNs, { bytesPerSecond, downtimeLimitMs, speed, policy }) : undefined;
 
   const link = await connectTo(to.host!, to.port, CONNECT_MS);
   const migration = newLogId();
   const fromNs = guest.nowNs;
-  const pace = new RealPace(clock, speed, () => console.show());
+  const pace = bytesPerSecond === Infinity ? new RealPace(clock, speed, () => console.show()) : new CoupledPace(clock, speed, () => console.show());
   let shownMs = 0;
   const end = await migrate({
     guest, link, pace, files, migration, to: parsed.text('to')!, policy, downtimeLimitMs, bytesPerSecond, answerMs: ANSWER_MS, ...(giveUpNs !== undefined && { timeLimitNs: giveUpNs }),
@@ -214,10 +230,10 @@ async function leave(parsed: Arguments, context: Context): Promise<number> {
   return status;
 }
 
-async function startNew(name: string, sink: FileSink, console: Console): Promise<Leaving> {
+async function startNew(name: string, sink: FileSink, console: Console): Promise<Recorder> {
   const named = await openNamedGuest(name);
   if (named.regime !== undefined) throw new UsageError(`the guest ${name} runs under the regime ${named.regime}, whose VMM is not moved: a guest without it can be`, 'migrate');
-  const recorder = new Recorder({
+  return new Recorder({
     recipe: {
       guest: name, commandLine: named.commandLine, protocol: 'auto',
       machine: { memoryBytes: named.memoryBytes, seed: '0000000000000001', wallClockNs: wallClockNs(), acpi: false, virtio: [], accessCostNs: DEFAULT_ACCESS_COST_NS, counts: true },
@@ -226,7 +242,6 @@ async function startNew(name: string, sink: FileSink, console: Console): Promise
     images: { kernel: named.kernel, initrd: named.initrd },
     module: loadCore(), outputs: { console: console.push }, log: { sink, id: newLogId(), product: `chronovisor ${ownPackage().version}` },
   }); // prettier-ignore
-  return { recorder, prediction: undefined };
 }
 
 interface Wishes {
@@ -236,7 +251,7 @@ interface Wishes {
   readonly policy: LivePolicy;
 }
 
-async function goOnFrom(parsed: Arguments, context: Context, file: string, sink: FileSink, console: Console, wishes: Wishes): Promise<Leaving> {
+function goOnFrom(parsed: Arguments, file: string, sink: FileSink, console: Console): Recorder {
   if (!sourceMayRun(sourceFiles(file))) throw new UsageError(`${file} was handed over to another side, which has the guest now: ${handoverPath(file)} says where. It cannot go on here`, 'migrate');
   const source = new FileSource(file, 'FILE');
   const recording = openRecording(source, parsed.all('parent'));
@@ -245,13 +260,12 @@ async function goOnFrom(parsed: Arguments, context: Context, file: string, sink:
   const go = parsePlace(where);
   if (go === undefined) throw parsed.wrong('at', where, PLACE_FORMS);
   const travel = new TimeTravel({ reader: recording.reader, images, module: loadCore(), index: findIndex(source.path, recording.reader, recording).index });
-  let recorder: Recorder;
   try {
     go(travel);
     // The last instruction of a log that was cut off may have more events than it tells.
     if (travel.isAtEnd && !recording.reader.hasEnd) travel.seek(Math.max(0, recording.reader.lastPosition - 1));
     const point = branchPoint(travel, recording.chain, images, loadCore());
-    recorder = new Recorder({
+    return new Recorder({
       recipe: decodeRecipe(recording.reader.header), images, module: loadCore(), outputs: { console: console.push }, from: point.start,
       log: { sink, id: newLogId(), product: `chronovisor ${ownPackage().version}` },
     }); // prettier-ignore
@@ -259,7 +273,6 @@ async function goOnFrom(parsed: Arguments, context: Context, file: string, sink:
     if (error instanceof BranchError || error instanceof SeekError) throw new UsageError(`--at: ${error.message}`, 'migrate');
     throw error;
   }
-  return { recorder, prediction: await forecast(parsed, context, recorder.machine.nowNs(), wishes) };
 }
 
 /** From what the recording tells, before the guest moves. */
@@ -296,6 +309,7 @@ function resultLines(measured: Measured, prediction: Prediction | undefined): st
     [measured.policy, 'measured', 'predicted'],
     row('verdict', ({ converges, reason }) => (converges ? 'converges' : `does not: ${reason}`)),
     row('total time', ({ totalTimeMs }) => wallTime(totalTimeMs)),
+    ...(measured.heldMs >= 1 ? [['of it held', `${wallTime(measured.heldMs)}: the host was too slow`, '-']] : []),
     row('downtime', ({ downtimeMs }) => wallTime(downtimeMs)),
     row('transferred', ({ ram }) => megabytes(ram.transferred)),
     row('normal', ({ ram }) => `${grouped(ram.normal)} pages`),
@@ -310,7 +324,7 @@ function resultLines(measured: Measured, prediction: Prediction | undefined): st
 }
 
 /** Handed over, and the link is gone: tells the destination again, and sends what it still needs. True when it has confirmed. */
-async function seeThrough(end: Exclude<SourceEnd, { kind: 'kept' }>, record: SourceRecord, to: { readonly host: string | undefined; readonly port: number }, pace: RealPace, bytesPerSecond: number, say: (text: string) => void, isStopped: () => boolean): Promise<boolean> {
+async function seeThrough(end: Exclude<SourceEnd, { kind: 'kept' }>, record: SourceRecord, to: { readonly host: string | undefined; readonly port: number }, pace: Pace, bytesPerSecond: number, say: (text: string) => void, isStopped: () => boolean): Promise<boolean> {
   for (let i = 0; i < RETRIES && !isStopped(); i++) {
     try {
       const link = await connectTo(to.host!, to.port, CONNECT_MS);

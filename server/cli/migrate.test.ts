@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { wallTime } from '../../engine/analysis/migration/quantities.ts';
 import { parseBandwidth, parseDuration } from './quantities.ts';
 import { cli } from './testing.ts';
@@ -12,6 +12,10 @@ const trace = join(fileURLToPath(new URL('../..', import.meta.url)), 'traces', '
 const folder = mkdtempSync(join(tmpdir(), 'chronovisor-migrate-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const at = (name: string): string => join(folder, name);
+
+beforeAll(async () => {
+  expect((await cli('record', 'lab', '-q', '-o', at('mem.cvlog'), '--wall-clock', '1700000000000000000', '--append', 'run="work mem; poweroff"')).status).toBe(0);
+}, 60_000);
 
 async function json(...argv: string[]): Promise<any> {
   const { out, status, err } = await cli(...argv, '--json');
@@ -37,20 +41,34 @@ describe('dirty', () => {
     expect(report.workingSets[0].most).toBeLessThanOrEqual(report.pages);
   });
 
-  it('a replay is exact where the log has bounds, says who, draws, and writes a series that migrate reads', async () => {
+  it('a replay is exact where the log has bounds, draws, and writes a series that migrate reads', async () => {
     const window = '@75000000,2ms';
-    const [log, replay] = [await json('dirty', trace, '--window', window), await json('dirty', trace, '--replay', '--epoch', '2ms', '--window', window, '--who', '--heat', at('heat.svg'), '--csv', at('series.csv'))];
+    const [log, replay] = [await json('dirty', trace, '--window', window), await json('dirty', trace, '--replay', '--epoch', '2ms', '--window', window, '--heat', at('heat.svg'), '--csv', at('series.csv'))];
     expect(log.windows[0].isExact).toBe(false);
     expect(replay.windows[0].isExact).toBe(true);
     expect(replay.windows[0].atLeast).toBeGreaterThan(log.windows[0].atLeast);
     expect(replay.windows[0].atLeast).toBeLessThanOrEqual(log.windows[0].atMost);
     expect(replay.pages).toBe(log.pages);
-    expect(replay.who.byFunction.map(({ name }: { name: string }) => name)).toContain('memset');
     expect(readFileSync(at('heat.svg'), 'utf8')).toMatch(/^<svg[^]*<path[^]*<\/svg>\n$/);
     const own = ['migrate', '--bandwidth', '100Mbit', '--samples', '2', '--after-end', 'idle'];
     const series = await json(...own, '--series', at('series.csv'));
     expect(series).toMatchObject({ from: 'series', predictions: [{ policy: 'qemu-7.2', converges: true, ram: { total: 67_108_864, duplicate: 0, pageSize: 4096 } }] });
     expect((await cli('dirty', trace, '--heat', at('heat.svg'))).status).toBe(12);
+  });
+});
+
+describe('what only a replay tells', () => {
+  it('who dirties, by function and task; reads, writes that change nothing, and how short pages get', async () => {
+    const report = await json('dirty', at('mem.cvlog'), '--epoch', '2ms', '--who', '--pages');
+    expect(report.who.byFunction.map(({ name }: { name: string }) => name)).toContain('memset');
+    expect(report.who.byTask.map(({ name }: { name: string }) => name)).toContain('work-2');
+    const { content } = report;
+    expect(content.writes).toBe(report.firstWrites);
+    for (const name of ['writes', 'unchanged', 'reads', 'zero']) expect(content.pages.reduce((sum: number, row: Record<string, number>) => sum + row[name], 0), name).toBe(content[name]);
+    expect(content.unchanged).toBeGreaterThan(0);
+    expect(content.unchanged).toBeLessThan(content.writes);
+    expect(content.reads).toBeGreaterThan(content.writes);
+    expect(content.compressedBytes).toBeLessThan(4096);
   });
 });
 
@@ -81,6 +99,19 @@ describe('migrate', () => {
     expect(starts[0].outcome.totalTimeMs).toBeLessThanOrEqual(starts[4].outcome.totalTimeMs);
   });
 
+  it('a closed loop: the guest runs again and reacts, beside the answer of one that does not; its branch replays', async () => {
+    const report = await json('migrate', at('mem.cvlog'), '--bandwidth', '400Mbit', '--start', '50%', '--policy', 'post-copy', '--speed', '0.1', '--samples', '0', '--closed-loop', '-o', at('slow.cvlog'));
+    const { predictions, closedLoop } = report;
+    expect(predictions[0].exactness).toBe('approximate');
+    expect(closedLoop).toMatchObject([{ policy: 'post-copy', outcome: { exactness: 'closed loop', converges: true, ram: { total: 67_108_864 } } }]);
+    expect(closedLoop[0].outcome.ram.postcopyRequests).toBeGreaterThan(10);
+    expect(closedLoop[0].stalledNs).toBeGreaterThan(0);
+    const replay = await json('replay', at('slow.cvlog'));
+    expect(replay).toMatchObject({ result: 'identical', digest: closedLoop[0].log.digest });
+    const stalls = (await cli('events', at('slow.cvlog'), '--kind', 'input', '--json')).out.trim().split('\n').map((line) => JSON.parse(line)).filter(({ input }) => input?.kind === 'stall');
+    expect(stalls.length).toBeGreaterThanOrEqual(10);
+  });
+
   it('says what is wrong and what would be right', async () => {
     writeFileSync(at('wrong.csv'), 'time_s,page\n1,two\n');
     const cases: readonly (readonly [readonly string[], RegExp])[] = [
@@ -93,6 +124,10 @@ describe('migrate', () => {
       [['migrate', trace, '--bandwidth', '1Gbit', '--start', 'mark:nowhere'], /a mark of the recording/],
       [['migrate', trace, '--bandwidth', '1Gbit,2Gbit'], /several bandwidths are for --table/],
       [['migrate', trace, '--bandwidth', '1Gbit', '--speed', '0'], /--speed "0"/],
+      [['migrate', trace, '--bandwidth', '1Gbit', '--logging-cost', '2us'], /--logging-cost needs --closed-loop/],
+      [['migrate', trace, '--table', '--closed-loop'], /--closed-loop does not go with --table/],
+      [['migrate', trace, '--bandwidth', '1Gbit', '--policy', 'all', '--closed-loop', '-o', at('x.cvlog')], /-o keeps the branch of one policy/],
+      [['migrate', trace, '--bandwidth', '1Gbit', '-o', at('x.cvlog')], /-o is for --closed-loop/],
       [['migrate', trace, '--bandwidth', '1Gbit', '--epoch', '1ms'], /--epoch needs --replay/],
       [['migrate', trace, '--series', at('wrong.csv'), '--bandwidth', '1Gbit'], /takes the place of FILE/],
       [['migrate', '--series', at('wrong.csv'), '--bandwidth', '1Gbit'], /wrong\.csv: line 2: "two" is no page/],

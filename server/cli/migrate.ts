@@ -69,7 +69,7 @@ const SPEC: VerbSpec = {
   ],
   notes: [
     'The recording does not react to being migrated. Answers that need it to (throttling, waiting for pages) are marked approximate; --closed-loop runs a guest that does, and keeps that branch under -o. --replay knows what is in the pages, and reads, which XBZRLE, compression and post-copy need.',
-    `With --live the guest really moves, to a side that waits with --listen; --policy is then ${LIVE_POLICIES.join(', ')}, --bandwidth is optional, --speed is as fast as it goes unless given. Ctrl-C gives the migration up, and the guest goes on here. Who has the guest after a broken link: server/migration/README.md.`,
+    `With --live the guest really moves, to a side that waits with --listen; --policy is then ${LIVE_POLICIES.join(', ')}, --bandwidth is optional, --speed is half of what the guest is measured to do unless given. Ctrl-C gives the migration up, and the guest goes on here. Who has the guest after a broken link: server/migration/README.md.`,
   ],
 };
 

@@ -6,6 +6,8 @@ export interface Measured extends Pick<MigrationOutcome, 'policy' | 'converges' 
   readonly ram: Omit<MigrationOutcome['ram'], 'multifdBytes'>;
   /** The guest's clock: where the migration began, where it was stopped, virtual ns. */
   readonly virtualNs: { readonly start: number; readonly stop: number | undefined };
+  /** Of the total, wall time in which neither guest nor link went on, as the host was too slow for them. */
+  readonly heldMs: number;
   /** Registers and devices on the wire, bytes. */
   readonly stateBytes: number;
 }
@@ -48,14 +50,15 @@ export class Meter {
     this.roundFrom = { transferred: this.transferred, normal: this.normal, zero: this.zero };
   }
 
-  result(policy: string, end: { readonly converges: boolean; readonly reason: string; readonly nowNs: number; readonly downtimeNs: number; readonly pages: number; readonly remaining: number; readonly startVirtualNs: number }): Measured {
-    const totalTimeMs = end.nowNs / 1e6;
+  result(policy: string, end: { readonly converges: boolean; readonly reason: string; readonly nowNs: number; readonly wallNs: number; readonly downtimeNs: number; readonly pages: number; readonly remaining: number; readonly startVirtualNs: number }): Measured {
+    const totalTimeMs = end.wallNs / 1e6;
     const perSecond = (count: number): number => (totalTimeMs > 0 ? (count * 1000) / totalTimeMs : 0);
     return {
       policy,
       converges: end.converges,
       reason: end.reason,
       totalTimeMs,
+      heldMs: (end.wallNs - end.nowNs) / 1e6,
       downtimeMs: end.downtimeNs / 1e6,
       setupTimeMs: this.setupNs / 1e6,
       expectedDowntimeMs: this.expectedDowntimeNs === undefined ? undefined : this.expectedDowntimeNs / 1e6,

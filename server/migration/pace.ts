@@ -1,7 +1,8 @@
 /**
- * The clock of a migration, and how the guest's clock goes with it. Two of them:
+ * The clock of a migration, and how the guest's clock goes with it. Three of them:
  *
  *     RealPace      wall time; the guest runs in slices between sends, as fast as it goes or at `speed` virtual ns a wall ns
+ *     CoupledPace   wall time, but one clock for the guest and for a link of known bandwidth: where the host is too slow for them both fall behind, and what is sent and when stays what it was
  *     VirtualPace   time passes only as the link carries bytes; the guest's clock goes with it exactly. Deterministic: for tests and checks of predictions
  */
 import type { Recorder, RecorderStatus } from '../../engine/recording/recorder.ts';
@@ -88,8 +89,10 @@ export class Guest {
 }
 
 export interface Pace {
-  /** ns since the migration began. */
+  /** ns since the migration began, by the clock that guest and link go by. */
   nowNs(): number;
+  /** The same by the wall's clock. */
+  wallNs(): number;
   /** Lets time come to `ns`, with the guest running unless it is undefined. */
   until(ns: number, guest: Guest | undefined): Promise<void>;
   /** Waits for something from outside, with the guest running. */
@@ -114,6 +117,9 @@ export class VirtualPace implements Pace {
   }
 
   nowNs(): number {
+    return this.now;
+  }
+  wallNs(): number {
     return this.now;
   }
   until(ns: number, guest: Guest | undefined): Promise<void> {
@@ -165,6 +171,9 @@ export class RealPace implements Pace {
   nowNs(): number {
     return (this.clock.monotonicMs() - this.startMs) * 1e6;
   }
+  wallNs(): number {
+    return this.nowNs();
+  }
 
   async until(ns: number, guest: Guest | undefined): Promise<void> {
     while (this.nowNs() < ns) await this.turn(guest, ns);
@@ -202,5 +211,90 @@ export class RealPace implements Pace {
     const leftMs = (untilNs - this.nowNs()) / 1e6;
     if (isIdle && leftMs >= 1) await new Promise((resolve) => setTimeout(resolve, Math.min(leftMs, SLEEP_MS_MAX)));
     else await this.clock.turn();
+  }
+}
+
+/** The clock's step, ns: so long the guest runs before anybody else is heard. */
+const STEP_NS = 2e6;
+/** What may be caught up on after the host was late, ns. What is more is lost time, to the guest and to the link. */
+const LATE_NS_MAX = 20e6;
+
+export class CoupledPace implements Pace {
+  readonly grainNs = 0;
+  readonly burstNs = 0;
+  private readonly clock: HostClock;
+  private readonly speed: number;
+  private readonly onTurn: () => void;
+  private readonly startMs: number;
+  private turnedMs = 0;
+  private now = 0;
+  private heldNs = 0;
+  private virtualNs: number | undefined;
+
+  /** `speed`: virtual ns of the guest a ns of the clock; less than the host can do, or time is lost. */
+  constructor(clock: HostClock, speed: number, onTurn: () => void = () => {}) {
+    this.clock = clock;
+    this.speed = speed;
+    this.onTurn = onTurn;
+    this.startMs = clock.monotonicMs();
+  }
+
+  nowNs(): number {
+    return this.now;
+  }
+  wallNs(): number {
+    return (this.clock.monotonicMs() - this.startMs) * 1e6;
+  }
+  /** How far the wall is ahead, ns; negative if it is behind. */
+  private get lateNs(): number {
+    return this.wallNs() - this.heldNs - this.now;
+  }
+
+  async until(ns: number, guest: Guest | undefined): Promise<void> {
+    while (this.now < ns) {
+      this.advance(Math.min(ns, this.now + STEP_NS), guest);
+      await this.turn();
+    }
+  }
+  async wait<T>(promise: Promise<T>, guest: Guest | undefined): Promise<T> {
+    let isSettled = false;
+    const settle = (): void => {
+      isSettled = true;
+    };
+    const settled = promise.then(settle, settle);
+    for (let i = 0; i < MICROTASKS && !isSettled; i++) await Promise.resolve();
+    while (!isSettled) {
+      // Somebody else takes his time: the clock goes with the wall's.
+      const lateNs = this.holdTo();
+      if (lateNs > 0) this.advance(this.now + Math.min(lateNs, STEP_NS), guest);
+      if (this.lateNs > STEP_NS) await this.turn();
+      else await Promise.race([settled, new Promise((resolve) => setTimeout(resolve, 1))]);
+      this.onTurn();
+    }
+    return promise;
+  }
+
+  private advance(to: number, guest: Guest | undefined): void {
+    if (guest !== undefined) {
+      this.virtualNs = (this.virtualNs ?? guest.nowNs) + (to - this.now) * this.speed;
+      guest.runTo(this.virtualNs);
+    }
+    this.now = to;
+  }
+
+  /** What is more than may be caught up on is lost. */
+  private holdTo(): number {
+    const { lateNs } = this;
+    if (lateNs > LATE_NS_MAX) this.heldNs += lateNs - LATE_NS_MAX;
+    return Math.min(lateNs, LATE_NS_MAX);
+  }
+
+  private async turn(): Promise<void> {
+    this.onTurn();
+    const lateNs = this.holdTo();
+    if (lateNs <= -1e6) await new Promise((resolve) => setTimeout(resolve, Math.min(-lateNs / 1e6, SLEEP_MS_MAX)));
+    else if (this.clock.monotonicMs() - this.turnedMs < SHARE_MS) return;
+    else await this.clock.turn();
+    this.turnedMs = this.clock.monotonicMs();
   }
 }

@@ -130,7 +130,7 @@ class Source {
 
   measured(converges: boolean, reason: string, downtimeNs: number): Measured {
     return this.meter.result(this.options.policy, {
-      converges, reason, downtimeNs, nowNs: this.options.pace.nowNs(), pages: this.pending.length, remaining: converges ? 0 : this.pendingPages, startVirtualNs: this.startVirtualNs,
+      converges, reason, downtimeNs, nowNs: this.options.pace.nowNs(), wallNs: this.options.pace.wallNs(), pages: this.pending.length, remaining: converges ? 0 : this.pendingPages, startVirtualNs: this.startVirtualNs,
     }); // prettier-ignore
   }
 
@@ -235,6 +235,7 @@ class Source {
     const { recorder } = this.guest;
     this.check();
     const stoppedNs = pace.nowNs();
+    const stoppedWallNs = pace.wallNs();
     this.meter.stoppedNs = stoppedNs;
     this.meter.precopyBytes = this.meter.transferred;
     this.running = undefined;
@@ -272,7 +273,7 @@ class Source {
       this.meter.transferred += FRAME_HEADER_BYTES;
       for (let next = await this.answer(); next.kind !== STARTED; next = await this.answer()) if (next.kind === REQUEST) pager.request(decodeFrames(next.payload));
       await pace.until(pace.nowNs() + latencyNs, undefined);
-      const downtimeNs = pace.nowNs() - stoppedNs;
+      const downtimeNs = pace.wallNs() - stoppedWallNs;
       this.meter.closeRound(pace.nowNs(), 0, pager.left);
       if (isPostCopy) {
         try {
@@ -289,7 +290,7 @@ class Source {
       problem = error.message;
       link.close();
     }
-    const measured = this.measured(true, 'handed over, not confirmed', pace.nowNs() - stoppedNs);
+    const measured = this.measured(true, 'handed over, not confirmed', pace.wallNs() - stoppedWallNs);
     return isPostCopy ? { kind: 'paging', measured, digest, pager, problem } : { kind: 'moved', isConfirmed: false, measured, digest, problem };
   }
 

@@ -12,6 +12,7 @@ import { powerOnPages, replayEpochs } from '../../engine/analysis/dirty/first-wr
 import { TruthFold } from '../../engine/analysis/dirty/folds.ts';
 import type { DirtyTruth } from '../../engine/analysis/dirty/truth.ts';
 import type { MigrationOutcome } from '../../engine/analysis/migration/outcome.ts';
+import type { SimulationOptions } from '../../engine/analysis/migration/policy.ts';
 import { type Prediction, predict } from '../../engine/analysis/migration/predict.ts';
 import { encodeState } from '../../engine/machine/state-bytes.ts';
 import { Replayer } from '../../engine/recording/replayer.ts';
@@ -34,7 +35,7 @@ export interface Load {
   readonly instructions: number;
   /** Virtual ns a ns of the link. */
   readonly speed: number;
-  /** Of the bandwidths below: a guest of zero pages needs a slower link. Default 1. */
+  /** Of the bandwidths: a guest of zero pages needs a slower link. Default 1. */
   readonly bandwidthShare?: number;
 }
 export interface Case {
@@ -43,7 +44,7 @@ export interface Case {
   readonly downtimeLimitMs: number;
 }
 
-const writer = (name: string, load: Omit<Writer, 'memoryMib'>): Load => ({ name, guest: () => writerGuest({ memoryMib: 4, ...load }), startNs: 1_000_000, instructions: 60_000_000, speed: 0.05 });
+export const writer = (name: string, load: Omit<Writer, 'memoryMib'>, memoryMib = 4): Load => ({ name, guest: () => writerGuest({ memoryMib, ...load }), startNs: 1_000_000, instructions: 60_000_000, speed: 0.05 });
 const LOADS: readonly Load[] = [
   writer('idle set', { setPages: 16, pagesPerTick: 1, tickInstructions: 100_000, order: 'sequential' }),
   writer('sequential', { setPages: 256, pagesPerTick: 1, tickInstructions: 15_000, order: 'sequential' }),
@@ -81,13 +82,14 @@ export function truthOf(load: Load): DirtyTruth {
 
 const TIME_LIMIT_NS = 3e9;
 
-export function forecast({ load, bytesPerSecond, downtimeLimitMs }: Case, samples = 8): Prediction {
+/** `costs`: what a real link and host add. */
+export function forecast({ load, bytesPerSecond, downtimeLimitMs }: Case, samples = 8, costs: SimulationOptions = {}): Prediction {
   return predict(
     truthOf(load),
     { kind: 'qemu', name: 'qemu-7.2', release: '7.2', downtimeLimitMs, maxBandwidth: 0 },
     { bytesPerSecond, latencyNs: LATENCY_NS },
     // What a page and a sync cost the sender's CPU is no time here; three messages are waited for after the stop.
-    { startNs: load.startNs, virtualPerWall: load.speed, pageCostNs: 0, syncCostNsPerGiB: 0, setupNs: 0, switchoverNs: 3 * LATENCY_NS, timeLimitNs: TIME_LIMIT_NS },
+    { startNs: load.startNs, repeatFromNs: load.startNs, virtualPerWall: load.speed, pageCostNs: 0, syncCostNsPerGiB: 0, setupNs: 0, switchoverNs: 3 * LATENCY_NS, timeLimitNs: TIME_LIMIT_NS, ...costs },
     { samples },
   );
 }

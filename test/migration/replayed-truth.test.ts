@@ -72,7 +72,7 @@ describe('first writes by replay', () => {
     for (const epoch of long) writers.fold(epoch);
     const [who] = writers.finish();
     expect(who.firstWrites).toBe(long.reduce((sum, { pages }) => sum + pages.length, 0));
-    for (const rows of [who.byFunction, who.bySpace, who.byRing]) expect(rows.reduce((sum, row) => sum + row.firstWrites, 0)).toBe(who.firstWrites);
+    for (const rows of [who.byFunction, who.bySpace, who.byRing, who.byTask]) expect(rows.reduce((sum, row) => sum + row.firstWrites, 0)).toBe(who.firstWrites);
   });
 
   it('knows which pages are zeros at power-on', () => {

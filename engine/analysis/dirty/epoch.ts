@@ -29,7 +29,11 @@ export interface EpochDetail {
   readonly cpl: Uint8Array;
   /** CR3 without its low bits: which address space. */
   readonly space: Float64Array;
+  /** What ran, if somebody could name it. */
+  readonly task?: readonly string[] | undefined;
   readonly content?: EpochContent | undefined;
+  /** Pages read in the epoch, each once. */
+  readonly reads?: Uint32Array | undefined;
   /** Pages first read (or written) in the epoch, in that order, with virtual ns. */
   readonly touched?: { readonly pages: Uint32Array; readonly atNs: Float64Array } | undefined;
 }

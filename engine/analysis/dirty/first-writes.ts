@@ -20,6 +20,8 @@ export interface ProbeOptions {
   readonly reads?: boolean;
   /** What changed in each page, and how well it compresses. Keeps a second copy of RAM. */
   readonly content?: boolean;
+  /** Names what runs; asked in the midst of the instruction that writes. */
+  readonly taskAt?: ((machine: Machine) => string) | undefined;
 }
 
 export class FirstWriteProbe {
@@ -37,6 +39,8 @@ export class FirstWriteProbe {
   private ripHi: number[] = [];
   private cpl: number[] = [];
   private space: number[] = [];
+  private task: string[] = [];
+  private readPage: number[] = [];
   private touchedPage: number[] = [];
   private touchedNs: number[] = [];
   private readonly touched: Uint8Array;
@@ -71,6 +75,8 @@ export class FirstWriteProbe {
     this.ripHi = [];
     this.cpl = [];
     this.space = [];
+    this.task = [];
+    this.readPage = [];
     this.touchedPage = [];
     this.touchedNs = [];
     this.touched.fill(0);
@@ -84,7 +90,10 @@ export class FirstWriteProbe {
       this.touchedPage.push(frame);
       this.touchedNs.push(ns);
     }
-    if (!isWrite) return false;
+    if (!isWrite) {
+      this.readPage.push(frame);
+      return false;
+    }
     this.page.push(frame);
     this.position.push(this.machine.position());
     this.atNs.push(ns);
@@ -93,6 +102,7 @@ export class FirstWriteProbe {
     this.ripHi.push(core.ripHigh());
     this.cpl.push(core.u32[CPL >>> 2]);
     this.space.push(Number(core.big(CR3) & 0xf_ffff_ffff_f000n));
+    if (this.options.taskAt !== undefined) this.task.push(this.options.taskAt(this.machine));
     return false;
   }
 
@@ -114,6 +124,8 @@ export class FirstWriteProbe {
         ripHi: Uint32Array.from(this.ripHi),
         cpl: Uint8Array.from(this.cpl),
         space: Float64Array.from(this.space),
+        ...(this.options.taskAt !== undefined && { task: this.task }),
+        ...(this.options.reads === true && { reads: Uint32Array.from(this.readPage) }),
         ...(this.shadow !== undefined && { content: this.contentOf(pages, this.shadow) }),
         ...(this.options.reads === true && { touched: { pages: Uint32Array.from(this.touchedPage), atNs: Float64Array.from(this.touchedNs) } }),
       },

@@ -1,4 +1,4 @@
-/** Who dirties: first writes by guest function, address space and kind, from epochs of a replay. */
+/** Who dirties: first writes by guest function, task, address space and ring, from epochs of a replay. */
 import { ACCESS_DEVICE, ACCESS_WALK } from '../../cpu/layout.ts';
 import type { DirtyEpoch } from './epoch.ts';
 import type { EpochFold } from './folds.ts';
@@ -25,6 +25,8 @@ export interface Writers {
   /** By CR3: an address space, which is a process or a kernel thread's borrowed one. */
   readonly bySpace: readonly WriterRow[];
   readonly byRing: readonly WriterRow[];
+  /** `comm-pid`, if the replay could name what ran; else as bySpace. */
+  readonly byTask: readonly WriterRow[];
 }
 
 export interface WritersState {
@@ -41,7 +43,7 @@ const WALK = 'page walk';
 
 export class WritersFold implements EpochFold<Writers, WritersState> {
   private readonly options: WritersOptions;
-  /** By function and space and ring, separated by a tab. */
+  /** By function, space, ring and task, separated by a tab. */
   private cells = new Map<string, Cell>();
 
   constructor(options: WritersOptions = {}) {
@@ -54,7 +56,7 @@ export class WritersFold implements EpochFold<Writers, WritersState> {
       const isDevice = detail.kind[i] === ACCESS_DEVICE;
       const space = isDevice ? DEVICE : `cr3 0x${detail.space[i].toString(16)}`;
       const ring = isDevice ? DEVICE : `ring ${detail.cpl[i]}`;
-      const key = `${this.nameOf(detail.kind[i], detail.ripLo[i], detail.ripHi[i])}\t${space}\t${ring}`;
+      const key = `${this.nameOf(detail.kind[i], detail.ripLo[i], detail.ripHi[i])}\t${space}\t${ring}\t${isDevice ? DEVICE : (detail.task?.[i] ?? space)}`;
       let cell = this.cells.get(key);
       if (cell === undefined) this.cells.set(key, (cell = { firstWrites: 0, pages: new Set() }));
       cell.firstWrites++;
@@ -83,7 +85,7 @@ export class WritersFold implements EpochFold<Writers, WritersState> {
         .map(([name, row]) => ({ name, firstWrites: row.firstWrites, pages: row.pages.size, share: firstWrites === 0 ? 0 : row.firstWrites / firstWrites }))
         .sort((a, b) => b.firstWrites - a.firstWrites || (a.name < b.name ? -1 : 1));
     };
-    return [{ firstWrites, byFunction: by(0), bySpace: by(1), byRing: by(2) }];
+    return [{ firstWrites, byFunction: by(0), bySpace: by(1), byRing: by(2), byTask: by(3) }];
   }
 
   save(): WritersState {
