@@ -5,7 +5,11 @@ import { ConsoleText } from './console-text.ts';
 import { formatCount } from './format.ts';
 import { ModelController } from './model-controller.ts';
 import type { RunModel } from './run-model.ts';
+import type { GuestTerminal, TextRun } from './terminal.ts';
 import { controls, panels } from './styles.ts';
+
+/** Of a look at the terminal's lines. */
+const SLOW_MS = 4;
 
 export class ConsoleView extends LitElement {
   static override properties = { model: { attribute: false } };
@@ -33,26 +37,83 @@ export class ConsoleView extends LitElement {
         white-space: pre-wrap;
         overflow-wrap: anywhere;
       }
+      .bold {
+        font-weight: 700;
+      }
+      /* The console is dark in both themes: these are light enough on it. */
+      .c0,
+      .c8 {
+        color: #8b93a7;
+      }
+      .c1,
+      .c9 {
+        color: #ff8a80;
+      }
+      .c2,
+      .c10 {
+        color: #7ee08a;
+      }
+      .c3,
+      .c11 {
+        color: #ffd866;
+      }
+      .c4,
+      .c12 {
+        color: #8fb4ff;
+      }
+      .c5,
+      .c13 {
+        color: #e09cff;
+      }
+      .c6,
+      .c14 {
+        color: #6fe0e0;
+      }
+      .c7,
+      .c15 {
+        color: #f2f4f8;
+      }
       pre:focus-visible {
         outline-offset: -2px;
       }
     `,
   ];
   declare model: RunModel | undefined;
+  /** Until the terminal is loaded. */
   private text = new ConsoleText();
+  private terminal: GuestTerminal | undefined;
+  private runs: readonly TextRun[] = [];
   private shownPart: ConsolePart | undefined;
   /** Bytes of the part. */
   private shownBytes = 0;
+  private isFeeding = false;
 
   constructor() {
     super();
     new ModelController(this);
   }
 
+  override connectedCallback(): void {
+    super.connectedCallback();
+    // The text is there first: the terminal is large.
+    void import('./terminal.ts').then(({ GuestTerminal: Terminal }) => {
+      if (!this.isConnected) return;
+      this.terminal = new Terminal();
+      this.shownPart = undefined;
+      this.requestUpdate();
+    });
+  }
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    this.terminal?.dispose();
+    this.terminal = undefined;
+  }
+
   protected override willUpdate(): void {
     const { model } = this;
     const part = model?.console.part;
     if (model === undefined || part === undefined) return;
+    if (this.terminal !== undefined) return void this.feed(this.terminal);
     const length = model.console.lengthAt(model.cursor.row);
     if (part !== this.shownPart || length < this.shownBytes) {
       this.text = new ConsoleText();
@@ -60,6 +121,39 @@ export class ConsoleView extends LitElement {
       this.shownPart = part;
     }
     for (; this.shownBytes < length; this.shownBytes++) this.text.write(part.bytes[this.shownBytes]);
+    this.runs = [{ text: this.text.toString(), colour: undefined, isBold: false }];
+  }
+
+  /** Until it shows what the cursor is at: that may move meanwhile. */
+  private async feed(terminal: GuestTerminal): Promise<void> {
+    if (this.isFeeding) return;
+    this.isFeeding = true;
+    for (;;) {
+      const part = this.model?.console.part;
+      const length = this.model?.console.lengthAt(this.model.cursor.row) ?? 0;
+      if (part === undefined || (part === this.shownPart && length === this.shownBytes)) {
+        this.isFeeding = false;
+        return;
+      }
+      if (part !== this.shownPart || length < this.shownBytes) {
+        terminal.reset();
+        this.shownBytes = 0;
+      }
+      const from = this.shownBytes;
+      this.shownPart = part;
+      this.shownBytes = length;
+      await terminal.write(part.bytes.subarray(from, length));
+      if (terminal !== this.terminal) {
+        this.isFeeding = false;
+        return;
+      }
+      const since = performance.now();
+      this.runs = terminal.runs();
+      const took = performance.now() - since;
+      this.requestUpdate();
+      // A long console, while it plays: the rest of the page has its turns.
+      if (took > SLOW_MS) await new Promise((resolve) => setTimeout(resolve, took * 3));
+    }
   }
 
   protected override render(): unknown {
@@ -71,7 +165,7 @@ export class ConsoleView extends LitElement {
         <h2>Console</h2>
         <span class="muted" data-testid="console-bytes">at the cursor${shown === undefined ? nothing : html`, ${formatCount(shown)} of ${part?.total === undefined ? '…' : formatCount(part.total)} bytes`}</span>
       </header>
-      <pre tabindex="0" aria-label="Console text at the cursor" data-testid="console">${part === undefined ? '' : shown === 0 ? empty : this.text.toString()}</pre>
+      <pre tabindex="0" aria-label="Console text at the cursor" data-testid="console">${part === undefined ? '' : shown === 0 ? empty : this.runs.map(({ text, colour, isBold }) => (colour === undefined && !isBold ? text : html`<span class=${`${colour === undefined ? '' : `c${colour}`} ${isBold ? 'bold' : ''}`}>${text}</span>`))}</pre>
     </section>`;
   }
 

@@ -91,7 +91,8 @@ export interface Moment {
 
 /** Where a walk stops. Its bounds are fixed when it is made: a watchpoint is of the memory that was mapped there then. */
 export type PagePoint =
-  | { readonly kind: 'breakpoint'; readonly text: string; readonly addresses: readonly bigint[] }
+  /** condition: an expression (engine/debug/expression.ts) that is not zero where it stops. */
+  | { readonly kind: 'breakpoint'; readonly text: string; readonly addresses: readonly bigint[]; readonly condition?: string | undefined }
   | { readonly kind: 'watchpoint'; readonly text: string; readonly access: WatchAccess; readonly ranges: readonly { readonly paddr: number; readonly length: number }[] }
   /** Exits, interrupts, marks, ... of the log, by kind. */
   | { readonly kind: 'event'; readonly text: string; readonly kinds: number; readonly words: string }
@@ -101,7 +102,7 @@ export type WatchAccess = 'change' | 'write' | 'read' | 'access';
 
 /** A point as a person gives it. */
 export type PointAsked =
-  /** An expression, a symbol, FILE:LINE. */
+  /** An expression, a symbol, FILE:LINE; each may be followed by `if` and an expression. */
   | { readonly kind: 'breakpoint'; readonly text: string }
   | { readonly kind: 'watchpoint'; readonly text: string; readonly bytes: number; readonly isPhysical: boolean; readonly access: WatchAccess };
 

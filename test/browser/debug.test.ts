@@ -54,6 +54,43 @@ describe.skipIf(NO_BROWSER)('walking in a recording in Chromium', () => {
     node.seek(stop.position);
   }, TIMEOUT_MS);
 
+  it('shows the text of the source beside the code', async () => {
+    const line = page.locator('[data-testid=code] tr.source', { has: page.getByTestId('source-line') }).first();
+    await line.waitFor();
+    const [, file, number] = /^(\S+?):(\d+)/.exec((await line.innerText()).trim())!;
+    const text = readFileSync(`${ROOT}engine/guests/${file}`, 'utf8').split('\n')[Number(number) - 1].trim();
+    expect(text).not.toBe('');
+    expect(await line.getByTestId('source-line').innerText()).toBe(text);
+  }, TIMEOUT_MS);
+
+  it('stops at a breakpoint with a condition only where it holds, and says what is wrong with one', async () => {
+    const from = await place();
+    const all = [...execs(node, [entry], { from: 0, to: node.last + 1 })].map(({ position }) => position);
+    const valueAt = (at: number, name: string): bigint => (node.seek(at), readRegister(node.machine, name)!);
+    // One that is not always the same there.
+    const register = ['rdi', 'rsi', 'rdx', 'rcx', 'rax', 'rbx', 'rsp', 'r12'].find((name) => new Set(all.map((at) => valueAt(at, name))).size > 1)!;
+    const wanted = valueAt(all[2], register);
+    const expected = all.filter((at) => valueAt(at, register) === wanted);
+    await page.getByTestId('point-text').fill(`${FUNCTION} if ${register} == 0x${wanted.toString(16)}`);
+    await page.getByTestId('point-text').press('Enter');
+    const listed = page.locator('[data-testid=points] li', { hasText: ' if ' });
+    await listed.and(page.locator('[data-done=true]')).waitFor({ timeout: TIMEOUT_MS });
+    expect(await listed.getAttribute('data-hits')).toBe(String(expected.length));
+    // Only this one stops.
+    await page.locator('[data-testid=points] li input').first().uncheck();
+    await page.getByTestId('reverse-continue').click();
+    await shows(expected.findLast((at) => at < from)!);
+    await listed.getByRole('button', { name: /^Remove/ }).click();
+    await page.locator('[data-testid=points] li input').first().check();
+    await page.getByTestId('point-text').fill(`${FUNCTION} if no_such_symbol > 1`);
+    await page.getByTestId('point-text').press('Enter');
+    await expect.poll(() => page.getByTestId('points').innerText()).toContain('no_such_symbol');
+    await page.getByTestId('position').fill(String(from));
+    await page.getByTestId('position').press('Enter');
+    await shows(from);
+    node.seek(from);
+  }, TIMEOUT_MS);
+
   it('steps by instruction and out of a function, and back', async () => {
     const from = await place();
     await page.getByTestId('step').click();

@@ -4,6 +4,7 @@
 import { css, html, nothing } from 'lit';
 import type { ListingRow, Look, WalkDirection, WalkUnit } from '../../engine/protocol/moment.ts';
 import { formatCount } from '../format.ts';
+import { SourceTexts, hasSources } from './sources.ts';
 import { MomentPanel, busyBar, hexText, panelStyles } from './moment-panel.ts';
 
 const ROW_REM = 1.42;
@@ -90,6 +91,10 @@ export class CodePanel extends MomentPanel {
       td.gutter button[aria-pressed='true']::after {
         border-color: var(--bad);
         background: var(--bad);
+      }
+      .line {
+        margin-left: 0.9rem;
+        color: var(--text);
       }
       tr.current td {
         background: var(--accent-soft);
@@ -224,7 +229,7 @@ export class CodePanel extends MomentPanel {
     const point = this.model?.points.breakpointAt(row.address);
     const isCurrent = row.address === rip;
     return html`${row.label === undefined ? nothing : html`<tr class="label"><td></td><td colspan="3">${row.label}:</td></tr>`}
-      ${row.source === undefined ? nothing : html`<tr class="source"><td></td><td colspan="3">${row.source}</td></tr>`}
+      ${row.source === undefined ? nothing : html`<tr class="source"><td></td><td colspan="3">${row.source}${this.sourceText(row.source)}</td></tr>`}
       <tr class=${isCurrent ? 'current' : ''} aria-current=${isCurrent ? 'step' : nothing} data-address=${address}>
         <td class="gutter">
           <button aria-pressed=${point === undefined ? 'false' : 'true'} aria-label="Breakpoint at ${address}" title=${point === undefined ? 'Break here' : 'Remove the breakpoint'} @click=${() => this.toggle(row)}></button>
@@ -234,6 +239,13 @@ export class CodePanel extends MomentPanel {
         <td>${row.text}${row.target === undefined || row.target.name.startsWith('0x') ? nothing : html` <button class="link target" title="Show what is there" @click=${() => this.follow(row)}>&lt;${row.target.name}&gt;</button>`}</td>
       </tr>`;
   }
+
+  private sourceText(place: string): unknown {
+    const summary = this.model?.summary;
+    const text = summary === undefined || !hasSources(summary) ? undefined : this.sources.line(place);
+    return text === undefined || text === '' ? nothing : html`<code class="line" data-testid="source-line">${text}</code>`;
+  }
+  private readonly sources = new SourceTexts(() => this.requestUpdate());
 
   private toggle(row: ListingRow): void {
     this.model?.points.toggleBreakpoint(row.address, row.label ?? hexText(row.address));

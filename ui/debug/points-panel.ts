@@ -56,7 +56,7 @@ export class PointsPanel extends MomentPanel {
       <div class="body" tabindex="0" role="group" aria-label="Breakpoints and watchpoints" data-testid="points">
         <form class="new" @submit=${this.onAdd}>
           <select name="kind" aria-label="Kind"><option value="breakpoint">breakpoint</option><option value="watchpoint">watchpoint</option><option value="event">event</option><option value="console">console text</option></select>
-          <input type="text" name="text" aria-label="Where" placeholder="symbol, file.c:12, 0x…,8, words" spellcheck="false" autocomplete="off" data-testid="point-text" />
+          <input type="text" name="text" aria-label="Where" placeholder="symbol if rdi == 1, file.c:12, 0x…,8, words" title="A breakpoint may have a condition: accounting_exit if rdi == 1" spellcheck="false" autocomplete="off" data-testid="point-text" />
           <button>Add</button>
         </form>
         ${points?.failure === undefined ? nothing : failureNotice(points.failure)}

@@ -5,7 +5,7 @@ import type { GuestSymbols } from '../../engine/debug/guest-symbols.ts';
 import { physicalRanges } from '../../engine/debug/inspect.ts';
 import { nextLogStop } from '../../engine/debug/log-stops.ts';
 import { execs, reads, writesForward } from '../../engine/debug/queries.ts';
-import type { StopPoint } from '../../engine/debug/stop-points.ts';
+import type { Condition, StopPoint } from '../../engine/debug/stop-points.ts';
 import type { TimeTravel } from '../../engine/debug/time-travel.ts';
 import { KIND_NAMES, type LogKind } from '../../engine/log/events.ts';
 import type { Position } from '../../engine/log/position.ts';
@@ -25,6 +25,14 @@ const SPAN_INSTRUCTIONS = 4_000_000;
 /** At the cursor. Throws PointError, ExpressionError, SymbolError. */
 export function makePoint(travel: TimeTravel, symbols: GuestSymbols, asked: PointAsked): PagePoint {
   const { machine } = travel;
+  const conditional = asked.kind === 'breakpoint' ? /^(.*?)\s+if\s+(.+)$/s.exec(asked.text.trim()) : null;
+  if (conditional !== null) {
+    const [, where, condition] = conditional;
+    // What is wrong with it is told now, not at the first hit.
+    parseExpression(condition, symbols.table);
+    const made = makePoint(travel, symbols, { kind: 'breakpoint', text: where });
+    return made.kind === 'breakpoint' ? { ...made, text: `${made.text} if ${condition}`, condition } : made;
+  }
   const line = asked.kind === 'breakpoint' ? /^(.*\.[A-Za-z]\w*):(\d{1,9})$/.exec(asked.text.trim()) : null;
   if (line !== null) {
     const addresses = symbols.addressesOf(line[1], Number(line[2]));
@@ -46,16 +54,16 @@ export function makePoint(travel: TimeTravel, symbols: GuestSymbols, asked: Poin
 }
 
 /** A line of source may be several stop points; `owners` says of each whose it is. Watchpoints first: where both are met a breakpoint is the later one of a walk back. */
-export function stopsOf(points: readonly PagePoint[]): { readonly stops: readonly StopPoint[]; readonly owners: readonly number[] } {
-  const rows = points.flatMap((point, index) => stopPoints(point).map((stop) => ({ stop, index })));
+export function stopsOf(points: readonly PagePoint[], symbols: GuestSymbols): { readonly stops: readonly StopPoint[]; readonly owners: readonly number[] } {
+  const rows = points.flatMap((point, index) => stopPoints(point, symbols).map((stop) => ({ stop, index })));
   rows.sort((a, b) => Number(b.stop.kind === 'watchpoint') - Number(a.stop.kind === 'watchpoint'));
   return { stops: rows.map(({ stop }) => stop), owners: rows.map(({ index }) => index) };
 }
 
-function stopPoints(point: PagePoint): readonly StopPoint[] {
+function stopPoints(point: PagePoint, symbols: GuestSymbols): readonly StopPoint[] {
   switch (point.kind) {
     case 'breakpoint':
-      return point.addresses.map((address) => ({ kind: 'breakpoint', address }));
+      return point.addresses.map((address) => ({ kind: 'breakpoint', address, ...(point.condition !== undefined && { condition: conditionOf(point.condition, symbols) }) }));
     case 'watchpoint':
       return [{ kind: 'watchpoint', ranges: point.ranges, access: point.access === 'change' ? 'write' : point.access, changed: point.access === 'change' }];
     case 'console':
@@ -69,17 +77,23 @@ function stopPoints(point: PagePoint): readonly StopPoint[] {
   }
 }
 
+/** An expression that reads what is not mapped does not hold. Throws ExpressionError, SymbolError. */
+function conditionOf(text: string, symbols: GuestSymbols): Condition {
+  const expression = parseExpression(text, symbols.table);
+  return (machine) => (expression.value(new ExpressionView(machine)) ?? 0n) !== 0n;
+}
+
 function kindsOf(mask: number): LogKind[] {
   return KIND_NAMES.flatMap((name, code) => (name !== undefined && ((mask >> code) & 1) === 1 ? [name] : []));
 }
 
 /** All positions where a walk would stop, span by span. Moves the cursor. Throws DivergedError. */
-export function* hitsOf(travel: TimeTravel, point: PagePoint): Generator<{ readonly found: readonly number[]; readonly scanned: Position }, { readonly isFull: boolean }, void> {
+export function* hitsOf(travel: TimeTravel, point: PagePoint, symbols: GuestSymbols): Generator<{ readonly found: readonly number[]; readonly scanned: Position }, { readonly isFull: boolean }, void> {
   const { last } = travel;
   let left = HITS_MAX;
   for (let from = 0; from <= last; from += SPAN_INSTRUCTIONS) {
     const to = Math.min(last + 1, from + SPAN_INSTRUCTIONS);
-    const found = hitsBetween(travel, point, from, to).slice(0, left);
+    const found = hitsBetween(travel, point, symbols, from, to).slice(0, left);
     left -= found.length;
     yield { found, scanned: Math.min(to, last) as Position };
     if (left === 0) return { isFull: true };
@@ -87,11 +101,18 @@ export function* hitsOf(travel: TimeTravel, point: PagePoint): Generator<{ reado
   return { isFull: false };
 }
 
-function hitsBetween(travel: TimeTravel, point: PagePoint, from: number, to: number): readonly number[] {
+function hitsBetween(travel: TimeTravel, point: PagePoint, symbols: GuestSymbols, from: number, to: number): readonly number[] {
   const span = { from, to };
   switch (point.kind) {
-    case 'breakpoint':
-      return Array.from(execs(travel, point.addresses, span), ({ position }) => position);
+    case 'breakpoint': {
+      const positions = Array.from(execs(travel, point.addresses, span), ({ position }) => position);
+      if (point.condition === undefined) return positions;
+      const holds = conditionOf(point.condition, symbols);
+      return positions.filter((position) => {
+        travel.seek(position);
+        return holds(travel.machine);
+      });
+    }
     case 'watchpoint': {
       const { access, ranges } = point;
       const positions: number[] = [];
@@ -111,7 +132,7 @@ function hitsBetween(travel: TimeTravel, point: PagePoint, from: number, to: num
       return [...positions];
     }
     case 'console': {
-      const { stops } = stopsOf([point]);
+      const { stops } = stopsOf([point], symbols);
       const positions: number[] = [];
       for (let at = from - 1; ; ) {
         const hit = nextLogStop(travel.reader, stops, at);

@@ -153,7 +153,7 @@ export class TravelSession {
   async hits(point: PagePoint, onFound: (found: readonly number[], scanned: number) => void, job: Job): Promise<{ readonly isFull: boolean } | undefined> {
     let search: ReturnType<typeof hitsOf> | undefined;
     for (;;) {
-      const part = await this.aside(job, (travel) => (search ??= hitsOf(travel, point)).next());
+      const part = await this.aside(job, (travel) => (search ??= hitsOf(travel, point, this.known)).next());
       if (part === undefined || job.isOver()) {
         search?.return(undefined as never);
         return undefined;
@@ -341,8 +341,8 @@ export class TravelSession {
       else travel.reverseStep();
       return { kind: travel.position === position && !isBetween ? 'history' : 'step' };
     }
-    const { stops, owners } = stopsOf(points);
-    const { symbols = NO_SYMBOLS } = this;
+    const symbols = this.known;
+    const { stops, owners } = stopsOf(points, symbols);
     const options = { stops };
     const steps: Generator<Position, StepStop, void> =
       unit === 'continue' ? (isForward ? travel.continuing(stops) : travel.reverseContinuing(stops))
