@@ -102,6 +102,10 @@ describe.skipIf(NO_BROWSER)('a recording as one file', () => {
       node.seek(position);
       expect(await page.getByTestId('registers').innerText()).toMatch(new RegExp(`rip\\s+${readRegister(node.machine, 'rip')!.toString(16).padStart(16, '0')}`));
     }
+    // The file holds the sources of the lab's guests too.
+    const line = page.locator('[data-testid=code] tr.source', { has: page.getByTestId('source-line') }).first();
+    const [place, path, number] = /([^\s]+\.[chS]):(\d+)/.exec(await line.innerText({ timeout: TIMEOUT_MS }))!;
+    expect(await line.getByTestId('source-line').innerText(), place).toBe(readFileSync(`${ROOT}engine/guests/${path}`, 'utf8').split('\n')[Number(number) - 1].trim());
   }, TIMEOUT_MS);
 
   it('has the notes, keeps new ones, and does not bring back one that was deleted', async () => {

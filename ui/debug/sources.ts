@@ -1,6 +1,7 @@
 /** The text of source lines of the lab's guests, beside the pages. Only for recordings of the images that these sources were built into; another build has other lines. */
 import manifest from '../../engine/guests/images/manifest.json' with { type: 'json' };
 import type { LogSummary } from '../../engine/protocol/summary.ts';
+import { heldHere } from '../standalone/held.ts';
 
 /** Address by path. */
 const FILES: Readonly<Record<string, string>> = import.meta.glob('../../engine/guests/**/*.{c,h,S}', { query: '?url', import: 'default', eager: true });
@@ -31,11 +32,17 @@ export class SourceTexts {
 
   private async load(file: string): Promise<void> {
     this.files.set(file, undefined);
-    const url = FILES[ROOT + file];
-    if (url === undefined) return;
-    const response = await fetch(url).catch(() => undefined);
-    if (response?.ok !== true) return;
-    this.files.set(file, (await response.text()).split('\n'));
+    const text = await textOf(file);
+    if (text === undefined) return;
+    this.files.set(file, text.split('\n'));
     this.onChange();
   }
+}
+
+async function textOf(file: string): Promise<string | undefined> {
+  const held = heldHere();
+  if (held !== undefined) return held.sources[file];
+  const url = FILES[ROOT + file];
+  const response = url === undefined ? undefined : await fetch(url).catch(() => undefined);
+  return response?.ok === true ? response.text() : undefined;
 }

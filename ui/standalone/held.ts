@@ -16,6 +16,8 @@ export interface HeldLog {
 export interface Held {
   /** Address by the name that the build gave: `engine-worker`. */
   readonly workers: ReadonlyMap<string, string>;
+  /** Text of the guests' source files, by path. */
+  readonly sources: Readonly<Record<string, string>>;
   /** The recording first, then those that it goes on from. */
   readonly logs: readonly HeldLog[];
   readonly notes: readonly SelfContainedNote[];

@@ -3,13 +3,15 @@
  * connections are forbidden, so a recording that was sent to somebody tells nobody that it was opened.
  */
 import { createHash } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { type Plugin, type Rolldown, build } from 'vite';
 import { RECORDING_MARK } from '../../engine/protocol/self-contained.ts';
 
 const WORKERS: readonly string[] = ['log-worker', 'engine-worker', 'analysis-worker'];
+/** From ui. */
+const GUESTS = '../engine/guests';
 
 export function standalonePage(): Plugin {
   let root = '';
@@ -33,14 +35,14 @@ export function standalonePage(): Plugin {
         // A page from disk may not start a module as a worker from a text.
         worker: { format: 'iife' },
       })) as Rolldown.RolldownOutput;
-      writeFileSync(output, page(built.output, readFileSync(join(root, 'theme.css'), 'utf8'), readFileSync(join(root, 'icon.svg'))));
+      writeFileSync(output, page(built.output, readFileSync(join(root, 'theme.css'), 'utf8'), readFileSync(join(root, 'icon.svg')), sourcesIn(join(root, GUESTS))));
     },
   };
 }
 
 type Files = Rolldown.RolldownOutput['output'];
 
-function page(files: Files, style: string, icon: Buffer): string {
+function page(files: Files, style: string, icon: Buffer, sources: Readonly<Record<string, string>>): string {
   const [main, ...others] = files.filter((file) => file.type === 'chunk');
   if (main === undefined || others.length > 0) throw new Error(`the self-contained page needs one script, and there are ${others.length + 1}`);
   const script = inScript(main.code);
@@ -64,12 +66,21 @@ function page(files: Files, style: string, icon: Buffer): string {
 <lab-app></lab-app>
 <noscript>This file runs a recorded machine in this page and needs JavaScript.</noscript>
 ${block('core', bytesOf(files, /core-[\w-]+\.wasm$/).toString('base64'))}
-${WORKERS.map((name) => block(name, gzipSync(bytesOf(files, new RegExp(`${name}-[\\w-]+\\.js$`)), { level: 9 }).toString('base64'))).join('\n')}
+${WORKERS.map((name) => block(name, zipped(bytesOf(files, new RegExp(`${name}-[\\w-]+\\.js$`))))).join('\n')}
+${block('sources', zipped(JSON.stringify(sources)))}
 ${RECORDING_MARK}
 <script type="module">${script}</script>
 </body>
 </html>
 `;
+}
+
+const zipped = (content: string | Buffer): string => gzipSync(content, { level: 9 }).toString('base64');
+
+/** Text by path below the folder: what `debug/sources.ts` has from the server. */
+function sourcesIn(folder: string): Record<string, string> {
+  const paths = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((path) => /\.[chS]$/.test(path)).map((path) => path.replaceAll('\\', '/')).sort();
+  return Object.fromEntries(paths.map((path) => [path, readFileSync(join(folder, path), 'utf8')]));
 }
 
 function bytesOf(files: Files, name: RegExp): Buffer {

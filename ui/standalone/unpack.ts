@@ -12,12 +12,17 @@ export async function unpack(): Promise<void> {
   const template = templateOf(document.documentElement);
   const core = document.querySelector('script[data-asset="core"]')?.textContent ?? '';
   const workers = new Map<string, string>();
+  let sources: Readonly<Record<string, string>> = {};
   for (const block of document.querySelectorAll<HTMLScriptElement>('script[data-asset]')) {
     const name = block.dataset['asset']!;
     if (name === 'core') continue;
-    const code = new TextDecoder().decode(await unzipped(bytesOf(block)));
+    const text = new TextDecoder().decode(await unzipped(bytesOf(block)));
+    if (name === 'sources') {
+      sources = JSON.parse(text) as Record<string, string>;
+      continue;
+    }
     // A worker made from text has no folder to fetch its core from.
-    workers.set(name, URL.createObjectURL(new Blob([`globalThis.${CORE_VARIABLE} = '${core.trim()}';\n`, code], { type: 'text/javascript' })));
+    workers.set(name, URL.createObjectURL(new Blob([`globalThis.${CORE_VARIABLE} = '${core.trim()}';\n`, text], { type: 'text/javascript' })));
   }
   const head = parseSelfContainedHead(document.querySelector('#recording')?.textContent ?? '');
   if (head === undefined) throw new Error('this page holds no recording that it can read: get the file again');
@@ -27,7 +32,7 @@ export async function unpack(): Promise<void> {
     return { id: summary.id, name: i === 0 ? head.name : summary.guest, summary, bytes };
   });
   if (logs.length === 0) throw new Error('the recording is missing in this page: get the file again');
-  hold({ workers, logs, notes: head.notes, images: parts('image'), at: head.at, template });
+  hold({ workers, sources, logs, notes: head.notes, images: parts('image'), at: head.at, template });
   // They are kept as bytes now.
   for (const block of document.querySelectorAll('script[data-part]')) block.textContent = '';
 }
