@@ -1,29 +1,16 @@
 /**
  * The page's side of engine/protocol/analysis.ts: one recording and its worker. Who cancels ends the worker; the next question opens the log again.
  */
-import { type AnalysisEnd, type AnalysisFailure, type AnalysisReply, type AnalysisRequest, type DiffAnswer, isAnalysisEnd } from '../engine/protocol/analysis.ts';
-import type { LogPlace } from '../engine/protocol/messages.ts';
+import { type AnalysisEnd, type AnalysisReply, type AnalysisRequest, type DiffAnswer, isAnalysisEnd } from '../engine/protocol/analysis.ts';
 import type { LogSummary } from '../engine/protocol/summary.ts';
 import analysisWorker from './analysis-worker.ts?worker&url';
 import { heldImages, startWorker } from './standalone/held.ts';
-import { localLog, localRecordings, serverImageUrl, serverLogUrl, serverRecordings } from './library.ts';
+import { serverImageUrl, serverRecordings } from './library.ts';
+import { type RecordingPlace, placeOf, withParents } from './recording-place.ts';
+import { EngineFailure } from './worker-client.ts';
 
 /** A request without its number. */
 type Asked = AnalysisRequest extends infer R ? (R extends AnalysisRequest ? Omit<R, 'id'> : never) : never;
-
-export interface RecordingPlace {
-  readonly place: 'server' | 'local';
-  readonly id: string;
-}
-
-export class AnalysisError extends Error {
-  readonly failure: AnalysisFailure;
-
-  constructor(failure: AnalysisFailure) {
-    super(failure.message);
-    this.failure = failure;
-  }
-}
 
 /** A question that was given up. */
 export class Cancelled extends Error {}
@@ -55,20 +42,20 @@ export class AnalysisClient {
     }));
   }
 
-  /** The answer to a question about the recording. Throws AnalysisError, Cancelled. */
+  /** The answer to a question about the recording. Throws EngineFailure, Cancelled. */
   async ask<K extends AnalysisEnd['kind']>(request: Asked, kind: K, onReply?: (reply: AnalysisReply) => void): Promise<Extract<AnalysisEnd, { kind: K }>> {
     await this.open();
     return this.post(request, kind, onReply);
   }
 
-  /** Against another recording. Throws AnalysisError, Cancelled. */
-  async diff(other: RecordingPlace, onReply?: (reply: AnalysisReply) => void): Promise<DiffAnswer> {
+  /** Against another recording. Throws EngineFailure, Cancelled. */
+  async diff(against: RecordingPlace, onReply?: (reply: AnalysisReply) => void): Promise<DiffAnswer> {
     await this.open();
-    const place = await placeOf(other);
-    return withParents(async (parents) => (await this.post({ kind: 'diff', other: place, parents }, 'diffed', onReply)).answer);
+    const place = await placeOf(against);
+    return withParents(place, async (other) => (await this.post({ kind: 'diff', other }, 'diffed', onReply)).answer);
   }
 
-  /** Throws AnalysisError for a file that is not one of the images. */
+  /** Throws EngineFailure for a file that is not one of the images. */
   async giveImage(bytes: Uint8Array): Promise<string> {
     const { name } = await this.ask({ kind: 'image', bytes }, 'image-taken');
     this.images.push(bytes);
@@ -88,7 +75,7 @@ export class AnalysisClient {
   private async openLog(): Promise<OpenedRecording> {
     const log = await placeOf(this.recording);
     const imageUrl = this.recording.place === 'server' || (await serverRecordings()) !== undefined ? serverImageUrl() : undefined;
-    const { summary, marks } = await withParents((parents) => this.post({ kind: 'open', log, parents, imageUrl }, 'opened'));
+    const { summary, marks } = await withParents(log, (place) => this.post({ kind: 'open', log: place, imageUrl }, 'opened'));
     for (const bytes of this.images) await this.post({ kind: 'image', bytes }, 'image-taken');
     return { summary, marks };
   }
@@ -102,7 +89,7 @@ export class AnalysisClient {
         reply: (reply) => {
           if (!isAnalysisEnd(reply)) return onReply?.(reply);
           this.listeners.delete(id);
-          if (reply.kind === 'failed') reject(new AnalysisError(reply.failure));
+          if (reply.kind === 'failed') reject(new EngineFailure(reply.failure));
           else if (reply.kind === kind) resolve(reply as Extract<AnalysisEnd, { kind: K }>);
           else reject(new Error(`${reply.kind} in answer to ${request.kind}`));
         },
@@ -118,42 +105,10 @@ export class AnalysisClient {
       event.preventDefault();
       const waiting = [...this.listeners.values()];
       this.listeners.clear();
-      for (const { fail } of waiting) fail(new AnalysisError({ message: `the engine stopped: ${event.message || 'its worker could not be started'}`, advice: 'reload the page' }));
+      for (const { fail } of waiting) fail(new EngineFailure({ message: `the engine stopped: ${event.message || 'its worker could not be started'}`, advice: 'reload the page' }));
     };
     return worker;
   }
-}
-
-/** Throws AnalysisError. */
-export async function placeOf({ place, id }: RecordingPlace): Promise<LogPlace> {
-  if (place === 'server') return { kind: 'url', url: serverLogUrl(id) };
-  const bytes = await localLog(id).catch(() => undefined);
-  if (bytes === undefined) throw new AnalysisError({ message: 'This browser does not have the recording', advice: 'it may have been deleted, or the link is of another computer: drop the file on this page' });
-  return { kind: 'bytes', bytes };
-}
-
-/** Again with each log that is missed, as long as it is known here. */
-async function withParents<T>(work: (parents: readonly LogPlace[]) => Promise<T>): Promise<T> {
-  const parents: LogPlace[] = [];
-  for (;;) {
-    try {
-      return await work(parents);
-    } catch (error) {
-      const wanted = error instanceof AnalysisError ? error.failure.missingParent : undefined;
-      const parent = wanted === undefined ? undefined : await logOfIdentity(wanted);
-      if (parent === undefined) throw error;
-      parents.push(parent);
-    }
-  }
-}
-
-/** A recording that is known here, by the id of its log. */
-export async function logOfIdentity(logId: string): Promise<LogPlace | undefined> {
-  const [server, local] = await Promise.all([serverRecordings(), localRecordings()]);
-  const onServer = server?.find(({ summary }) => summary?.id === logId);
-  if (onServer !== undefined) return placeOf({ place: 'server', id: onServer.id });
-  const here = local.find(({ summary }) => summary.id === logId);
-  return here === undefined ? undefined : placeOf({ place: 'local', id: here.id });
 }
 
 let shared: { readonly client: AnalysisClient; users: number } | undefined;

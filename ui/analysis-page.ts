@@ -6,11 +6,13 @@
  */
 import { LitElement, type PropertyValues, html, nothing } from 'lit';
 import './recording-nav.ts';
-import type { AnalysisFailure, AnalysisReply } from '../engine/protocol/analysis.ts';
-import { type AnalysisClient, AnalysisError, Cancelled, type OpenedRecording, borrowClient, giveBack } from './analysis-client.ts';
+import type { AnalysisReply } from '../engine/protocol/analysis.ts';
+import type { Failure } from '../engine/protocol/messages.ts';
+import { type AnalysisClient, Cancelled, type OpenedRecording, borrowClient, giveBack } from './analysis-client.ts';
 import type { AnalysisRoute } from './analysis-pages.ts';
 import { formatBytes, formatCount, formatInstructions } from './format.ts';
 import { formatRoute } from './router.ts';
+import { EngineFailure } from './worker-client.ts';
 
 interface Busy {
   readonly what: string;
@@ -24,7 +26,7 @@ export abstract class AnalysisPage extends LitElement {
   declare route: AnalysisRoute;
   declare opened: OpenedRecording | undefined;
   declare busy: Busy | undefined;
-  declare failure: AnalysisFailure | undefined;
+  declare failure: Failure | undefined;
   declare wasCancelled: boolean;
   /** Settings that are part of the address. */
   declare query: Readonly<Record<string, string>>;
@@ -104,7 +106,7 @@ export abstract class AnalysisPage extends LitElement {
     } catch (error) {
       if (!isNewest()) return;
       if (error instanceof Cancelled) this.wasCancelled = true;
-      else if (error instanceof AnalysisError) this.failure = error.failure;
+      else if (error instanceof EngineFailure) this.failure = error.failure;
       else this.failure = { message: error instanceof Error ? error.message : String(error), advice: 'reload the page' };
     } finally {
       if (isNewest()) this.busy = undefined;

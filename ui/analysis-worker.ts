@@ -6,7 +6,8 @@ import { DivergedError } from '../engine/debug/time-travel.ts';
 import { LogError } from '../engine/log/errors.ts';
 import { describeDivergence } from '../engine/log/verify.ts';
 import { BootError } from '../engine/machine/boot/errors.ts';
-import { type AnalysisFailure, type AnalysisReply, type AnalysisRequest, type CompareAsked } from '../engine/protocol/analysis.ts';
+import type { AnalysisReply, AnalysisRequest, CompareAsked } from '../engine/protocol/analysis.ts';
+import type { Failure } from '../engine/protocol/messages.ts';
 import { RecipeError } from '../engine/recording/recipe.ts';
 import { candidate } from '../engine/regimes/catalogue.ts';
 import { RegimeError } from '../engine/regimes/regime.ts';
@@ -15,7 +16,8 @@ import { answerBisect } from './analysis/bisecting.ts';
 import { diffEvents, diffStates } from './analysis/diffing.ts';
 import { type Dirt, cells, foldDirt, migrate } from './analysis/migrating.ts';
 import { profileLog } from './analysis/profiling.ts';
-import { Refusal } from './analysis/refusal.ts';
+import { SourceError } from './byte-sources.ts';
+import { Refusal } from './refusal.ts';
 import { WatchedTravel } from './analysis/watched-travel.ts';
 import { loadCore } from './standalone/core-module.ts';
 import { Turns } from './turns.ts';
@@ -43,7 +45,7 @@ async function answer(request: AnalysisRequest): Promise<void> {
   const progress = (what: string, share: number | undefined): void => send({ kind: 'progress', id, what, share });
   switch (request.kind) {
     case 'open': {
-      log = await AnalysedLog.open(request.log, request.parents, request.imageUrl);
+      log = await AnalysedLog.open(request.log, request.imageUrl);
       dirt = undefined;
       const marks = [...log.reader.events({ kinds: ['mark'] })].flatMap((event) => (event.kind === 'mark' ? [{ name: event.name, position: event.position }] : []));
       return send({ kind: 'opened', id, summary: log.summary, marks });
@@ -83,11 +85,11 @@ async function answer(request: AnalysisRequest): Promise<void> {
     }
     case 'diff': {
       const a = opened();
-      const b = await AnalysedLog.open(request.other, request.parents, a.imageUrl);
+      const b = await AnalysedLog.open(request.other, a.imageUrl);
       progress('Comparing events', undefined);
       const events = diffEvents(a.reader, b.reader);
       let state: Awaited<ReturnType<typeof diffStates>>;
-      let problem: AnalysisFailure | undefined;
+      let problem: Failure | undefined;
       try {
         if (events.divergence !== undefined) {
           const end = Math.max(1, Math.min(a.summary.lastPosition, b.summary.lastPosition));
@@ -115,9 +117,9 @@ async function compare({ regimes, cpu, cyclesPerInstruction, guestKpti }: Compar
   return comparison.report();
 }
 
-function failureOf(error: unknown): AnalysisFailure {
+function failureOf(error: unknown): Failure {
   if (error instanceof Refusal) return error.failure;
-  if (error instanceof LogError) return { message: error.message, advice: error.advice };
+  if (error instanceof LogError || error instanceof SourceError) return { message: error.message, advice: error.advice };
   const message = error instanceof Error ? error.message : String(error);
   if (error instanceof DivergedError || error instanceof EpochDivergence) {
     return { message: `the recording does not replay: ${describeDivergence(error.divergence).join('; ')}`, advice: 'what is asked of the log alone (comparison, profile) still works; “Replay and verify” on its page says more' };

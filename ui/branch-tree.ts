@@ -1,6 +1,6 @@
 /** Recordings as a tree: each under what it goes on from. No DOM. */
 import type { LogSummary } from '../engine/protocol/summary.ts';
-import type { RecordingPlace } from './analysis-client.ts';
+import type { RecordingPlace } from './recording-place.ts';
 
 export interface KnownBranch extends RecordingPlace {
   readonly name: string;

@@ -4,7 +4,7 @@
  */
 import { LogError } from '../engine/log/errors.ts';
 import { type ByteSource, MemorySource } from '../engine/log/storage.ts';
-import type { LogPlace } from '../engine/protocol/messages.ts';
+import type { LogFile } from '../engine/protocol/messages.ts';
 
 /** Of a log that is read at once. */
 export const WHOLE_MAX = 24 << 20;
@@ -81,7 +81,7 @@ export class PieceSource implements ByteSource {
 }
 
 /** Throws SourceError. */
-export async function openPlace(place: LogPlace): Promise<ByteSource> {
+export async function openPlace(place: LogFile): Promise<ByteSource> {
   switch (place.kind) {
     case 'bytes':
       return new MemorySource(place.bytes);

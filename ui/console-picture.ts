@@ -2,7 +2,7 @@
 import { LitElement, css, html } from 'lit';
 import { LogReader } from '../engine/log/reader.ts';
 import { MemorySource } from '../engine/log/storage.ts';
-import type { RecordingPlace } from './analysis-client.ts';
+import type { RecordingPlace } from './recording-place.ts';
 import { PICTURE_BYTES, consoleEnd, pictureOf } from './console-end.ts';
 import { localLog } from './library.ts';
 

@@ -2,7 +2,8 @@
 import { css, html, nothing } from 'lit';
 import './charts/position-line.ts';
 import type { DiffAnswer, DiffEvent, DiffSide } from '../engine/protocol/analysis.ts';
-import type { OpenedRecording, RecordingPlace } from './analysis-client.ts';
+import type { OpenedRecording } from './analysis-client.ts';
+import type { RecordingPlace } from './recording-place.ts';
 import { AnalysisPage, PAGE_PROPERTIES } from './analysis-page.ts';
 import { analysis } from './analysis-styles.ts';
 import type { LinePlace } from './charts/position-line.ts';

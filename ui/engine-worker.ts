@@ -9,21 +9,23 @@ import { SymbolError } from '../engine/debug/symbols.ts';
 import { DivergedError, SeekError } from '../engine/debug/time-travel.ts';
 import { LogError } from '../engine/log/errors.ts';
 import { describeEvent } from '../engine/log/events.ts';
-import { Sha256 } from '../engine/log/sha256.ts';
 import { type LogPlace, type Reply, type Request, isFinal } from '../engine/protocol/messages.ts';
 import { type LogSummary, summarize } from '../engine/protocol/summary.ts';
 import { LogReader } from '../engine/log/reader.ts';
-import { type ByteSource, MemorySource } from '../engine/log/storage.ts';
+import { MemorySource } from '../engine/log/storage.ts';
 import { ScriptError } from '../engine/recording/input-script.ts';
-import { RecipeError, type RunImages } from '../engine/recording/recipe.ts';
+import { RecipeError } from '../engine/recording/recipe.ts';
 import { Replayer } from '../engine/recording/replayer.ts';
-import { SourceError, openBlob, openPlace } from './byte-sources.ts';
+import { SourceError, openBlob } from './byte-sources.ts';
 import { keepCheckpoints, readCheckpoints } from './debug/checkpoint-cache.ts';
 import { PointError } from './debug/points.ts';
 import { decodeTasks, encodeTasks } from './debug/tasks.ts';
 import { type Job, TravelSession } from './debug/travel-session.ts';
 import { LiveRun } from './live-run.ts';
 import { loadCore } from './standalone/core-module.ts';
+import { type OpenedPlace, openLogPlace } from './log-place.ts';
+import { RecordingImages } from './recording-images.ts';
+import { Refusal } from './refusal.ts';
 import { Turns } from './turns.ts';
 
 const VERIFY_SLICE_INSTRUCTIONS = 2_000_000;
@@ -39,11 +41,9 @@ const door = globalThis as unknown as {
 };
 const turns = new Turns();
 interface OpenedRun {
-  readonly source: ByteSource;
-  readonly reader: LogReader;
+  readonly place: OpenedPlace;
   readonly summary: LogSummary;
-  /** Images that were handed in, by SHA-256. */
-  readonly givenImages: Map<string, Uint8Array>;
+  readonly images: RecordingImages;
 }
 
 let log: OpenedRun | undefined;
@@ -58,32 +58,20 @@ let newestMove = 0;
 const cancelled = new Set<number>();
 let isNamed = false;
 
-/** Something that a person can mend. */
-class Refusal extends Error {
-  readonly advice: string;
-  readonly missingImages: readonly string[] | undefined;
-
-  constructor(message: string, advice: string, missingImages?: readonly string[]) {
-    super(message);
-    this.advice = advice;
-    this.missingImages = missingImages;
-  }
-}
-
 function send(reply: Reply, transfer: readonly Transferable[] = []): void {
   if (isFinal(reply)) cancelled.delete(reply.id);
   door.postMessage(reply, transfer);
 }
 
 async function open(id: number, place: LogPlace): Promise<void> {
-  const source = await openPlace(place);
-  const reader = LogReader.open(source);
-  const opened: OpenedRun = { source, reader, summary: summarize(reader, source.length), givenImages: new Map() };
+  const from = await openLogPlace(place);
+  const reader = from.newReader();
+  const summary = summarize(reader, from.bytes);
+  const opened: OpenedRun = { place: from, summary, images: new RecordingImages(summary, reader, imageUrl) };
   log = opened;
   session = new TravelSession({
-    // Each replay has a reader of its own, for the sake of its cache.
-    newReader: () => LogReader.open(source),
-    images: () => imagesOf(opened),
+    newReader: () => from.newReader(),
+    images: () => opened.images.load(),
     module: loadCore,
     turns,
     cache: {
@@ -108,57 +96,8 @@ function opened(): OpenedRun {
   return log;
 }
 
-async function imagesOf(from: OpenedRun): Promise<RunImages> {
-  const found = new Map<string, Uint8Array>();
-  const missing: string[] = [];
-  for (const { name, sha256, bytes } of from.summary.images) {
-    const image = from.givenImages.get(sha256) ?? from.reader.image(sha256) ?? (await offeredImage(sha256, bytes));
-    if (image === undefined) missing.push(sha256);
-    else {
-      found.set(name, image);
-      // Kept for the next replay; an image of the log is read from it again.
-      if (bytes > 1 << 20) from.givenImages.set(sha256, image);
-    }
-  }
-  const kernel = found.get('kernel');
-  if (missing.length > 0 || kernel === undefined) {
-    const names = from.summary.images.filter(({ sha256 }) => missing.includes(sha256)).map(({ name, bytes }) => `${name} (${bytes} bytes)`);
-    throw new Refusal(`The recording does not hold its ${names.join(' and ')}`, 'give the file below: it is recognised by its hash. Events and console can be read without it', missing);
-  }
-  const initrd = found.get('initrd');
-  const disk = found.get('disk');
-  return { kernel, ...(initrd === undefined ? {} : { initrd }), ...(disk === undefined ? {} : { disk: new MemoryDisk(disk) }) };
-}
-
-class MemoryDisk {
-  private readonly bytes: Uint8Array;
-
-  constructor(bytes: Uint8Array) {
-    this.bytes = bytes;
-  }
-  get byteLength(): number {
-    return this.bytes.length;
-  }
-  read(offset: number, length: number): Uint8Array {
-    return this.bytes.slice(offset, offset + length);
-  }
-}
-
-/** An image that the server has. */
-async function offeredImage(sha256: string, bytes: number): Promise<Uint8Array | undefined> {
-  if (imageUrl === undefined) return undefined;
-  const response = await fetch(`${imageUrl}${sha256}`).catch(() => undefined);
-  if (response?.ok !== true) return undefined;
-  const image = new Uint8Array(await response.arrayBuffer());
-  return image.length === bytes && new Sha256().update(image).digestHex() === sha256 ? image : undefined;
-}
-
 function takeImage(id: number, bytes: Uint8Array): void {
-  const sha256 = new Sha256().update(bytes).digestHex();
-  const image = opened().summary.images.find((each) => each.sha256 === sha256);
-  if (image === undefined) throw new Refusal('This is not an image of this recording', `its SHA-256 is ${sha256}; the panel "Recording" shows those that are needed`);
-  opened().givenImages.set(sha256, bytes);
-  send({ kind: 'image-taken', id, name: image.name });
+  send({ kind: 'image-taken', id, name: opened().images.give(bytes) });
 }
 
 /** superseding: what comes later of its kind ends it. */
@@ -226,7 +165,7 @@ async function tasks(id: number, isKept: boolean): Promise<void> {
 
 async function verify(id: number): Promise<void> {
   const from = opened();
-  const replayer = new Replayer({ reader: LogReader.open(from.source), images: await imagesOf(from), module: await loadCore() });
+  const replayer = new Replayer({ reader: from.place.newReader(), images: await from.images.load(), module: await loadCore() });
   for (;;) {
     const status = replayer.step(VERIFY_SLICE_INSTRUCTIONS);
     switch (status.kind) {
@@ -298,10 +237,7 @@ async function answer(request: Request): Promise<void> {
 }
 
 function fail(id: number, error: unknown): void {
-  if (error instanceof Refusal) {
-    const { message, advice, missingImages } = error;
-    return send({ kind: 'failed', id, failure: { message, advice, ...(missingImages === undefined ? {} : { missingImages }) } });
-  }
+  if (error instanceof Refusal) return send({ kind: 'failed', id, failure: error.failure });
   if (error instanceof LogError || error instanceof SourceError) return send({ kind: 'failed', id, failure: { message: error.message, advice: error.advice } });
   const message = error instanceof Error ? error.message : String(error);
   if (error instanceof ExpressionError || error instanceof SymbolError || error instanceof PointError) {

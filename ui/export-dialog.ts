@@ -1,6 +1,7 @@
 /** What a self-contained file of a recording will hold, and the button that saves it. */
 import { LitElement, css, html, nothing } from 'lit';
-import { AnalysisError, type RecordingPlace } from './analysis-client.ts';
+import type { RecordingPlace } from './recording-place.ts';
+import { EngineFailure } from './worker-client.ts';
 import { type Exportable, exportable, exportedFile, saveFile } from './export.ts';
 import { formatBytes, formatCount } from './format.ts';
 import { parseRoute } from './router.ts';
@@ -98,7 +99,7 @@ export class ExportDialog extends LitElement {
     try {
       await work();
     } catch (error) {
-      const { message, advice } = error instanceof AnalysisError ? error.failure : { message: error instanceof Error ? error.message : String(error), advice: 'reload the page' };
+      const { message, advice } = error instanceof EngineFailure ? error.failure : { message: error instanceof Error ? error.message : String(error), advice: 'reload the page' };
       this.state = { kind: 'failed', message, advice };
     }
   }

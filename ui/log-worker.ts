@@ -4,9 +4,11 @@ import { LogError } from '../engine/log/errors.ts';
 import { REGIMES } from '../engine/regimes/catalogue.ts';
 import type { Failure } from '../engine/protocol/messages.ts';
 import { type LogReply, type LogRequest, isLogEnd } from '../engine/protocol/events.ts';
-import { SourceError, openPlace } from './byte-sources.ts';
+import { SourceError } from './byte-sources.ts';
 import { KEPT_FROM_RECORDS, keepFold, readFold } from './fold-cache.ts';
+import { openLogPlace } from './log-place.ts';
 import { OpenedLog } from './opened-log.ts';
+import { Refusal } from './refusal.ts';
 import { RowFilter } from './row-filter.ts';
 import { Turns } from './turns.ts';
 
@@ -121,7 +123,7 @@ async function answer(request: LogRequest): Promise<void> {
   const { id } = request;
   switch (request.kind) {
     case 'open':
-      log = new OpenedLog(await openPlace(request.log));
+      log = new OpenedLog(await openLogPlace(request.log));
       return send({ kind: 'opened', id, summary: log.summary });
     case 'fold':
       return fold(id);
@@ -152,6 +154,7 @@ async function answer(request: LogRequest): Promise<void> {
 }
 
 function failureOf(error: unknown): Failure {
+  if (error instanceof Refusal) return error.failure;
   if (error instanceof LogError || error instanceof SourceError) return { message: error.message, advice: error.advice };
   const message = error instanceof Error ? error.message : String(error);
   console.error(error);

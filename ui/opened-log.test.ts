@@ -4,11 +4,12 @@ import { PieceSource } from './byte-sources.ts';
 import { KIND_DEVICE, KIND_IDLE, KIND_MARK } from '../engine/log/events.ts';
 import { MemorySource } from '../engine/log/storage.ts';
 import { decodeFold, encodeFold } from './fold-cache.ts';
+import { logOfSources } from './log-place.ts';
 import { OpenedLog } from './opened-log.ts';
 import { RowFilter } from './row-filter.ts';
 
 const bytes = new Uint8Array(readFileSync(new URL('../traces/bug-lost-update.cvlog', import.meta.url)));
-const log = new OpenedLog(new MemorySource(bytes));
+const log = new OpenedLog(logOfSources(new MemorySource(bytes), []));
 const events = [...log.reader.entries()];
 
 function run<T>(steps: Generator<unknown, T, void>): T {
@@ -40,7 +41,7 @@ it('finds the record of a position, and the next of a kind', () => {
 it('is the same from pieces of it that are read when they are needed', () => {
   let loads = 0;
   const source = new PieceSource(bytes.length, (from, to) => (loads++, bytes.slice(from, to)), 4096, 5);
-  const other = new OpenedLog(source);
+  const other = new OpenedLog(logOfSources(source, []));
   expect(other.summary).toEqual(log.summary);
   for (const row of [0, 17, 9000, log.summary.records - 1]) expect(other.text(row)).toEqual(log.text(row));
   expect(source.held).toBeLessThanOrEqual(5 * 4096);
@@ -67,7 +68,7 @@ it('filters by kind and by words, and knows its rows by number', () => {
 
 it('has the console around any record, and once all is read says how much there is', () => {
   const sent = events.flatMap(({ event, index }) => (event.kind === 'device' && event.report.kind === 'uart-tx' ? [{ index, byte: event.report.byte }] : []));
-  const fresh = new OpenedLog(new MemorySource(bytes));
+  const fresh = new OpenedLog(logOfSources(new MemorySource(bytes), []));
   const before = run(fresh.consoleAround(fresh.summary.records - 1));
   expect(before).toMatchObject({ first: 0, from: 0 });
   expect([...before.bytes]).toEqual(sent.map(({ byte }) => byte));
@@ -81,12 +82,12 @@ it('has the console around any record, and once all is read says how much there 
 });
 
 it('keeps what the fold told, and takes nothing that is of another log', () => {
-  const fresh = new OpenedLog(new MemorySource(bytes));
+  const fresh = new OpenedLog(logOfSources(new MemorySource(bytes), []));
   run(fresh.fold());
   expect(fresh.folded?.marks.map(({ name }) => name)).toContain('work cpu');
   expect(fresh.folded?.rings.shares.every((share) => share >= 0 && share <= 1)).toBe(true);
   const kept = decodeFold(encodeFold(fresh.saveFold()!))!;
-  const again = new OpenedLog(new MemorySource(bytes));
+  const again = new OpenedLog(logOfSources(new MemorySource(bytes), []));
   expect(again.restoreFold(kept)).toBe(true);
   const query = { from: 0, to: 20_000_000, buckets: 100 };
   expect(again.pyramid.window(query)).toEqual(fresh.pyramid.window(query));

@@ -7,12 +7,12 @@ import { eventAt } from '../engine/log/event-batch.ts';
 import type { EventBatch } from '../engine/log/event-batch.ts';
 import { KIND_COUNTS, KIND_DEVICE, KIND_INTERRUPT, KIND_MARK } from '../engine/log/events.ts';
 import type { Position } from '../engine/log/position.ts';
-import { LogReader } from '../engine/log/reader.ts';
+import type { LogReader } from '../engine/log/reader.ts';
 import { SHAPE_UART_TX } from '../engine/log/shapes.ts';
-import type { ByteSource } from '../engine/log/storage.ts';
 import type { ConsolePart, EventText, InterruptArrow, Mark, RegimeCosts, RingShares } from '../engine/protocol/events.ts';
 import { type LogSummary, summarize } from '../engine/protocol/summary.ts';
 import { CostFold } from './cost-fold.ts';
+import type { OpenedPlace } from './log-place.ts';
 import { rowText } from './event-text.ts';
 import { InterruptFold } from './interrupt-arrows.ts';
 import { RingFold } from './ring-fold.ts';
@@ -47,10 +47,10 @@ export class OpenedLog {
   /** Event blocks whose console bytes are counted. */
   private counted = 0;
 
-  /** Throws LogError. */
-  constructor(source: ByteSource) {
-    this.reader = LogReader.open(source, BATCHES_KEPT);
-    this.summary = summarize(this.reader, source.length);
+  /** Throws LogError, Refusal. */
+  constructor(log: OpenedPlace) {
+    this.reader = log.newReader(BATCHES_KEPT);
+    this.summary = summarize(this.reader, log.bytes);
     this.pyramid = new Pyramid(this.reader.lastPosition);
     this.consoleBytes = new Uint32Array(this.reader.eventBlocks.length);
   }

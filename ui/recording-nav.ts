@@ -1,9 +1,9 @@
 /** The pages of one recording, as a row of links, and its export. */
-import { LitElement, css, html } from 'lit';
+import { LitElement, css, html, nothing } from 'lit';
 import './export-dialog.ts';
 import type { ExportDialog } from './export-dialog.ts';
-import { type AnalysisPageName, formatRoute } from './router.ts';
-import type { RecordingPlace } from './analysis-client.ts';
+import { type AnalysisPageName, formatRoute, parseRoute } from './router.ts';
+import type { RecordingPlace } from './recording-place.ts';
 import { controls } from './styles.ts';
 
 const TITLES: readonly (readonly [page: 'run' | AnalysisPageName, title: string])[] = [
@@ -53,6 +53,14 @@ export class RecordingNav extends LitElement {
   /** On a card: of which recording, for those who hear it. The card itself is the link to the run. */
   declare of: string | undefined;
 
+  /** From the moment of the cursor. */
+  private readonly onBranches = (event: Event): void => {
+    const route = parseRoute(location.hash);
+    if (this.current !== 'run' || this.recording === undefined || route.kind !== 'run' || route.at === undefined) return;
+    event.preventDefault();
+    location.hash = formatRoute({ kind: 'analysis', page: 'branches', ...this.recording, query: { at: String(route.at) } });
+  };
+
   private get dialog(): ExportDialog | undefined {
     return this.renderRoot.querySelector('lab-export') ?? undefined;
   }
@@ -61,7 +69,7 @@ export class RecordingNav extends LitElement {
     const { recording } = this;
     if (recording === undefined) return html``;
     const href = (page: 'run' | AnalysisPageName): string => formatRoute(page === 'run' ? { kind: 'run', ...recording, at: undefined } : { kind: 'analysis', page, ...recording, query: {} });
-    return html`<nav aria-label=${`Pages of ${this.of ?? 'this recording'}`}>${TITLES.filter(([page]) => page !== 'run' || this.of === undefined).map(([page, title]) => html`<a href=${href(page)} aria-current=${page === this.current ? 'page' : 'false'}>${title}</a>`)}<button data-testid="export" aria-label=${`Export ${this.of ?? 'this recording'} as one file`} @click=${() => this.dialog?.open(recording)}>Export</button></nav><lab-export></lab-export>`;
+    return html`<nav aria-label=${`Pages of ${this.of ?? 'this recording'}`}>${TITLES.filter(([page]) => page !== 'run' || this.of === undefined).map(([page, title]) => html`<a href=${href(page)} aria-current=${page === this.current ? 'page' : 'false'} @click=${page === 'branches' ? this.onBranches : nothing}>${title}</a>`)}<button data-testid="export" aria-label=${`Export ${this.of ?? 'this recording'} as one file`} @click=${() => this.dialog?.open(recording)}>Export</button></nav><lab-export></lab-export>`;
   }
 }
 customElements.define('lab-recording-nav', RecordingNav);

@@ -14,6 +14,7 @@ import { EngineClient, EngineFailure, LogClient, failureOf } from './engine-clie
 import { EventPages } from './event-pages.ts';
 import { ALL_KINDS } from './kinds.ts';
 import { type Note, dropNote, keepNote, notesOf, sorted } from './notes.ts';
+import { withMissingParent } from './recording-place.ts';
 import type { WindowView } from './timeline-tracks.ts';
 
 export interface Cursor {
@@ -189,7 +190,12 @@ export class RunModel {
         this.subscriptions.add(this.client.ask({ kind: 'open', log, imageUrl }).subscribe({ next: (each) => this.take(each), error: (error: unknown) => this.fail(error) }));
         this.onEngineOpen();
       },
-      (error: unknown) => this.fail(error),
+      async (error: unknown) => {
+        // A branch: again with what it goes on from.
+        const more = await withMissingParent(log, error);
+        if (more === undefined) this.fail(error);
+        else this.open(more, imageUrl, at);
+      },
     );
   }
 

@@ -7,7 +7,7 @@ import { describeEnd, formatBytes, formatCount, formatDate, formatInstructions, 
 import { saveFile } from './export.ts';
 import { lastPlace } from './last-place.ts';
 import { type LocalRecording, type ServerRecording, deleteLocal, deleteOnServer, localLog, localRecordings, sendToServer, serverRecordings } from './library.ts';
-import type { RecordingPlace } from './analysis-client.ts';
+import type { RecordingPlace } from './recording-place.ts';
 import type { RunStatus } from '../engine/protocol/lab.ts';
 import type { LogSummary } from '../engine/protocol/summary.ts';
 import { formatRoute } from './router.ts';

@@ -134,8 +134,8 @@ export interface DirtAnswer {
 }
 
 export type AnalysisRequest =
-  /** parents: logs that this one goes on from. imageUrl: what an image's SHA-256 is put behind when the log does not hold it. */
-  | { readonly kind: 'open'; readonly id: number; readonly log: LogPlace; readonly parents: readonly LogPlace[]; readonly imageUrl: string | undefined }
+  /** imageUrl: what an image's SHA-256 is put behind when the log does not hold it. */
+  | { readonly kind: 'open'; readonly id: number; readonly log: LogPlace; readonly imageUrl: string | undefined }
   | { readonly kind: 'image'; readonly id: number; readonly bytes: Uint8Array }
   | { readonly kind: 'compare'; readonly id: number; readonly asked: CompareAsked }
   /** regime: undefined counts architectural events. */
@@ -144,12 +144,7 @@ export type AnalysisRequest =
   | { readonly kind: 'migrate'; readonly id: number; readonly asked: MigrateAsked }
   | { readonly kind: 'table'; readonly id: number; readonly asked: TableAsked }
   | { readonly kind: 'bisect'; readonly id: number; readonly asked: BisectAsked }
-  | { readonly kind: 'diff'; readonly id: number; readonly other: LogPlace; readonly parents: readonly LogPlace[] };
-
-export interface AnalysisFailure extends Failure {
-  /** Identity of the log that this one goes on from, and that was not handed in. */
-  readonly missingParent?: string;
-}
+  | { readonly kind: 'diff'; readonly id: number; readonly other: LogPlace };
 
 export type AnalysisReply =
   | { readonly kind: 'opened'; readonly id: number; readonly summary: LogSummary; readonly marks: readonly { readonly name: string; readonly position: number }[] }
@@ -164,7 +159,7 @@ export type AnalysisReply =
   | { readonly kind: 'table'; readonly id: number }
   | { readonly kind: 'bisected'; readonly id: number; readonly answer: BisectAnswer }
   | { readonly kind: 'diffed'; readonly id: number; readonly answer: DiffAnswer }
-  | { readonly kind: 'failed'; readonly id: number; readonly failure: AnalysisFailure };
+  | { readonly kind: 'failed'; readonly id: number; readonly failure: Failure };
 
 export type AnalysisEnd = Exclude<AnalysisReply, { kind: 'progress' | 'cell' }>;
 

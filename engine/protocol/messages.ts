@@ -18,11 +18,14 @@ import type { Look, Moment, OriginAsked, OriginLink, PagePoint, PointAsked, Stac
 import type { LogSummary } from './summary.ts';
 
 /** Where the worker finds a log. */
-export type LogPlace =
+export type LogFile =
   | { readonly kind: 'url'; readonly url: string }
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
   /** A file, or what a browser keeps: read by and by. */
   | { readonly kind: 'blob'; readonly blob: Blob };
+
+/** parents: those that it goes on from, in any order. */
+export type LogPlace = LogFile | { readonly kind: 'chain'; readonly log: LogFile; readonly parents: readonly LogFile[] };
 
 /** All that decides a recording, but the images. */
 export interface RecordSettings {
@@ -91,6 +94,8 @@ export interface Failure {
   readonly advice: string;
   /** SHA-256 of images that are missing. */
   readonly missingImages?: readonly string[];
+  /** Identity of the log that this one goes on from, and that was not handed in. */
+  readonly missingParent?: string;
 }
 
 export type Reply =

@@ -14,7 +14,7 @@ import type { BisectAnswer, BisectAsked } from '../../engine/protocol/analysis.t
 import { eventText } from '../event-text.ts';
 import { formatCount } from '../format.ts';
 import { kindName } from '../kinds.ts';
-import { Refusal } from './refusal.ts';
+import { Refusal } from '../refusal.ts';
 
 /** Stores to the same memory that are shown. */
 const STORES_MAX = 4;

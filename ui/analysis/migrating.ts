@@ -11,7 +11,7 @@ import type { DirtAnswer, MigrateAsked, TableAsked } from '../../engine/protocol
 import { Replayer } from '../../engine/recording/replayer.ts';
 import type { Turns } from '../turns.ts';
 import type { AnalysedLog } from './analysed-log.ts';
-import { Refusal } from './refusal.ts';
+import { Refusal } from '../refusal.ts';
 
 /** Instructions of an epoch that a replay makes. */
 const EPOCH_INSTRUCTIONS = 1_000_000;

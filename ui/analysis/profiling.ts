@@ -6,7 +6,7 @@ import { SymbolError, Symbols } from '../../engine/analysis/exit-profile/symbols
 import { candidate, projectionOf } from '../../engine/regimes/catalogue.ts';
 import type { Turns } from '../turns.ts';
 import type { AnalysedLog } from './analysed-log.ts';
-import { Refusal } from './refusal.ts';
+import { Refusal } from '../refusal.ts';
 
 /** problem: why functions have no names. */
 export async function profileLog(log: AnalysedLog, regime: string | undefined, turns: Turns, progress: (share: number) => void): Promise<{ readonly profile: ExitProfile; readonly problem: string | undefined }> {
