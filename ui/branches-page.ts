@@ -2,16 +2,18 @@
 import { css, html, nothing } from 'lit';
 import { parseHeader } from '../engine/log/header.ts';
 import { MemorySource } from '../engine/log/storage.ts';
+import './branch-form.ts';
 import { AnalysisPage, PAGE_PROPERTIES } from './analysis-page.ts';
 import { analysis } from './analysis-styles.ts';
 import { type BranchTree, type KnownBranch, branchTree } from './branch-tree.ts';
 import { describeEnd, formatCount, formatInstructions } from './format.ts';
 import { localLog, localRecordings, serverRecordings } from './library.ts';
+import { serverGuests } from './recording/server-run.ts';
 import { formatRoute } from './router.ts';
 import { controls, panels } from './styles.ts';
 
 export class BranchesPage extends AnalysisPage {
-  static override properties = { ...PAGE_PROPERTIES, tree: { state: true } };
+  static override properties = { ...PAGE_PROPERTIES, tree: { state: true }, canBranch: { state: true } };
   static override styles = [
     controls,
     panels,
@@ -66,6 +68,9 @@ export class BranchesPage extends AnalysisPage {
     `,
   ];
   declare tree: BranchTree | undefined;
+  /** The server makes branches of it. */
+  declare canBranch: boolean | undefined;
+  private freeName = '';
   protected readonly heading = 'Branches';
   protected readonly purpose = 'What this recording goes on from, and what goes on from it. A branch shares all that comes before the moment where it leaves.';
 
@@ -74,8 +79,11 @@ export class BranchesPage extends AnalysisPage {
       const { summary } = this.opened!;
       const { place, id } = this.route;
       const known = await knownBranches();
+      this.canBranch = place === 'server' && (await serverGuests()) !== undefined;
       // The lists may not have it: a link to a file that the server cannot list.
       const isListed = known.some((each) => each.summary.id === summary.id);
+      // Never one that is there: nothing is written over.
+      this.freeName = `${summary.guest}-branch-${Date.now().toString(36).slice(-5)}`;
       this.tree = branchTree(isListed ? known : [...known, { place, id, name: summary.guest, summary, parent: undefined }], summary.id);
     });
   }
@@ -86,8 +94,9 @@ export class BranchesPage extends AnalysisPage {
     const isAlone = tree.parent === undefined && tree.children.length === 0;
     return html`<section class="panel" aria-label="Branches"><header><h2>${isAlone ? 'No branches' : 'Branches'}</h2></header><div class="body">
       <ul class="top" data-testid="branches">${this.node(tree, lastOf(tree))}</ul>
-      ${isAlone ? html`<p class="muted">Nothing goes on from this recording yet. Make a branch with <code>chronovisor branch FILE --at @POSITION</code>, put it beside it (or drop it on this page), and it is shown here.</p>` : nothing}
-    </div></section>`;
+      ${isAlone ? html`<p class="muted">Nothing goes on from this recording yet. ${this.canBranch === true ? 'Make a branch below, or one with' : 'Make a branch with'} <code>chronovisor branch FILE --at @POSITION</code>, put it beside it (or drop it on this page), and it is shown here.</p>` : nothing}
+    </div></section>
+    ${this.canBranch === true ? html`<lab-branch-form recording=${this.route.id} at=${/^\d+$/.test(this.query['at'] ?? '') ? `@${this.query['at']}` : 'end'} name=${this.freeName} @branched=${() => this.start()}></lab-branch-form>` : nothing}`;
   }
 
   private node({ branch, parent, children }: BranchTree, last: number): unknown {

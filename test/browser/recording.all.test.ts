@@ -1,5 +1,5 @@
 /** Promise: a recording is safe as it is made. The server's outlives the page, that of the page outlives the tab; both are the run that a person saw. */
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { BrowserContext, Page } from 'playwright-core';
@@ -12,6 +12,10 @@ import { NO_BROWSER } from './chromium.ts';
 import { type Lab, ROOT, startLab, verifyOnPage } from './lab.ts';
 
 const TIMEOUT_MS = 60_000;
+const TRACE = 'bug-lost-update';
+const BRANCH_AT = 57_700_000;
+/** Not a dependency of the program. */
+const AXE = `${ROOT}node_modules/axe-core/axe.min.js`;
 
 describe.skipIf(NO_BROWSER)('recording in Chromium', () => {
   let lab: Lab;
@@ -142,6 +146,63 @@ describe.skipIf(NO_BROWSER)('recording in Chromium', () => {
     await sent.getByRole('button', { name: `Delete ${name}` }).click();
     await expect.poll(() => existsSync(join(folder, name))).toBe(false);
     await page.close();
+  }, 3 * TIMEOUT_MS);
+
+  it('branches off at the cursor, and the child opens as one run with its parent', async () => {
+    copyFileSync(`${ROOT}traces/${TRACE}.cvlog`, join(folder, `${TRACE}.cvlog`));
+    const page = await open(`/#/recording/${encodeURIComponent(`recordings:${TRACE}`)}?at=${BRANCH_AT}`);
+    await page.locator(`[data-testid=registers][data-position="${BRANCH_AT}"]`).waitFor({ timeout: TIMEOUT_MS });
+    await expect.poll(() => page.url()).toContain(`at=${BRANCH_AT}`);
+    await page.getByRole('link', { name: 'Branches' }).click();
+    await expect.poll(() => page.getByTestId('branch-at').inputValue(), { timeout: TIMEOUT_MS }).toBe(`@${BRANCH_AT}`);
+    await page.getByTestId('branch-name').fill('what if');
+    await page.getByTestId('branch-registers').fill('nonsense');
+    await page.getByTestId('make-branch').click();
+    await expect.poll(() => page.getByRole('alert').innerText()).toContain('NAME=VALUE');
+    await page.getByTestId('branch-registers').fill('rax=7');
+    await page.getByTestId('branch-until').fill(`@${BRANCH_AT + 20_000}`);
+    await page.getByTestId('make-branch').click();
+    const child = page.getByTestId('branch').filter({ hasText: 'what if' });
+    await child.waitFor({ timeout: TIMEOUT_MS });
+    expect(existsSync(join(folder, 'what if.cvlog'))).toBe(true);
+    await child.getByRole('link').first().click();
+    await page.locator(`[data-testid=registers][data-position="${BRANCH_AT}"]`).waitFor({ timeout: TIMEOUT_MS });
+    expect(await page.getByTestId('registers').innerText()).toMatch(/rax\s+0000000000000007/);
+    // Before the branch it is its parent's run.
+    await page.getByRole('slider', { name: 'Timeline cursor' }).focus();
+    await page.getByTestId('reverse-step').click();
+    await page.locator(`[data-testid=registers][data-position="${BRANCH_AT - 1}"]`).waitFor({ timeout: TIMEOUT_MS });
+    const { out } = await cli('replay', join(folder, 'what if.cvlog'), '--json');
+    const outcome = await verifyOnPage(page, TIMEOUT_MS);
+    expect(outcome).toMatchObject({ kind: 'identical', position: BRANCH_AT + 20_000 });
+    expect(out).toContain(outcome.kind === 'identical' ? outcome.digest : 'identical');
+    await page.close();
+  }, 3 * TIMEOUT_MS);
+
+  it('has no serious finding of axe-core, in both themes, on the pages of recordings', async () => {
+    for (const colorScheme of ['light', 'dark'] as const) {
+      const page = await open('/#/');
+      await page.emulateMedia({ colorScheme });
+      await page.getByTestId('recording-card').first().waitFor();
+      const findings = async (): Promise<readonly string[]> => {
+        await page.evaluate(readFileSync(AXE, 'utf8'));
+        return page.evaluate(async () => {
+          const { axe } = globalThis as unknown as { axe: { run(): Promise<{ violations: readonly { impact: string; id: string; nodes: readonly { html: string }[] }[] }> } };
+          return (await axe.run()).violations.filter(({ impact }) => impact === 'serious' || impact === 'critical').map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`);
+        });
+      };
+      expect(await findings(), colorScheme).toEqual([]);
+      await page.getByTestId('export').first().click();
+      await page.locator('[data-testid=export-state][data-state=ready]').first().waitFor({ timeout: TIMEOUT_MS });
+      expect(await findings(), colorScheme).toEqual([]);
+      await page.keyboard.press('Escape');
+      for (const path of ['/#/record', `/#/recording/${encodeURIComponent(`recordings:${TRACE}`)}/branches`]) {
+        await page.goto(lab.url + path);
+        await page.getByTestId(path === '/#/record' ? 'record' : 'branches').waitFor({ timeout: TIMEOUT_MS });
+        expect(await findings(), `${path} ${colorScheme}`).toEqual([]);
+      }
+      await page.close();
+    }
   }, 3 * TIMEOUT_MS);
 
   it('reported no error', () => {
