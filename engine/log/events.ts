@@ -97,8 +97,8 @@ export const EXIT_REASONS = {
 } as const;
 
 /**
- * Not Intel's: a hypercall of a paravirtual guest (engine/guests/pv-abi.h); its number, 0 to 63, is added. The qualification: operations of mmu_update and multicall; of mmuext_op too, and
- * from bit 16 on how many of them pin a table; the operation of sched_op and event_channel_op; else 0.
+ * Not Intel's: a hypercall of a paravirtual guest (engine/guests/pv-abi.h); its number, 0 to 63, is added. The qualification: operations of mmu_update and mmuext_op, and from bit 16 on how many tables they
+ * validated (until revision 3 of the machine, of mmuext_op alone, how many of them pin a table); of multicall the operations of its mmu_updates; the operation of sched_op and event_channel_op; else 0.
  */
 export const HYPERCALL_REASON = 0x200;
 export const HYPERCALLS = 64;

@@ -33,6 +33,8 @@ export interface Hypervisor {
 /** What the machine hands to it. */
 export interface HypervisorHost {
   readonly core: Core;
+  /** Of the machine: README.md. */
+  readonly revision: number;
   readonly timers: TimerSource;
   readonly disk: BlockBacking | undefined;
   readonly report: ReportSink;

@@ -66,7 +66,7 @@ export type VirtioKind = 'console' | 'block' | 'net' | 'rng';
 
 export const DEFAULT_ACCESS_COST_NS = 1000;
 /** README.md lists what each one changed. */
-export const MACHINE_REVISION = 2;
+export const MACHINE_REVISION = 3;
 export interface MachineOptions {
   readonly config: MachineConfig;
   readonly module: WebAssembly.Module;
@@ -292,6 +292,7 @@ export class Machine {
     this.core.setBig(L.RANDOM, BigInt(`0x${config.seed}`));
     this.hypervisor = options.hypervisor?.({
       core: this.core, timers, disk: options.disk, report,
+      revision: config.revision ?? MACHINE_REVISION,
       setAttention: (wanted) => {
         this.hypervisorWaits = wanted;
         this.updateIntr();

@@ -40,6 +40,7 @@ export class PageTypes {
   private readonly counts: Uint32Array;
   private readonly pins = new Set<number>();
   private checksLeft = CHECKS_MAX;
+  private validatedCount = 0;
 
   constructor(core: Core) {
     this.core = core;
@@ -59,9 +60,15 @@ export class PageTypes {
     return [...this.pins].sort((a, b) => a - b);
   }
 
+  /** Frames that became tables since the start of the hypercall. */
+  get validated(): number {
+    return this.validatedCount;
+  }
+
   /** At the start of each hypercall. */
   renewChecks(): void {
     this.checksLeft = CHECKS_MAX;
+    this.validatedCount = 0;
   }
 
   /** One more use of `frame` as `type`; 0 or a negative error. */
@@ -78,6 +85,8 @@ export class PageTypes {
     if (error !== 0) {
       this.types[frame] = TYPE_NONE;
       this.counts[frame] = 0;
+    } else if (type !== TYPE_WRITABLE) {
+      this.validatedCount++;
     }
     return error;
   }

@@ -94,8 +94,8 @@ class ParavirtualProjection extends BaseProjection {
     const { meter } = this;
     this.hypercall = meter.recipe('pv.hypercall');
     this.update = meter.recipe('pv.update');
-    this.pin = meter.recipe('pv.hypercall', 'pv.pin');
-    this.validation = meter.recipe('pv.pin');
+    this.pin = meter.recipe('pv.hypercall', 'pv.table');
+    this.validation = meter.recipe('pv.table');
     this.bounce = meter.recipe('pv.bounce');
     this.trap = meter.recipe('pv.exception');
     this.exception = meter.recipe('native.exception');
@@ -290,6 +290,8 @@ class ParavirtualProjection extends BaseProjection {
     }
     this.lastStoreAt = isLazy ? at : -Infinity;
     this.direct(out, i, DIRECT_PAGE_TABLE, this.update);
+    // A table is linked into the tree: Xen validates it, here or when the root is pinned.
+    if (level > 1 && (value & 1) !== 0 && (value & 0x80) === 0) this.direct(out, i, DIRECT_PAGE_TABLE, this.validation);
   }
 
   private hiddenFaults(out: RegimeSink, i: number, count: number): void {
@@ -308,8 +310,9 @@ class ParavirtualProjection extends BaseProjection {
     const isSleep = number === XEN.schedOp && qualification === SCHED_BLOCK;
     const handler = isTables ? HANDLER_MMU : isRing ? HANDLER_DEVICE_MODEL : isSleep ? HANDLER_SLEEP : HANDLER_HYPERCALL;
     this.exit(out, i, XEN_HYPERCALL_BASE + number, qualification, handler, isRing ? this.ring : this.hypercall);
-    if (number === XEN.mmuextOp) this.direct(out, i, DIRECT_PAGE_TABLE, this.validation, qualification >>> 16);
-    else if (isTables) this.direct(out, i, DIRECT_PAGE_TABLE, this.update, qualification);
+    if (!isTables) return;
+    this.direct(out, i, DIRECT_PAGE_TABLE, this.validation, qualification >>> 16);
+    if (number !== XEN.mmuextOp) this.direct(out, i, DIRECT_PAGE_TABLE, this.update, qualification & 0xffff);
   }
 
   private plain(out: RegimeSink, i: number, reason: number, lo: number, hi: number): void {

@@ -33,14 +33,14 @@ export interface TestDomain {
 }
 
 /** `runTo`: the position up to which the guest runs first. */
-export function newDomain(options: { readonly commandLine?: string; readonly disk?: BlockBacking; readonly runTo?: number; readonly kernel?: Uint8Array } = {}): TestDomain {
+export function newDomain(options: { readonly commandLine?: string; readonly disk?: BlockBacking; readonly runTo?: number; readonly kernel?: Uint8Array; readonly revision?: number } = {}): TestDomain {
   module ??= new WebAssembly.Module(readFileSync(process.env['CHRONOVISOR_CORE'] ?? CORE));
   const { disk } = options;
   const domain = buildDomain(options.kernel ?? KERNEL, { memoryBytes: MEMORY_BYTES, commandLine: options.commandLine ?? 'run="poweroff"', diskBytes: disk?.byteLength, kernelName: 'lab-pv' });
   let vmm: Vmm | undefined;
   const bytes: number[] = [];
   const machine = new Machine({
-    config: { memoryBytes: MEMORY_BYTES, seed: '0000000000000001', wallClockNs: '0', acpi: false, virtio: [], accessCostNs: 1000 },
+    config: { memoryBytes: MEMORY_BYTES, seed: '0000000000000001', wallClockNs: '0', acpi: false, virtio: [], accessCostNs: 1000, ...(options.revision !== undefined && { revision: options.revision }) },
     module,
     console: (byte) => bytes.push(byte),
     hypervisor: (host) => (vmm = new Vmm(host, domain)),

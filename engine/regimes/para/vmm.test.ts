@@ -1,9 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as L from '../../cpu/layout.ts';
+import type { EventSink } from '../../log/event-sink.ts';
+import { HYPERCALL_REASON } from '../../log/events.ts';
 import { pageHashes } from '../../machine/snapshot.ts';
 import * as A from './abi.ts';
-import { PAGE_BYTES, TYPE_NONE, TYPE_WRITABLE } from './page-types.ts';
+import { PAGE_BYTES, TYPE_L4, TYPE_NONE, TYPE_WRITABLE } from './page-types.ts';
 import { SCRATCH, type TestDomain, newDomain, typesOf } from './testing.ts';
 
 const WRITABLE = 0x8000_0000_0000_0003n;
@@ -12,6 +14,8 @@ const FRAMES = 4096;
 const at = (frame: number): bigint => BigInt(frame * PAGE_BYTES);
 /** Where the lab kernel is well past its start, and its shell not yet. */
 const STARTED = 60_000;
+/** Where `work fork 1` has made some children. */
+const FORKED = 2_000_000;
 
 function update(domain: TestDomain, pointer: number, value: bigint): number {
   return domain.call(A.HYPERVISOR_mmu_update, domain.place(BigInt(pointer), value), 1, 0);
@@ -112,6 +116,53 @@ describe('page tables', () => {
     expect(domain.vmm.types.countOf(level2)).toBe(512);
     expect(extended(domain, A.MMUEXT_UNPIN_TABLE, level3)).toBe(0);
     expect([level1, level2, level3].map((table) => domain.vmm.types.countOf(table))).toEqual([0, 0, 0]);
+  });
+});
+
+describe('what the log says of hypercalls on page tables', () => {
+  const isTable = (type: number): boolean => type >= 1 && type <= TYPE_L4;
+
+  interface Told { readonly number: number; readonly operations: number; readonly tables: number; readonly made: number }
+
+  /** Runs `work fork 1`: of each such hypercall operations and tables told, and how many frames became tables by it, looked at in the types of all frames. */
+  function told(revision: number): Told[] {
+    const domain = newDomain({ commandLine: 'run="work fork 1; poweroff"', revision });
+    const { vmm, machine } = domain;
+    const ofTables = (number: number): boolean => [A.HYPERVISOR_mmu_update, A.HYPERVISOR_mmuext_op, A.HYPERVISOR_multicall].includes(number);
+    const isTable = (frame: number): boolean => vmm.types.typeOf(frame) >= 1 && vmm.types.typeOf(frame) <= TYPE_L4;
+    const made: number[] = [];
+    const call = vmm.call.bind(vmm);
+    vmm.call = (number, args, isNested) => {
+      if (isNested || !ofTables(Number(number))) return call(number, args, isNested);
+      const before = Array.from({ length: vmm.types.frames }, (_, frame) => isTable(frame));
+      const result = call(number, args, isNested);
+      made.push(before.filter((was, frame) => !was && isTable(frame)).length);
+      return result;
+    };
+    const exits: { number: number; operations: number; tables: number }[] = [];
+    const exit: EventSink['exit'] = (_position, _ripLo, _ripHi, reason, lo) => {
+      if (ofTables(reason - HYPERCALL_REASON)) exits.push({ number: reason - HYPERCALL_REASON, operations: lo & 0xffff, tables: lo >>> 16 });
+    };
+    machine.attach(new Proxy({ exit } as EventSink, { get: (target, name) => Reflect.get(target, name) ?? (() => 0) }));
+    for (let stop = machine.run(FORKED); stop.kind === 'idle'; stop = machine.run(FORKED)) machine.skipIdle(stop.ns);
+    expect(made.length).toBe(exits.length);
+    return exits.map((each, i) => ({ ...each, made: made[i] }));
+  }
+  const sum = (calls: readonly Told[], of: (call: Told) => number): number => calls.reduce((all, call) => all + of(call), 0);
+
+  it('how many tables each validates, which is how many there are more', () => {
+    const calls = told(3);
+    expect(calls.filter(({ number, tables, made }) => number !== A.HYPERVISOR_multicall && tables !== made)).toEqual([]);
+    // Not told of multicalls, in which this kernel links none.
+    expect(sum(calls.filter(({ number }) => number === A.HYPERVISOR_multicall), ({ tables, made }) => tables + made)).toBe(0);
+    for (const number of [A.HYPERVISOR_mmu_update, A.HYPERVISOR_mmuext_op]) expect(sum(calls.filter((call) => call.number === number), ({ tables }) => tables)).toBeGreaterThan(10);
+  });
+
+  it('until revision 3, how many they pin', () => {
+    const [older, newer] = [told(2), told(3)];
+    expect(older.map(({ number, operations, made }) => [number, operations, made])).toEqual(newer.map(({ number, operations, made }) => [number, operations, made]));
+    expect(older.filter(({ number, tables }) => number !== A.HYPERVISOR_mmuext_op && tables > 0)).toEqual([]);
+    expect(sum(older, ({ tables }) => tables)).toBeLessThan(sum(newer, ({ tables }) => tables));
   });
 });
 

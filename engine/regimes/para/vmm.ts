@@ -35,6 +35,9 @@ const ERROR_EXTERNAL = 1;
 const NONE = -1;
 const MARK_BYTES_MAX = 255;
 const TRAP_BYTES = 16;
+/** Of the machine, from which on a hypercall on page tables tells how many tables it validates. */
+const REVISION_TABLES = 3;
+const TABLES_TOLD_MAX = 0xffff;
 const UPDATE_BYTES = 16;
 const EXTENDED_BYTES = 16;
 const CALL_BYTES = 64;
@@ -114,12 +117,30 @@ export class Vmm implements Hypervisor {
     if (this.isUser) return this.exception(VECTOR_UD, undefined, 0n);
     this.countKernel();
     const number = this.register(RAX);
-    this.host.exit(HYPERCALL_REASON + Number(number < BigInt(HYPERCALLS) ? number : HYPERCALLS - 1), this.qualification(number, this.register(RDI), this.register(RSI)));
-    this.host.retire(VMCALL_BYTES);
+    const tell = (qualification: bigint): void => {
+      this.host.exit(HYPERCALL_REASON + Number(number < BigInt(HYPERCALLS) ? number : HYPERCALLS - 1), qualification);
+      this.host.retire(VMCALL_BYTES);
+    };
+    const call = (): bigint => BigInt.asUintN(64, BigInt(this.call(number, [RDI, RSI, RDX, R10, R8].map((index) => this.register(index)), false)));
+    const qualification = this.qualification(number, this.register(RDI), this.register(RSI));
     this.types.renewChecks();
-    if (number === BigInt(A.HYPERVISOR_iret)) this.iret();
-    else core.setBig(L.REGS, BigInt.asUintN(64, BigInt(this.call(number, [RDI, RSI, RDX, R10, R8].map((index) => this.register(index)), false))));
+    if (number === BigInt(A.HYPERVISOR_iret)) {
+      tell(qualification);
+      this.iret();
+    } else if (this.tellsTables(number)) {
+      // Nothing that these do is an event, so the log has the hypercall first all the same.
+      const result = call();
+      tell(qualification | BigInt(Math.min(this.types.validated, TABLES_TOLD_MAX) << 16 >>> 0));
+      core.setBig(L.REGS, result);
+    } else {
+      tell(qualification);
+      core.setBig(L.REGS, call());
+    }
     this.deliverIfDue();
+  }
+
+  private tellsTables(number: bigint): boolean {
+    return this.host.revision >= REVISION_TABLES && (number === BigInt(A.HYPERVISOR_mmu_update) || number === BigInt(A.HYPERVISOR_mmuext_op));
   }
 
   /** What the log says of a hypercall beside its number: HYPERCALL_REASON. */
@@ -128,7 +149,8 @@ export class Vmm implements Hypervisor {
       case A.HYPERVISOR_mmu_update:
         return b > BigInt(A.PV_MMU_UPDATES_MAX) ? 0n : b;
       case A.HYPERVISOR_mmuext_op:
-        return b > BigInt(A.PV_MMU_UPDATES_MAX) ? 0n : b | (this.pinsIn(a, Number(b)) << 16n);
+        if (b > BigInt(A.PV_MMU_UPDATES_MAX)) return 0n;
+        return this.tellsTables(number) ? b : b | (this.pinsIn(a, Number(b)) << 16n);
       case A.HYPERVISOR_multicall: {
         let operations = 0n;
         for (let i = 0; i < Number(b > BigInt(A.PV_MULTICALLS_MAX) ? 0n : b); i++) {
