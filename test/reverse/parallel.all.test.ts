@@ -95,10 +95,10 @@ test('answers of several workers are those of one, in the same order, and a ques
       expect(travel.machine.digest().digest).toBe(digest);
       expect(early.counts.busy).toBe(0);
     }
-  }), { numRuns: 6, interruptAfterTimeLimit: 15_000, markInterruptAsFailure: false });
-  // Or the others never had anything to do, and nothing was tested.
+  }), { numRuns: 3, seed: 11 });
+  // Or the others never had anything to do, and nothing was tested. (The draws are always the same ones: change the seed for others.)
   expect(helped).toBeGreaterThan(0);
-}, 120_000);
+}, 600_000);
 
 const ACCESSES = ['write', 'read', 'access'] as const;
 const walkDraws = fc.record({
@@ -160,7 +160,7 @@ test('a walk back by several workers stops where one stops, in the same state, a
     expect(travel.position).toBe(from);
     expect(travel.machine.digest().digest).toBe(digest);
     expect(crew.counts.busy).toBe(0);
-  }), { numRuns: 12, interruptAfterTimeLimit: 30_000, markInterruptAsFailure: false });
+  }), { numRuns: 6, seed: 11 });
   expect(helped).toBeGreaterThan(0);
   expect(stopped).toBeGreaterThan(0);
-}, 120_000);
+}, 600_000);
