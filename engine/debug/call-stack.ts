@@ -327,7 +327,7 @@ class Unwinder {
     const pages: { readonly page: number; readonly frame: number }[] = [];
     let isGuarded = false;
     let next: Context | undefined;
-    let userAt: Linear | undefined;
+    let userSlot: Slot | undefined;
     let isEnd = false;
     for (let page = pageOf(rsp); ; page++) {
       const paddr = translate(machine, fromLinear(page * 4096));
@@ -357,7 +357,7 @@ class Unwinder {
         if (slot.kind === 'call') accepted.push({ kind: 'call', slot: slot.address, position: slot.position, link: slot.link });
         else if (isUser) {
           // The place of user code's frame: whatever entered last has left it there, maybe a system call.
-          userAt = slot.address;
+          userSlot = slot;
           isEnd = true;
           break;
         } else {
@@ -373,7 +373,7 @@ class Unwinder {
 
     const last = accepted.at(-1);
     const from = last === undefined ? rsp : last.slot + this.wordBytes;
-    const entered = isKernel ? (userAt ?? this.userFrame(from, pages, taskTop)) : undefined;
+    const entered = isKernel ? (userSlot?.address ?? this.userFrame(from, pages, taskTop)) : undefined;
     const stop = entered ?? Math.min(taskTop ?? Infinity, (pages.at(-1)?.page ?? 0) * 4096 + 4096, from + quietPages * 4096);
     const open = new Set<number>();
     const links: Link[] = [...accepted];
@@ -395,7 +395,7 @@ class Unwinder {
     }
     if (entered !== undefined) {
       const user = this.interrupted(entered, context.before, cr3);
-      const { entrance, key } = this.entranceOf(entered);
+      const { entrance, key } = this.entranceOf(entered, userSlot);
       if (entrance === undefined) {
         const page = pages.find((one) => one.page === pageOf(entered));
         if (page !== undefined) open.add(page.frame);
@@ -461,10 +461,14 @@ class Unwinder {
     return this.isFrame(at, MODE_USER) && isLow(this.word(at)) && isLow(this.word(at + 24));
   }
 
-  private entranceOf(frame: Linear): { readonly entrance: Entrance | undefined; readonly key: { readonly rip: bigint } } {
+  /** `slot`: the last delivery that left a frame there. */
+  private entranceOf(frame: Linear, slot: Slot | undefined): { readonly entrance: Entrance | undefined; readonly key: { readonly rip: bigint } } {
     const rip = this.word(frame) ?? 0n;
     const key = entranceKey(rip, this.word(frame + 24) ?? 0n);
-    return { entrance: this.summaries.find(({ entrances }) => entrances.has(key))?.entrances.get(key), key: { rip } };
+    const found = this.summaries.find(({ entrances }) => entrances.has(key))?.entrances.get(key);
+    // A handler that lets the program go on elsewhere has changed the frame; only a system call may have built another one there since.
+    const isItsFrame = slot !== undefined && !this.summaries.some(({ entrances }) => [...entrances.values()].some(({ kind, position }) => kind === 'syscall' && position > slot.position));
+    return { entrance: found ?? (isItsFrame ? { kind: 'interrupt', position: slot.position, cr3: this.start.cr3 } : undefined), key: { rip } };
   }
 
   private isAfterSyscall(rip: bigint): boolean {

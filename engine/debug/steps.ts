@@ -13,7 +13,7 @@ import type { Machine } from '../machine/machine.ts';
 import type { Position } from '../log/position.ts';
 import { type Frame, callBefore, callStacking } from './call-stack.ts';
 import type { GuestSymbols, SourceLine } from './guest-symbols.ts';
-import { readLinear, readRegister } from './inspect.ts';
+import { physicalRanges, readLinear, readRegister } from './inspect.ts';
 import { type ListedInstruction, codeBits, instructionAt } from './listing.ts';
 import { type Delivery, cr3Of, delivered, deliveriesHere } from './shadow-stack.ts';
 import type { Condition, StopPoint } from './stop-points.ts';
@@ -95,10 +95,12 @@ function isRep({ mnemonic }: ListedInstruction): boolean {
 
 export function* steppingOver(travel: TimeTravel, { stops = [] }: StepOptions = {}): Stepping {
   const { machine } = travel;
-  if (!travel.isBetween && deliversHere(travel)) {
-    // What is interrupted runs when the handler is through with it.
-    const back = yield* goOn(travel, stops, placeOf(machine));
-    if (back.kind !== 'step') return back;
+  const faulted = travel.isBetween ? undefined : deliveries(travel).find(({ isPast }) => !isPast);
+  if (faulted !== undefined) {
+    // What is interrupted runs when the handler is through with it, or something else instead.
+    const { rip } = placeOf(machine);
+    const back = yield* throughHandler(travel, stops, placeOf(machine), faulted);
+    if (back.kind !== 'step' || readRegister(machine, 'rip') !== rip) return back;
     return yield* steppingOver(travel, { stops });
   }
   const here = placeOf(machine);
@@ -109,7 +111,7 @@ export function* steppingOver(travel: TimeTravel, { stops = [] }: StepOptions = 
     const taken = stop.kind === 'step' ? deliveries(travel).find(({ isPast }) => isPast) : undefined;
     if (taken === undefined) return stop;
     const isUser = taken.cpl === USER;
-    return yield* goOn(travel, stops, { rip: taken.rip, rsp: taken.rsp, isUser, cr3: isUser ? cr3Of(machine) : undefined });
+    return yield* throughHandler(travel, stops, { rip: taken.rip, rsp: taken.rsp, isUser, cr3: isUser ? cr3Of(machine) : undefined }, taken);
   }
   return yield* goOn(travel, stops, { ...here, rip: BigInt.asUintN(64, here.rip + BigInt(instruction.length)) });
 }
@@ -130,6 +132,19 @@ function* goOn(travel: TimeTravel, stops: readonly StopPoint[], place: Place): S
   const own: StopPoint = { kind: 'breakpoint', address: place.rip, condition: isAt(place) };
   const stop = yield* travel.continuing([...stops, own]);
   return stop.kind === 'stop-point' && stop.point === own ? { kind: 'step', position: stop.position } : stop;
+}
+
+/** Until the handler of a delivery is through: what it interrupted is about to run, or what runs there instead (an exception table) with the stack as it was. */
+function* throughHandler(travel: TimeTravel, stops: readonly StopPoint[], place: Place, { frame }: Delivery): Stepping {
+  const isBack = isAt(place);
+  const again: StopPoint = { kind: 'breakpoint', address: place.rip, condition: isBack };
+  // The IRET takes RIP from there.
+  const taken: StopPoint = { kind: 'watchpoint', ranges: physicalRanges(travel.machine, frame, 8), access: 'read' };
+  for (;;) {
+    const stop: Stop = yield* travel.continuing([...stops, again, taken]);
+    if (stop.kind !== 'stop-point' || (stop.point !== again && stop.point !== taken)) return stop;
+    if (stop.point === again || isBack(travel.machine)) return { kind: 'step', position: stop.position };
+  }
 }
 
 /** What is delivered at the cursor's position. */

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { readRegister } from '../../engine/debug/inspect.ts';
 import { execs, parallel, reads, writesBackward, writesForward } from '../../engine/debug/queries.ts';
-import { type StretchAnswer, type StretchCrew, type StretchWorker, answerStretch } from '../../engine/debug/stretches.ts';
+import { type LastHit, type PlainStop, type StretchAnswer, type StretchCrew, type StretchWorker, answerStretch, rowsOf } from '../../engine/debug/stretches.ts';
 import type { StopPoint } from '../../engine/debug/stop-points.ts';
 import { type Stop, TimeTravel } from '../../engine/debug/time-travel.ts';
 import { type Case, tinyCases } from '../determinism/cases.ts';
@@ -131,6 +131,7 @@ test('a walk back by several workers stops where one stops, in the same state, a
     const from = Math.floor(start * last);
     travel.seek(from);
     sequential.seek(from);
+    const met: LastHit[] = [];
     for (let i = 0; i < 12; i++) {
       const expected: Stop = sequential.reverseContinue(stops);
       const walk = travel.reverseContinuingWith(crew, stops);
@@ -146,9 +147,18 @@ test('a walk back by several workers stops where one stops, in the same state, a
       expect(travel.isBetween).toBe(sequential.isBetween);
       expect(travel.machine.digest()).toEqual(sequential.machine.digest());
       if (expected.kind === 'history') break;
+      met.push({ position: expected.position, stop: expected.index });
       stopped++;
     }
     helped += crew.counts.stretches.slice(1).reduce((sum, n) => sum + n, 0);
+
+    // The same stretch by stretch, cut where it matters: at each hit, and between two of them.
+    const plain = stops.filter((stop): stop is PlainStop => stop.kind !== 'event');
+    const lastHits = (begin: number, end: number): LastHit[] => (plain.length === 0 ? [] : [...rowsOf<LastHit>(sequential, { kind: 'last-hit', stops: plain }, { from: begin, to: end, backward: true })]);
+    for (const [i, { position, stop }] of met.entries()) {
+      if (stop < plain.length) expect(lastHits(position, position + 1).slice(0, 1)).toEqual([{ position, stop }]);
+      expect(lastHits(position + 1, met[i - 1]?.position ?? from)).toEqual([]);
+    }
 
     travel.seek(from);
     const walk = travel.reverseContinuingWith(crew, stops);
