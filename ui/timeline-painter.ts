@@ -9,6 +9,7 @@ export const TRACK = 1.5;
 export const STRIP = 1.9;
 export const PAD = 0.5;
 const WIDTHS_MAX = 2000;
+const HEADS_MAX = 200;
 
 /** Custom properties of the page, looked up once. */
 export class Palette {
@@ -16,6 +17,8 @@ export class Palette {
   private readonly root = getComputedStyle(document.documentElement);
   private readonly known = new Map<string, string>();
   private readonly widths = new Map<string, number>();
+  /** Names of rows, by what they say. */
+  readonly heads = new Map<string, HTMLCanvasElement>();
   /** The strip of the whole run as it was painted last. */
   strip: { readonly column: Float64Array; readonly height: number; readonly picture: HTMLCanvasElement } | undefined;
 
@@ -126,25 +129,46 @@ export class TimelinePainter {
     context.fillText('instructions', 0.8 * rem, rulerHeight / 2 - 0.1 * rem);
   }
 
-  /** Name and number of a row. */
+  /** Name and number of a row. Text is dear without a graphics card, so a row's is kept as a picture. */
   head(top: number, bottom: number, ink: string, label: string, number: string, isDetail: boolean): void {
-    const { context, gutter, rem } = this;
-    const middle = (top + bottom) / 2;
+    const { palette, gutter } = this;
+    const height = bottom - top;
+    const key = `${ink}|${label}|${number}|${isDetail}|${height}`;
+    let picture = palette.heads.get(key);
+    if (picture === undefined) {
+      if (palette.heads.size > HEADS_MAX) palette.heads.clear();
+      picture = this.headPicture(height, ink, label, number, isDetail);
+      palette.heads.set(key, picture);
+    }
+    this.context.drawImage(picture, 0, top + 1, gutter, height - 1);
+  }
+
+  private headPicture(height: number, ink: string, label: string, number: string, isDetail: boolean): HTMLCanvasElement {
+    const { gutter, rem, palette } = this;
+    const picture = document.createElement('canvas');
+    const scale = devicePixelRatio;
+    picture.width = Math.round(gutter * scale);
+    picture.height = Math.round((height - 1) * scale);
+    const context = picture.getContext('2d', { alpha: false })!;
+    context.setTransform(scale, 0, 0, scale, 0, -scale);
+    context.textBaseline = 'middle';
+    const middle = height / 2;
+    context.fillStyle = this.colour('panel');
+    context.fillRect(0, 0, gutter, height);
     context.fillStyle = ink;
     if (!isDetail) context.fillRect(0.8 * rem, middle - 0.3 * rem, 0.6 * rem, 0.6 * rem);
+    context.font = this.small;
+    const taken = palette.width(context, number);
     context.font = isDetail ? this.small : this.text;
     context.fillStyle = this.colour(isDetail ? 'muted' : 'text');
-    const font = context.font;
-    context.font = this.small;
-    const taken = this.palette.width(context, number);
-    context.font = font;
     const left = (isDetail ? 2.3 : 1.8) * rem;
     let shown = label;
-    while (shown.length > 2 && left + this.palette.width(context, shown) > gutter - 1.1 * rem - taken) shown = `${shown.slice(0, -2)}…`;
+    while (shown.length > 2 && left + palette.width(context, shown) > gutter - 1.1 * rem - taken) shown = `${shown.slice(0, -2)}…`;
     context.fillText(shown, left, middle + 0.03 * rem);
     context.font = this.small;
     context.fillStyle = this.colour('muted');
     context.fillText(number, gutter - 0.8 * rem - taken, middle + 0.03 * rem);
+    return picture;
   }
 
   /** Heights by logarithm: one event among thousands is seen. */

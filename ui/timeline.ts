@@ -40,7 +40,7 @@ export class Timeline extends LitElement {
     }
     canvas {
       display: block;
-      width: 100%;
+      position: relative;
       touch-action: none;
       cursor: crosshair;
       border-radius: var(--radius);
@@ -191,16 +191,23 @@ export class Timeline extends LitElement {
     if (canvas === null || context === null || context === undefined || model === undefined) return;
     const palette = (this.palette ??= new Palette());
     const { rem } = palette;
-    const width = Math.max(1, this.clientWidth);
+    // On whole pixels of the screen: otherwise all of it is filtered anew in each frame, and looks it.
+    const scale = devicePixelRatio;
+    const box = this.getBoundingClientRect();
+    const snap = (at: number): number => Math.ceil(at * scale) / scale - at;
+    const width = Math.max(1, Math.floor((box.width - snap(box.left)) * scale) / scale);
     const whole = model.window('whole', 0, this.last + 1, Math.max(1, Math.ceil(width)), ALL_TRACKS);
     const rows = trackRows({ counts: model.summary?.counts, hasPoints: model.points.all.length > 0, hasNotes: model.notes.length > 0, rings: model.rings, hasTasks: model.tasks.kind === 'known', costsOf: model.costs.kind === 'known' ? model.costs.costs.regime : undefined, open: this.open, whole });
     const height = Math.round((RULER + TRACK * Math.max(1, rows.length) + STRIP + PAD) * rem);
-    const scale = devicePixelRatio;
     if (canvas.width !== Math.round(width * scale) || canvas.height !== Math.round(height * scale)) {
       canvas.width = Math.round(width * scale);
       canvas.height = Math.round(height * scale);
+      canvas.style.width = `${width}px`;
       canvas.style.height = `${height}px`;
     }
+    const [left, top] = [`${snap(box.left)}px`, `${snap(box.top)}px`];
+    if (canvas.style.left !== left) canvas.style.left = left;
+    if (canvas.style.top !== top) canvas.style.top = top;
     this.drawn = { rem, width, height, rows };
     context.setTransform(scale, 0, 0, scale, 0, 0);
     context.fillStyle = palette.get('panel');
@@ -242,7 +249,6 @@ export class Timeline extends LitElement {
     const view = this.shown();
     const { bins } = painter;
     const kindLabel = (code: number, name: string): string => `${name}${hasDetails(code) ? (this.open.has(code) ? ' ▾' : ' ▸') : ''}`;
-    const total = (track: string): number => whole?.tracks.get(track)?.reduce((sum, each) => sum + each, 0) ?? 0;
     painter.line(0, top + 0.5, painter.gutter + painter.plot + PAD * painter.rem, top + 0.5, painter.colour('line'));
     switch (row.kind) {
       case 'kind': {
@@ -253,12 +259,12 @@ export class Timeline extends LitElement {
         const arrows = row.name === 'interrupt' && column.reduce((sum, each) => sum + each, 0) <= 4 * ARROWS_SHOWN ? this.arrowsIn(view) : [];
         if (arrows.length > 0) painter.arrows(top, bottom, ink, arrows);
         else painter.bars(top, bottom, ink, column);
-        if (row.name === 'mark') painter.names(model.marks.map(({ position, name }) => ({ position, text: name })), top, bottom);
+        if (row.name === 'mark') painter.names(this.markNames(model), top, bottom);
         return;
       }
       case 'detail': {
         const ink = painter.colour(`kind-${kindName(row.code)}`);
-        const sum = total(row.track);
+        const sum = this.totalOf(whole?.tracks.get(row.track));
         painter.head(top, bottom, ink, row.label.length > 10 ? `${row.label.slice(0, 9)}…` : row.label, sum >= 1e12 ? `${(sum / 1e12).toFixed(1)} T` : formatInstructions(sum), true);
         painter.bars(top, bottom, ink, binWindows(row.track, fine, whole, view, bins));
         return;
@@ -318,6 +324,20 @@ export class Timeline extends LitElement {
     const { from, to } = windowAround(view, 1, this.last);
     return this.model!.interrupts(from, to).map(({ vector, line, ...places }) => ({ ...places, name: `vector ${vector}${line === undefined ? '' : `, IRQ ${line}`}` }));
   }
+
+  private markNames({ marks }: RunModel): readonly { readonly position: number; readonly text: string }[] {
+    if (this.marked?.of !== marks) this.marked = { of: marks, names: marks.map(({ position, name }) => ({ position, text: name })) };
+    return this.marked.names;
+  }
+  private marked: { readonly of: RunModel['marks']; readonly names: readonly { readonly position: number; readonly text: string }[] } | undefined;
+
+  private totalOf(column: Float64Array | undefined): number {
+    if (column === undefined) return 0;
+    let total = this.totals.get(column);
+    if (total === undefined) this.totals.set(column, (total = column.reduce((sum, each) => sum + each, 0)));
+    return total;
+  }
+  private readonly totals = new WeakMap<Float64Array, number>();
 
   /** Of a track that does not change. */
   private mostOf(cycles: Float64Array): number {

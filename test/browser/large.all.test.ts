@@ -13,7 +13,7 @@ import { EVENTS_MAX } from '../../ui/event-pages.ts';
 import { NO_BROWSER } from './chromium.ts';
 import { writeLargeLog } from './large-log.ts';
 import { type Lab, ROOT, startLab } from './lab.ts';
-import { framesDuring, memoryOfPages, quantile } from './measures.ts';
+import { framesDuring, memoryOfPages, panAndZoom, quantile } from './measures.ts';
 
 const EVENTS = Number(process.env['CHRONOVISOR_EVENTS'] ?? 1e8);
 const TIMEOUT_MS = 240_000;
@@ -62,22 +62,7 @@ describe.skipIf(NO_BROWSER)('a recording of 10^8 events in Chromium', () => {
   }, TIMEOUT_MS);
 
   it('pans and zooms', async () => {
-    const box = (await page.getByRole('slider', { name: 'Timeline cursor' }).boundingBox())!;
-    const { intervals, cpu, dropped } = await framesDuring(lab.browser, page, async () => {
-      // One turn of the wheel a frame, as a person does it: in to some thousand instructions, along, and out again.
-      await page.evaluate(
-        async ({ x, y, frames }) => {
-          const canvas = document.querySelector('lab-app')!.shadowRoot!.querySelector('lab-run')!.shadowRoot!.querySelector('lab-timeline')!.shadowRoot!.querySelector('canvas')!;
-          const turn = (deltaY: number, shiftKey: boolean): void => void canvas.dispatchEvent(new WheelEvent('wheel', { clientX: x, clientY: y, deltaY, shiftKey, bubbles: true, cancelable: true, composed: true }));
-          const frame = (): Promise<unknown> => new Promise((resolve) => requestAnimationFrame(resolve));
-          for (let i = 0; i < frames; i++) (turn(-36, false), await frame());
-          for (let i = 0; i < frames; i++) (turn(i % 80 < 40 ? 60 : -45, true), await frame());
-          for (let i = 0; i < frames; i++) (turn(36, false), await frame());
-          for (let i = 0; i < frames; i++) (turn(i % 80 < 40 ? 60 : -45, true), await frame());
-        },
-        { x: box.x + box.width * 0.6, y: box.y + 60, frames: FRAMES },
-      );
-    });
+    const { intervals, cpu, dropped } = await framesDuring(lab.browser, page, () => panAndZoom(page, FRAMES));
     expect(intervals.length).toBeGreaterThan(FRAMES);
     console.info(
       `frames: ${intervals.length}, interval median ${quantile(intervals, 0.5).toFixed(1)} ms, p95 ${quantile(intervals, 0.95).toFixed(1)} ms, most ${quantile(intervals, 1).toFixed(1)} ms; ` +

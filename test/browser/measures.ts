@@ -1,5 +1,6 @@
 /** What a browser does, in numbers of its own: frames from its trace, memory of the process that a page runs in. */
 import { readFileSync, readdirSync } from 'node:fs';
+import { setPriority } from 'node:os';
 import type { Browser, Page } from 'playwright-core';
 
 const PRESSURE_MS = 3000;
@@ -52,8 +53,72 @@ export async function framesDuring(browser: Browser, page: Page, work: () => Pro
   };
 }
 
+/** Turns the wheel over the timeline, once a frame, as a person does: in to some thousand instructions, along, out again, and along all of it. */
+export async function panAndZoom(page: Page, frames: number): Promise<void> {
+  const box = (await page.getByRole('slider', { name: 'Timeline cursor' }).boundingBox())!;
+  await page.evaluate(
+    async ({ x, y, frames: count }) => {
+      const canvas = document.querySelector('lab-app')!.shadowRoot!.querySelector('lab-run')!.shadowRoot!.querySelector('lab-timeline')!.shadowRoot!.querySelector('canvas')!;
+      const turn = (deltaY: number, shiftKey: boolean): void => void canvas.dispatchEvent(new WheelEvent('wheel', { clientX: x, clientY: y, deltaY, shiftKey, bubbles: true, cancelable: true, composed: true }));
+      const frame = (): Promise<unknown> => new Promise((resolve) => requestAnimationFrame(resolve));
+      for (let i = 0; i < count; i++) (turn(-36, false), await frame());
+      for (let i = 0; i < count; i++) (turn(i % 80 < 40 ? 60 : -45, true), await frame());
+      for (let i = 0; i < count; i++) (turn(36, false), await frame());
+      for (let i = 0; i < count; i++) (turn(i % 80 < 40 ? 60 : -45, true), await frame());
+    },
+    { x: box.x + box.width * 0.6, y: box.y + 60, frames },
+  );
+}
+
+/** ms from the start of the navigation to the frame that shows a recording: its name, its timeline's counts and rows of its events. To be called on a page that is being opened. */
+export function firstPaint(page: Page): Promise<number> {
+  return page.evaluate(
+    () =>
+      new Promise<number>((resolve) => {
+        const look = (): void => {
+          const run = document.querySelector('lab-app')?.shadowRoot?.querySelector('lab-run')?.shadowRoot;
+          const name = run?.querySelector('h1')?.textContent ?? 'Opening…';
+          const rows = run?.querySelector('lab-event-table')?.shadowRoot?.querySelectorAll('.row').length ?? 0;
+          const canvas = run?.querySelector('lab-timeline')?.shadowRoot?.querySelector('canvas');
+          if (name === 'Opening…' || rows === 0 || canvas === null || canvas === undefined || canvas.height < 100) requestAnimationFrame(look);
+          // What was laid out in this frame is seen when the next one begins.
+          else requestAnimationFrame(() => resolve(performance.now()));
+        };
+        look();
+      }),
+  );
+}
+
+/** ms from a move of the cursor to the frame that shows code and registers there, by position, in the order given. */
+export function seekTimes(page: Page, positions: readonly number[]): Promise<readonly number[]> {
+  return page.evaluate(async (all) => {
+    const run = document.querySelector('lab-app')!.shadowRoot!.querySelector('lab-run') as unknown as { model: { moveToPosition(position: number): void }; readonly shadowRoot: ShadowRoot };
+    const registers = (): string | undefined => run.shadowRoot.querySelector('lab-registers')?.shadowRoot?.querySelector<HTMLElement>('[data-testid=registers]')?.dataset['position'];
+    const isCodeBusy = (): boolean => run.shadowRoot.querySelector('lab-code')?.shadowRoot?.querySelector('section')?.ariaBusy !== 'false';
+    const frame = (): Promise<unknown> => new Promise((resolve) => requestAnimationFrame(resolve));
+    const times: number[] = [];
+    for (const position of all) {
+      const from = performance.now();
+      run.model.moveToPosition(position);
+      do await frame();
+      while (registers() !== String(position) || isCodeBusy());
+      await frame();
+      times.push(performance.now() - from);
+    }
+    return times;
+  }, positions);
+}
+
 export function quantile(ascending: readonly number[], share: number): number {
   return ascending[Math.min(ascending.length - 1, Math.floor(ascending.length * share))] ?? Number.NaN;
+}
+
+/** Gives every thread of the browser this nice value, where the host lets it: Chromium sets its own when it starts. A host with other work is then nearly one without. */
+export async function prioritise(browser: Browser, nice: number): Promise<void> {
+  const session = await browser.newBrowserCDPSession();
+  const { processInfo } = await session.send('SystemInfo.getProcessInfo');
+  await session.detach();
+  for (const { id } of processInfo) for (const thread of readdirSync(`/proc/${id}/task`)) setPriority(Number(thread), nice);
 }
 
 export interface ProcessMemory {
