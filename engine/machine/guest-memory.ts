@@ -5,12 +5,15 @@ import type { GuestMemory } from '../devices/device.ts';
 
 export class CoreMemory implements GuestMemory {
   private readonly core: Core;
+  private readonly onAccess: (paddr: number, length: number) => void;
   private readonly data: DataView;
   private readonly scratch = new Uint8Array(8);
   private readonly scratchView = new DataView(this.scratch.buffer);
 
-  constructor(core: Core) {
+  /** `onAccess` is told before each read and each write. */
+  constructor(core: Core, onAccess: (paddr: number, length: number) => void = () => {}) {
     this.core = core;
+    this.onAccess = onAccess;
     this.data = new DataView(core.memory.buffer, RAM, core.ramBytes);
   }
 
@@ -19,6 +22,7 @@ export class CoreMemory implements GuestMemory {
   }
   private check(paddr: number, length: number): void {
     if (!this.contains(paddr, length)) throw new RangeError(`${length} bytes at 0x${paddr.toString(16)} are outside guest memory`);
+    this.onAccess(paddr, length);
   }
   view(paddr: number, length: number): Uint8Array {
     this.check(paddr, length);

@@ -86,6 +86,8 @@ export interface Observer {
   start?(kinds: number): boolean;
   /** A watched frame is about to be accessed: ACCESS_LOAD, ACCESS_STORE, ACCESS_WALK (A and D bits) or ACCESS_DEVICE. True stops the run after the instruction. */
   access?(kind: number, paddr: number, size: number): boolean;
+  /** A device, or the paravirtual interface, is about to read or write RAM: in the midst of an instruction, or between two. */
+  device?(paddr: number, size: number): void;
 }
 
 /** Why run() came back. */
@@ -200,7 +202,7 @@ export class Machine {
       },
       onFire: (timer) => report({ kind: 'timer-fire', timer }),
     });
-    const memory = new CoreMemory(this.core);
+    const memory = new CoreMemory(this.core, (paddr, size) => this.observer?.device?.(paddr, size));
     const timers = this.scheduler;
 
     this.pic = new Pic({

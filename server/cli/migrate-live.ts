@@ -15,7 +15,7 @@ import { type Duplex, LinkError, type Mailbox, connectTo, listenAt } from '../mi
 import { FileJournal, type SourceRecord, destinationFiles, handoverPath, intentPath, sourceFiles } from '../migration/journal.ts';
 import type { Measured } from '../migration/measured.ts';
 import { CoupledPace, Guest, type Pace, RealPace } from '../migration/pace.ts';
-import { type PageWaits, Scout, postCopyProblem, runPaged } from '../migration/post-copy.ts';
+import { type PageWaits, Scout, runPaged } from '../migration/post-copy.ts';
 import { LIVE_POLICIES, type LivePolicy, Pager, type SourceEnd, migrate } from '../migration/source.ts';
 import { sourceMayRun, tellVerdict } from '../migration/verdict.ts';
 import { openRecording } from '../store/chains.ts';
@@ -180,9 +180,6 @@ async function leave(parsed: Arguments, context: Context): Promise<number> {
   };
   const isRecording = existsSync(operand);
   const recorder = isRecording ? goOnFrom(parsed, operand, sink, console) : await startNew(operand, sink, console);
-  const { config } = recorder.machine;
-  const problem = policy === 'precopy' ? undefined : postCopyProblem(config);
-  if (problem !== undefined) throw new UsageError(`--policy ${policy}: this guest cannot be moved so: ${problem}`, 'migrate');
   const guest = new Guest(recorder);
   guest.runTo(guest.nowNs + afterNs);
   console.show();
@@ -462,7 +459,7 @@ async function arrive(parsed: Arguments, context: Context): Promise<number> {
     const waits: PageWaits = { requests: 0, blocktimeMs: 0, blocktimeMsMax: 0 };
     // What comes after a restart is not kept again: after another one it comes from the source again.
     const arriving = recovered?.moved === undefined ? files.arriving : { append: () => undefined };
-    const scout = owned.missing.size > 0 ? new Scout(owned.machine, loadCore(), owned.missing) : undefined;
+    const scout = owned.missing.size > 0 ? new Scout(owned.machine, loadCore(), owned.missing, options.disk) : undefined;
     while (owned.missing.size > 0) {
       if (link === undefined || mailbox === undefined) {
         say(`${grouped(owned.missing.size)} pages are still at the source: waiting for it`);

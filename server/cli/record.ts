@@ -5,7 +5,7 @@ import { InputScript, parseScript, ScriptError } from '../../engine/recording/in
 import { Recorder } from '../../engine/recording/recorder.ts';
 import { PowerOnRam } from '../../engine/recording/checkpoint-store.ts';
 import { Indexer } from '../../engine/recording/indexer.ts';
-import { VIRTIO_IRQS, VIRTIO_MMIO_BASE, VIRTIO_MMIO_LENGTH } from '../../engine/devices/virtio/mmio.ts';
+import { virtioArgument } from '../../engine/devices/virtio/mmio.ts';
 import { DEFAULT_ACCESS_COST_NS, type VirtioKind } from '../../engine/machine/machine.ts';
 import { PARAVIRT_KINDS, type ParavirtKind } from '../../engine/machine/paravirt/paravirt.ts';
 import type { BootChoice } from '../../engine/machine/boot/plan.ts';
@@ -297,7 +297,7 @@ async function runOf(parsed: Arguments): Promise<Run> {
   // Debian's kernel finds virtio-mmio devices through ACPI only; the lab kernel by its command line.
   const acpi = parsed.has('acpi') || (!parsed.has('no-acpi') && virtio.length > 0 && named?.isLab !== true);
   const plain = parsed.text('append') ?? named?.commandLine ?? '';
-  const commandLine = acpi || plain.includes('virtio_mmio.device=') ? plain : [plain, ...virtio.map(virtioArgument)].filter((text) => text !== '').join(' ');
+  const commandLine = acpi || plain.includes('virtio_mmio.device=') ? plain : [plain, ...virtio.map((_, slot) => virtioArgument(slot))].filter((text) => text !== '').join(' ');
 
   const regime = askedRegime ?? (kernelFile === undefined ? named?.regime : undefined) ?? 'native';
   if (!RECORDED_REGIMES.includes(regime)) throw parsed.wrong('regime', regime, `one of ${RECORDED_REGIMES.join(', ')}`);
@@ -335,11 +335,6 @@ async function runOf(parsed: Arguments): Promise<Run> {
       digestInstructions: parsed.count('digest-every') ?? DEFAULT_DIGEST_INSTRUCTIONS,
     },
   };
-}
-
-/** How a kernel without ACPI is told of a device: Linux, Documentation/admin-guide/kernel-parameters.txt, virtio_mmio.device. */
-function virtioArgument(_kind: VirtioKind, slot: number): string {
-  return `virtio_mmio.device=0x${VIRTIO_MMIO_LENGTH.toString(16)}@0x${(VIRTIO_MMIO_BASE + slot * VIRTIO_MMIO_LENGTH).toString(16)}:${VIRTIO_IRQS[slot]}`;
 }
 
 function seedOf(parsed: Arguments): string {

@@ -10,13 +10,13 @@
  *     loads, stores, A and D bits      the core's watch on the frames that are not here
  *     instruction fetches              a page that is not here is full of LOCK prefixes, which fault in any mode; of instructions that may reach into the next page each is observed
  *     page walks                       LOCK is 0xf0: as an entry, not present. The fault is told before it is delivered, and the tables are walked again here
- *
- * Device models that read RAM by themselves (virtio queues, paravirtual clocks) are not seen: machines with them are refused (canPostCopy).
+ *     devices, paravirtual clocks      Observer.device(): at a register access, in the midst of an instruction, or at a timer, between two; p is then one less
  */
 import { CR0, CR3, CR4, EFER, PAGE_WATCH, RAM, WATCHING, WATCH_READ, WATCH_WRITE } from '../../engine/cpu/layout.ts';
 import type { Core } from '../../engine/cpu/core.ts';
 import type { EventSink } from '../../engine/log/event-sink.ts';
-import { Machine, type MachineConfig } from '../../engine/machine/machine.ts';
+import type { BlockBacking } from '../../engine/devices/virtio-block/virtio-block.ts';
+import { Machine } from '../../engine/machine/machine.ts';
 import { PAGE_BYTES, pageHashes, pageView } from '../../engine/machine/snapshot.ts';
 import { placePages } from './destination.ts';
 import { type Duplex, type Frame, LinkError, type Mailbox, frame } from './duplex.ts';
@@ -30,13 +30,6 @@ const TAIL_BYTES = 14;
 const LOCK = 0xf0;
 const NOWHERE = 0xffff_ffff_ffff_ffffn;
 
-/** Why such a guest cannot be moved by post-copy; undefined if it can. */
-export function postCopyProblem(config: MachineConfig): string | undefined {
-  if (config.virtio.length > 0) return `its devices (${config.virtio.map((kind) => `virtio-${kind}`).join(', ')}) read its memory by themselves, which is not seen page by page: use pre-copy`;
-  if (config.pv !== undefined) return `the hypervisor of --pv ${config.pv} reads its memory by itself, which is not seen page by page: use pre-copy`;
-  return undefined;
-}
-
 export class Scout {
   private readonly machine: Machine;
   private readonly guest: Machine;
@@ -44,23 +37,32 @@ export class Scout {
   private readonly missing: ReadonlyMap<number, unknown>;
   private readonly touched = new Set<number>();
 
-  constructor(guest: Machine, module: WebAssembly.Module, missing: ReadonlyMap<number, unknown>) {
+  /** `disk`: the base image of the guest's. */
+  constructor(guest: Machine, module: WebAssembly.Module, missing: ReadonlyMap<number, unknown>, disk?: BlockBacking) {
     this.guest = guest;
     this.missing = missing;
-    this.machine = new Machine({ config: guest.config, module });
+    this.machine = new Machine({ config: guest.config, module, ...(disk !== undefined && { disk }) });
     this.machine.attach(this.sink());
     this.machine.observe({
       start: () => this.tail(),
       access: (_kind, paddr, size) => {
-        for (let at = paddr >>> 12; at <= (paddr + Math.max(1, size) - 1) >>> 12; at++) this.touch(at);
+        this.touchAll(paddr, size);
         return this.touched.size > 0;
+      },
+      device: (paddr, size) => {
+        if (this.touched.size > 0) return;
+        this.touchAll(paddr, size);
+        if (this.touched.size === 0) return;
+        // The guest would do what is due at this position before it stops there.
+        this.touchedAt--;
+        throw STOPPED;
       },
     });
     this.machine.core.observeCode(Array.from({ length: TAIL_BYTES }, (_, i) => BigInt(PAGE_BYTES - 1 - i)), false);
   }
 
-  /** From where the guest is: how far it may run without touching what is not here, and what it touches there. */
-  look(): { readonly position: number; readonly wanted: readonly number[] } {
+  /** From where the guest is: how far it may run without touching what is not here (undefined: no step), and what it touches there. */
+  look(): { readonly position: number | undefined; readonly wanted: readonly number[] } {
     const { machine, guest, missing } = this;
     const hashes = pageHashes(guest.core);
     for (const each of missing.keys()) hashes[each * 2] = hashes[each * 2 + 1] = 0;
@@ -68,16 +70,15 @@ export class Scout {
     this.watch();
     this.touched.clear();
     const from = machine.position();
-    let stop: ReturnType<Machine['run']> | undefined;
     try {
-      stop = machine.run(from + SLICE_INSTRUCTIONS);
+      machine.run(from + SLICE_INSTRUCTIONS);
     } catch (error) {
       // Garbage may break what a guest cannot.
       if (this.touched.size === 0) throw error;
     }
     const wanted = [...this.touched];
     if (wanted.length === 0) return { position: machine.position(), wanted };
-    return { position: this.touchedAt, wanted };
+    return { position: this.touchedAt < from ? undefined : this.touchedAt, wanted };
   }
 
   /** Each page that came has the hash that its frame had at the source. Throws RestoreError. */
@@ -87,6 +88,9 @@ export class Scout {
   }
 
   private touchedAt = 0;
+  private touchAll(paddr: number, size: number): void {
+    for (let at = paddr >>> 12; at <= (paddr + Math.max(1, size) - 1) >>> 12; at++) this.touch(at);
+  }
   private touch(frame: number): void {
     if (!this.missing.has(frame)) return;
     if (this.touched.size === 0) this.touchedAt = this.machine.position();
@@ -192,7 +196,7 @@ export async function runPaged(options: PagedOptions): Promise<PagedEnd> {
       guest.feed();
       guest.recorder.feed();
       const { position, wanted } = scout.look();
-      guest.advance(position);
+      if (position !== undefined) guest.advance(position);
       const needed = wanted.filter((each) => missing.has(each));
       if (needed.length > 0) {
         waits.requests++;

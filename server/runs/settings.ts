@@ -3,7 +3,7 @@ import type { RunSettings } from '../../engine/protocol/lab.ts';
 import type { BootChoice } from '../../engine/machine/boot/plan.ts';
 import { DEFAULT_ACCESS_COST_NS, type VirtioKind } from '../../engine/machine/machine.ts';
 import { PARAVIRT_KINDS } from '../../engine/machine/paravirt/paravirt.ts';
-import { VIRTIO_IRQS, VIRTIO_MMIO_BASE, VIRTIO_MMIO_LENGTH } from '../../engine/devices/virtio/mmio.ts';
+import { virtioArgument } from '../../engine/devices/virtio/mmio.ts';
 import { DEFAULT_DIGEST_INSTRUCTIONS, DEFAULT_EPOCH_INSTRUCTIONS, PARAVIRT_REGIMES, PARA_REGIME, RECORDED_REGIMES, type Recipe, type RunImages } from '../../engine/recording/recipe.ts';
 import { wallClockNs } from '../cli/host.ts';
 import { openNamedGuest } from '../store/guest-images.ts';
@@ -67,11 +67,6 @@ function virtioOf(names: readonly string[]): readonly VirtioKind[] {
     if (names.indexOf(name) !== i) wrong(`the virtio device ${name} is named twice`);
     return kind;
   });
-}
-
-/** Linux, Documentation/admin-guide/kernel-parameters.txt, virtio_mmio.device. */
-function virtioArgument(slot: number): string {
-  return `virtio_mmio.device=0x${VIRTIO_MMIO_LENGTH.toString(16)}@0x${(VIRTIO_MMIO_BASE + slot * VIRTIO_MMIO_LENGTH).toString(16)}:${VIRTIO_IRQS[slot]}`;
 }
 
 function seedOf(text: string): string {

@@ -1,8 +1,10 @@
 /** Guests for migrations that really happen: a writer of pages in machine code, and the lab's kernel. */
+import { virtioArgument } from '../../engine/devices/virtio/mmio.ts';
 import { buildElf } from '../../engine/machine/boot/testing.ts';
 import { MemorySink, MemorySource } from '../../engine/log/storage.ts';
 import { LogReader } from '../../engine/log/reader.ts';
 import { Recorder } from '../../engine/recording/recorder.ts';
+import type { MachineConfig } from '../../engine/machine/machine.ts';
 import type { Recipe, RunImages } from '../../engine/recording/recipe.ts';
 import { loadCore } from '../../server/store/core-module.ts';
 import { LAB_GUEST, labImages, readLabImage } from '../../server/store/lab-guests.ts';
@@ -71,6 +73,17 @@ export function labGuest(run: string): LiveGuest {
   };
 }
 
+/** The same with every virtio device, the console among its outputs, and a disk of 64 KiB. */
+export function deviceGuest(run: string, machine: Partial<MachineConfig> = {}): LiveGuest {
+  const { recipe, images } = labGuest(run);
+  const bytes = Uint8Array.from({ length: 128 * 512 }, (_, i) => (i * 31 + (i >> 8)) & 0xff);
+  const virtio = ['console', 'block', 'rng', 'net'] as const;
+  return {
+    recipe: { ...recipe, commandLine: [`console=hvc0 ${recipe.commandLine}`, ...virtio.map((_, slot) => virtioArgument(slot))].join(' '), machine: { ...recipe.machine, virtio, ...machine } },
+    images: { ...images, disk: { byteLength: bytes.length, read: (offset, length) => bytes.slice(offset, offset + length) } },
+  };
+}
+
 /** A log on a disk that keeps after a crash what was synced. */
 export class CrashSink extends MemorySink {
   survivors(): Uint8Array {
@@ -87,11 +100,12 @@ export function openBytes(bytes: Uint8Array): LogReader {
   return LogReader.open(new MemorySource(bytes));
 }
 
-/** The state of a guest that was never migrated, at a position. */
+/** The state of a guest that was never migrated, at a position; Infinity: at its end. */
 export function digestAt({ recipe, images }: LiveGuest, position: number): string {
   const recorder = new Recorder({ recipe, images, module: loadCore() });
   while (recorder.position < position) {
     const status = recorder.step(position - recorder.position, true);
+    if (status.kind === 'ended' && position === Infinity) return status.digest;
     if (status.kind !== 'running') throw new Error(`the guest is ${status.kind} at @${recorder.position}`);
   }
   return recorder.machine.digest().digest;

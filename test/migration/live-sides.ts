@@ -1,4 +1,5 @@
 /** Two sides of a migration in one process, with disks in memory that survive what the sides do not. */
+import type { BlockBacking } from '../../engine/devices/virtio-block/virtio-block.ts';
 import { Recorder } from '../../engine/recording/recorder.ts';
 import { decodeRecipe } from '../../engine/recording/recipe.ts';
 import { openChain } from '../../engine/recording/chain.ts';
@@ -61,8 +62,8 @@ export function sourceOptions(guest: Guest, link: Duplex, disks: Disks, shape: S
   const { speed, ...rest } = shape;
   return { guest, link, pace: new VirtualPace(speed), files: disks.source, migration: 'm1', to: 'the other side', ...rest };
 }
-export function destinationOptions(disks: Disks): DestinationOptions {
-  return { files: disks.destination, module: loadCore(), childId: 'child' };
+export function destinationOptions(disks: Disks, disk?: BlockBacking): DestinationOptions {
+  return { files: disks.destination, module: loadCore(), childId: 'child', disk };
 }
 
 /** The moved guest, recorded on. */
@@ -87,17 +88,17 @@ export function slowAfterHandover(link: Duplex, batches: number, turns: number):
   };
 }
 
-export async function move(guest: Guest, shape: Shape, disks = newDisks(), wrap: (link: Duplex) => Duplex = (link) => link): Promise<{ readonly source: SourceEnd; readonly destination: DestinationEnd; readonly child: ReturnType<typeof goOn> | undefined; readonly waits: PageWaits }> {
+export async function move(guest: Guest, shape: Shape, disks = newDisks(), wrap: (link: Duplex) => Duplex = (link) => link, disk?: BlockBacking): Promise<{ readonly source: SourceEnd; readonly destination: DestinationEnd; readonly child: ReturnType<typeof goOn> | undefined; readonly waits: PageWaits }> {
   const [here, there] = memoryPipe();
   const waits: PageWaits = { requests: 0, blocktimeMs: 0, blocktimeMsMax: 0 };
   let child: ReturnType<typeof goOn> | undefined;
   const arrive = async (): Promise<DestinationEnd> => {
-    const end = await receive(there, destinationOptions(disks));
+    const end = await receive(there, destinationOptions(disks, disk));
     if (end.kind !== 'owner') return end;
     child = goOn(end.moved);
     const { missing, machine } = end.moved;
     if (missing.size > 0) {
-      const scout = new Scout(machine, loadCore(), missing);
+      const scout = new Scout(machine, loadCore(), missing, disk);
       const paged = await runPaged({ guest: child.guest, scout, missing, link: end.link, mailbox: end.mailbox, arriving: disks.destination.arriving, clock: HOST, waits });
       if (!paged.isComplete) throw new Error(paged.problem);
     }

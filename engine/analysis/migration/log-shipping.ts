@@ -40,7 +40,8 @@ export function runLogShipping(transfer: Transfer, { replaySpeed, downtimeLimitM
   // The checkpoint is of this moment: pages are copied when they are first written after it, so the guest goes on.
   const checkpointVirtualNs = transfer.startVirtualNs;
   transfer.sync();
-  for (let page = transfer.nextPending(); page >= 0; page = transfer.nextPending()) transfer.send(page);
+  const isZero = Uint8Array.from(transfer.pending, (_, page) => (transfer.guest.isZero(page) ? 1 : 0));
+  for (let page = transfer.nextPending(); page >= 0; page = transfer.nextPending()) transfer.send(page, isZero[page] === 1);
   transfer.put(truth.deviceStateBytes ?? 0);
   const checkpointBytes = transfer.transferred;
   transfer.waitUntil(transfer.wireNs);
@@ -62,7 +63,7 @@ export function runLogShipping(transfer: Transfer, { replaySpeed, downtimeLimitM
   for (;;) {
     // What a stop now would cost: the rest of the replay under way, and that of what is not shipped.
     transfer.runGuest();
-    const behindNs = Math.max(0, replayedAtNs - transfer.nowNs) + replayTime(transfer.virtualNs - shippedNs) + costs.switchoverNs;
+    const behindNs = Math.max(0, replayedAtNs - transfer.nowNs) + replayTime(transfer.virtualNs - shippedNs);
     if (behindNs <= downtimeLimitMs * 1e6) break;
     if (transfer.nowNs > transfer.timeLimitNs) {
       transfer.closeRound();

@@ -214,6 +214,16 @@ describe('log shipping', () => {
     const slow = simulate(truth, { kind: 'log-shipping', name: 'l', replaySpeed: 0.9, downtimeLimitMs: 50 }, LINK, { ...FREE, timeLimitNs: 20 * S });
     expect(slow.converges).toBe(false);
   });
+  it('the limit is for what is left to replay, as it is for what is left to send: the switch-over comes on top', () => {
+    const one = simulate(steadyWriter(PAGES, 1000, 500), { kind: 'log-shipping', name: 'l', replaySpeed: 4, downtimeLimitMs: 5 }, LINK, { ...FREE, switchoverNs: 10 * MS });
+    expect([one.converges, one.downtimeMs > 10, one.downtimeMs <= 15.5]).toEqual([true, true, true]);
+  });
+  it('the checkpoint is of the begin: a page of zeros that is written before its turn goes as zeros', () => {
+    const isZero = (page: number, atNs: number): boolean => page === PAGES - 1 && atNs < 1 * MS;
+    const truth = exactTruth(PAGES, S, (add) => add(1 * MS, PAGES - 1), { content: { ...contentOf({}), isZero } });
+    const { ram } = simulate(truth, { kind: 'log-shipping', name: 'l', replaySpeed: 4, downtimeLimitMs: 50 }, LINK, FREE);
+    expect([ram.duplicate, ram.normal]).toEqual([1, PAGES - 1]);
+  });
 });
 
 describe('time', () => {

@@ -180,9 +180,8 @@ export class Transfer {
   /** How often the scan began again at page 0. */
   wraps = 0;
 
-  /** Hands a pending page to the wire, whole or as zeros. Returns its bytes. */
-  send(page: number): number {
-    const zero = this.guest.isZero(page);
+  /** Hands a pending page to the wire, whole or as zeros: as it is now, unless a copy of it was made before. Returns its bytes. */
+  send(page: number, zero = this.guest.isZero(page)): number {
     const bytes = zero ? ZERO_PAGE_BYTES : PAGE_HEADER_BYTES + PAGE_BYTES + this.extraPageBytes;
     if (zero) this.zero++;
     else this.normal++;

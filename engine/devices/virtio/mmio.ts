@@ -29,6 +29,11 @@ export const VIRTIO_MMIO_LENGTH = 0x1000;
 /** Interrupt of the n-th window: inputs that PIC and IOAPIC both have and that no ISA device of this machine uses. */
 export const VIRTIO_IRQS: readonly number[] = [5, 6, 9, 10, 11, 12, 14, 15];
 
+/** How a kernel without ACPI is told of the device in a slot: Linux, Documentation/admin-guide/kernel-parameters.txt, virtio_mmio.device. */
+export function virtioArgument(slot: number): string {
+  return `virtio_mmio.device=0x${VIRTIO_MMIO_LENGTH.toString(16)}@0x${(VIRTIO_MMIO_BASE + slot * VIRTIO_MMIO_LENGTH).toString(16)}:${VIRTIO_IRQS[slot]}`;
+}
+
 /** What every virtio device is given. */
 export interface VirtioMmioOptions {
   readonly name?: string;
