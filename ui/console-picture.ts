@@ -12,17 +12,20 @@ const KNOWN_MAX = 500;
 /** A server has few threads for recordings. */
 let queue: Promise<void> = Promise.resolve();
 
+/** Throws what is wrong with the log, the server or the browser. */
 async function load({ place, id }: RecordingPlace): Promise<string> {
   if (place === 'server') {
-    const response = await fetch(`./api/v1/recordings/${encodeURIComponent(id)}/console?bytes=${PICTURE_BYTES}`).catch(() => undefined);
-    return response?.ok === true ? pictureOf(new Uint8Array(await response.arrayBuffer())) : '';
+    const response = await fetch(`./api/v1/recordings/${encodeURIComponent(id)}/console?bytes=${PICTURE_BYTES}`);
+    if (!response.ok) throw new Error(`the server answered ${response.status}`);
+    return pictureOf(new Uint8Array(await response.arrayBuffer()));
   }
-  const bytes = await localLog(id).catch(() => undefined);
-  return bytes === undefined ? '' : pictureOf(consoleEnd(LogReader.open(new MemorySource(bytes))));
+  const bytes = await localLog(id);
+  if (bytes === undefined) throw new Error('this browser does not have it');
+  return pictureOf(consoleEnd(LogReader.open(new MemorySource(bytes))));
 }
 
 export class ConsolePicture extends LitElement {
-  static override properties = { recording: { attribute: false }, version: {}, text: { state: true } };
+  static override properties = { recording: { attribute: false }, version: {}, text: { state: true }, note: { state: true } };
   static override styles = css`
     :host {
       display: block;
@@ -37,11 +40,16 @@ export class ConsolePicture extends LitElement {
       color: var(--console-text);
       font: 400 0.72rem/1.25 var(--mono);
     }
+    .note {
+      opacity: 0.7;
+    }
   `;
   declare recording: RecordingPlace | undefined;
   /** Another one: another picture. */
   declare version: string;
   declare text: string;
+  /** In place of a picture. */
+  declare note: string;
   private readonly watcher = new IntersectionObserver((entries) => {
     if (entries.some(({ isIntersecting }) => isIntersecting)) this.see();
   });
@@ -49,6 +57,7 @@ export class ConsolePicture extends LitElement {
   constructor() {
     super();
     this.text = '';
+    this.note = 'looking…';
     this.version = '';
   }
 
@@ -67,19 +76,22 @@ export class ConsolePicture extends LitElement {
     this.watcher.disconnect();
     const key = `${recording.place} ${recording.id} ${this.version}`;
     queue = queue.then(async () => {
-      const text = known.get(key) ?? (this.isConnected ? await load(recording).catch(() => '') : undefined);
-      if (text === undefined) return;
+      if (!this.isConnected) return;
+      const text = known.get(key) ?? (await load(recording).catch(() => undefined));
+      // Not kept: the next look may have more luck.
+      if (text === undefined) return void (this.note = 'the console cannot be shown now');
       known.set(key, text);
       for (const oldest of known.keys()) {
         if (known.size <= KNOWN_MAX) break;
         known.delete(oldest);
       }
       this.text = text;
+      this.note = text === '' ? 'the guest wrote nothing here' : '';
     });
   }
 
   protected override render(): unknown {
-    return html`<pre role="img" aria-label="The console at the end" data-testid="picture">${this.text}</pre>`;
+    return html`<pre class=${this.note === '' ? '' : 'note'} role="img" aria-label="The console at the end" data-testid="picture">${this.note === '' ? this.text : this.note}</pre>`;
   }
 }
 customElements.define('lab-console-picture', ConsolePicture);

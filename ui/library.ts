@@ -4,7 +4,7 @@ import { openLog } from '../engine/log/open-log.ts';
 import { MemorySource } from '../engine/log/storage.ts';
 import type { Problem, RecordingState } from '../engine/protocol/lab.ts';
 import { type LogSummary, summarize } from '../engine/protocol/summary.ts';
-import { dropCheckpoints } from './debug/checkpoint-cache.ts';
+import { dropAllCheckpoints, dropCheckpoints } from './debug/checkpoint-cache.ts';
 import { abandoned, forgetGrowing } from './recording/growing-log.ts';
 import { heldHere } from './standalone/held.ts';
 
@@ -86,20 +86,39 @@ function heldRecordings(): readonly LocalRecording[] {
 
 /** Problem: why the browser did not keep it. It can be opened all the same, until the page is closed. */
 export async function keepRecording(recording: LocalRecording, bytes: Uint8Array): Promise<{ readonly problem: string | undefined }> {
-  try {
-    const db = await open();
-    const transaction = db.transaction(['catalogue', 'logs'], 'readwrite');
+  const put = async (): Promise<void> => {
+    const transaction = (await open()).transaction(['catalogue', 'logs'], 'readwrite');
     await Promise.all([
       transaction.objectStore('catalogue').put(recording),
       transaction.objectStore('logs').put(new Blob([bytes as Uint8Array<ArrayBuffer>]), recording.id),
       transaction.done,
     ]);
+  };
+  const isFull = (error: unknown): boolean => error instanceof DOMException && error.name === 'QuotaExceededError';
+  // A browser that is short of room may throw away what no site asked it to keep.
+  void globalThis.navigator.storage?.persist?.().catch(() => false);
+  try {
+    await put().catch(async (error: unknown) => {
+      if (!isFull(error) || !(await dropAllCheckpoints())) throw error;
+      await put();
+    });
     return { problem: undefined };
   } catch (error) {
     unkept.set(recording.id, { recording, bytes });
-    const isFull = error instanceof DOMException && error.name === 'QuotaExceededError';
-    return { problem: isFull ? 'The browser has no more room: delete recordings, or save this one as a file' : 'The browser does not keep it (private window?): save it as a file' };
+    return { problem: isFull(error) ? 'The browser has no more room: delete recordings, or save this one as a file' : 'The browser does not keep it (private window?): save it as a file' };
   }
+}
+
+export interface StorageUse {
+  readonly usedBytes: number;
+  /** That the browser allows. */
+  readonly bytesMax: number;
+}
+
+/** Of recordings, checkpoints and notes. Undefined: the browser does not say. */
+export async function storageUse(): Promise<StorageUse | undefined> {
+  const { usage, quota } = (await globalThis.navigator.storage?.estimate?.().catch(() => undefined)) ?? {};
+  return usage === undefined || quota === undefined ? undefined : { usedBytes: usage, bytesMax: quota };
 }
 
 /** Not read yet: it may be larger than memory. */

@@ -6,7 +6,7 @@ import './recording-nav.ts';
 import { describeEnd, formatBytes, formatCount, formatDate, formatInstructions, formatNs } from './format.ts';
 import { saveFile } from './export.ts';
 import { lastPlace } from './last-place.ts';
-import { type LocalRecording, type ServerRecording, deleteLocal, deleteOnServer, localLog, localRecordings, sendToServer, serverRecordings } from './library.ts';
+import { type LocalRecording, type ServerRecording, type StorageUse, deleteLocal, deleteOnServer, localLog, localRecordings, sendToServer, serverRecordings, storageUse } from './library.ts';
 import type { RecordingPlace } from './recording-place.ts';
 import type { RunStatus } from '../engine/protocol/lab.ts';
 import type { LogSummary } from '../engine/protocol/summary.ts';
@@ -18,7 +18,7 @@ import { controls } from './styles.ts';
 const REFRESH_MS = 2000;
 
 export class StartPage extends LitElement {
-  static override properties = { problem: { attribute: false }, server: { state: true }, local: { state: true }, runs: { state: true }, isLoading: { state: true }, failure: { state: true } };
+  static override properties = { problem: { attribute: false }, server: { state: true }, local: { state: true }, runs: { state: true }, use: { state: true }, isLoading: { state: true }, failure: { state: true } };
   static override styles = [
     controls,
     css`
@@ -51,6 +51,11 @@ export class StartPage extends LitElement {
         margin: 2rem 0 0.8rem;
         font-size: 1.1rem;
         font-weight: 620;
+      }
+      h2 small {
+        margin-left: 0.6rem;
+        font-size: 0.85rem;
+        font-weight: 400;
       }
       .cards {
         display: grid;
@@ -166,6 +171,7 @@ export class StartPage extends LitElement {
   declare server: readonly ServerRecording[] | undefined;
   declare local: readonly LocalRecording[];
   declare runs: readonly RunStatus[];
+  declare use: StorageUse | undefined;
   declare isLoading: boolean;
   /** Of what was done to a recording. */
   declare failure: string;
@@ -195,6 +201,11 @@ export class StartPage extends LitElement {
   private async load(): Promise<void> {
     [this.server, this.local, this.runs] = await Promise.all([serverRecordings(), localRecordings(), serverRuns()]);
     this.isLoading = false;
+    this.use = await storageUse();
+  }
+  /** Looks again at what there is. */
+  refresh(): void {
+    void this.load();
   }
 
   protected override render(): unknown {
@@ -210,11 +221,11 @@ export class StartPage extends LitElement {
       ${this.problem === undefined ? nothing : html`<div class="notice bad" role="alert"><strong>${this.problem.message}</strong><span>${this.problem.advice}.</span></div>`}
       ${this.failure === '' ? nothing : html`<div class="notice bad" role="alert"><strong>${this.failure}.</strong></div>`}
       ${this.runs.length === 0 ? nothing : html`<h2>Being recorded</h2><ul class="cards">${this.runs.map((each) => this.runCard(each))}</ul>`}
-      ${this.local.length === 0 ? nothing : html`<h2>${held === undefined ? 'In this browser' : 'In this file'}</h2><ul class="cards">${repeat(this.local, ({ id }) => id, (each) => this.localCard(each))}</ul>`}
+      ${this.local.length === 0 ? nothing : html`<h2>${held === undefined ? 'In this browser' : 'In this file'}${held === undefined && this.use !== undefined ? html` <small class="muted" data-testid="storage">${formatBytes(this.use.usedBytes)} of the ${formatBytes(this.use.bytesMax)} that it allows, with checkpoints and notes</small>` : nothing}</h2><ul class="cards">${repeat(this.local, ({ id }) => id, (each) => this.localCard(each))}</ul>`}
       ${held === undefined ? html`<h2>${this.server === undefined && !this.isLoading ? 'On a server' : 'Recordings'}</h2>${this.serverCards()}` : nothing}
       <div class="drop">
-        <span>Drop a <code>.cvlog</code> file anywhere on this page, or a kernel to record. It stays on this computer.</span>
-        <label class="button">Open a file<input type="file" class="visually-hidden" data-testid="open-file" @change=${this.onFile} /></label>
+        <span>Drop <code>.cvlog</code> files anywhere on this page, or a kernel to record. They stay on this computer.</span>
+        <label class="button">Open a file<input type="file" multiple class="visually-hidden" data-testid="open-file" @change=${this.onFile} /></label>
       </div>`;
   }
 
@@ -320,8 +331,8 @@ export class StartPage extends LitElement {
   }
 
   private readonly onFile = (event: Event): void => {
-    const file = (event.target as HTMLInputElement).files?.[0];
-    if (file !== undefined) this.dispatchEvent(new CustomEvent('lab-file', { detail: file, bubbles: true, composed: true }));
+    const files = [...((event.target as HTMLInputElement).files ?? [])];
+    if (files.length > 0) this.dispatchEvent(new CustomEvent('lab-files', { detail: files, bubbles: true, composed: true }));
   };
 }
 customElements.define('lab-start', StartPage);

@@ -12,7 +12,7 @@ import { launchChromium } from './chromium.ts';
 /** The same from source and from dist. */
 export const ROOT = `${ownPackage().root}/`;
 /** CHRONOVISOR_UI names another build of the pages. */
-const UI = process.env['CHRONOVISOR_UI'] ?? `${ROOT}dist/ui`;
+export const UI = process.env['CHRONOVISOR_UI'] ?? `${ROOT}dist/ui`;
 const CORE = `${ROOT}dist/engine/cpu/core.wasm`;
 
 /** Throws if the pages are not built, or not from the core that Node uses. */

@@ -79,6 +79,18 @@ export async function dropCheckpoints(id: string): Promise<void> {
   }
 }
 
+/** Makes room for what cannot be made anew. False: there was nothing to give up. */
+export async function dropAllCheckpoints(): Promise<boolean> {
+  try {
+    const db = await open();
+    const kept = await db.count('indexes');
+    await db.clear('indexes');
+    return kept > 0;
+  } catch {
+    return false;
+  }
+}
+
 async function drop(db: IDBPDatabase<Schema>, { id, bytes }: Kept): Promise<number> {
   await db.delete('indexes', id);
   return bytes;
