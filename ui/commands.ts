@@ -28,6 +28,11 @@ const key =
   (name: string, shift = false) =>
   (event: KeyboardEvent): boolean =>
     event.key === name && event.shiftKey === shift;
+/** Only while the timeline has the focus: elsewhere these keys scroll. */
+const onTimeline =
+  (name: string) =>
+  (event: KeyboardEvent): boolean =>
+    key(name)(event) && event.composedPath()[0] instanceof HTMLCanvasElement;
 const letter =
   (code: string, shift = false) =>
   (event: KeyboardEvent): boolean =>
@@ -45,8 +50,8 @@ const typed =
 export const COMMANDS: readonly Command[] = [
   { keys: ['→'], title: 'Next event that is shown', matches: key('ArrowRight'), run: ({ model }) => model.moveToShown(1) },
   { keys: ['←'], title: 'Previous event that is shown', matches: key('ArrowLeft'), run: ({ model }) => model.moveToShown(-1) },
-  { keys: ['.'], title: 'Next event of the same kind', matches: typed('.'), run: ({ model }) => model.moveToSameKind(1) },
-  { keys: [','], title: 'Previous event of the same kind', matches: typed(','), run: ({ model }) => model.moveToSameKind(-1) },
+  { keys: ['.'], title: 'Next event of the chosen track, or of the same kind', matches: typed('.'), run: ({ timeline }) => timeline?.goInTrack(1) },
+  { keys: [','], title: 'Previous event of the chosen track, or of the same kind', matches: typed(','), run: ({ timeline }) => timeline?.goInTrack(-1) },
   { keys: ['Shift', '→'], title: 'One instruction forward', matches: key('ArrowRight', true), run: ({ model }) => model.travel('instruction', 'forward') },
   { keys: ['Shift', '←'], title: 'One instruction back', matches: key('ArrowLeft', true), run: ({ model }) => model.travel('instruction', 'backward') },
   { keys: ['F6'], title: 'Step over calls', matches: key('F6'), run: ({ model }) => model.travel('over', 'forward') },
@@ -69,6 +74,9 @@ export const COMMANDS: readonly Command[] = [
   { keys: ['A'], title: 'Move the window left', matches: letter('A'), run: ({ timeline }) => timeline?.pan(-0.15) },
   { keys: ['D'], title: 'Move the window right', matches: letter('D'), run: ({ timeline }) => timeline?.pan(0.15) },
   { keys: ['F'], title: 'Around the cursor; again: the whole run', matches: letter('F'), run: ({ timeline }) => timeline?.focusCursor() },
+  { keys: ['↓'], title: 'On the timeline: choose the track below', matches: onTimeline('ArrowDown'), run: ({ timeline }) => timeline?.chooseTrack(1) },
+  { keys: ['↑'], title: 'On the timeline: choose the track above', matches: onTimeline('ArrowUp'), run: ({ timeline }) => timeline?.chooseTrack(-1) },
+  { keys: ['Enter'], title: 'On the timeline: parts of the chosen track', matches: onTimeline('Enter'), run: ({ timeline }) => timeline?.toggleTrack() },
   { keys: ['T'], title: 'Exits by reason, interrupts by vector, devices, dirty pages', matches: letter('T'), run: ({ timeline }) => timeline?.toggleDetails() },
   { keys: ['K'], title: 'Which task of the guest runs when', matches: letter('K'), run: ({ model }) => model.findTasks() },
   { keys: ['G'], title: 'Go to a position', matches: letter('G'), run: (targets) => targets.focusPosition() },

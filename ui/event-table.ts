@@ -155,6 +155,11 @@ export class EventTable extends LitElement {
       .narrow .row {
         grid-template-columns: 4rem 6.6rem 6rem minmax(7rem, 1fr);
       }
+      .tight .head,
+      .tight .row {
+        grid-template-columns: 6.6rem 5.2rem minmax(7rem, 1fr);
+      }
+      .tight .row-number,
       .narrow .time,
       .narrow .rip {
         display: none;
@@ -165,6 +170,7 @@ export class EventTable extends LitElement {
   private top = 0;
   private height = 0;
   private isNarrow = false;
+  private isTight = false;
   private rem = 16;
   private followed = '';
   private timer: ReturnType<typeof setTimeout> | undefined;
@@ -193,6 +199,9 @@ export class EventTable extends LitElement {
     this.rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
     this.height = this.renderRoot.querySelector('.scroller')?.clientHeight ?? 0;
     this.isNarrow = this.clientWidth < 58 * this.rem;
+    this.isTight = this.clientWidth < 34 * this.rem;
+    // Another height shows other rows: the cursor's stays among them.
+    this.followed = '';
     this.requestUpdate();
   }
 
@@ -250,7 +259,7 @@ export class EventTable extends LitElement {
     const offset = this.top - (this.firstInView() - first) * this.rowHeight;
     const { filter } = model;
     const count = filter.shown === undefined ? `${formatCount(model.count)}` : `${formatCount(filter.shown)} of ${formatCount(model.count)}${filter.isBusy ? ' …' : ''}`;
-    return html`<section class="panel ${this.isNarrow ? 'narrow' : ''}" aria-label="Events">
+    return html`<section class="panel ${this.isNarrow ? 'narrow' : ''} ${this.isTight ? 'tight' : ''}" aria-label="Events">
       <header>
         <h2>Events</h2>
         <span class="muted" aria-live="polite" data-testid="event-count">${count}</span>
@@ -273,7 +282,7 @@ export class EventTable extends LitElement {
         </div>
       </header>
       <div class="head" aria-hidden="true">
-        <span class="number">#</span><span class="number">position</span><span class="number time">time</span><span>kind</span><span>event</span><span class="rip">rip</span>
+        <span class="number row-number">#</span><span class="number">position</span><span class="number time">time</span><span>kind</span><span>event</span><span class="rip">rip</span>
       </div>
       <div
         class="scroller"
@@ -299,7 +308,7 @@ export class EventTable extends LitElement {
 
   private row(index: number, text: EventText | undefined): unknown {
     const model = this.model!;
-    if (text === undefined) return html`<div class="row" role="row" aria-rowindex=${index + 1}><span role="gridcell" class="number muted">${model.filter.shown === undefined ? formatCount(index) : ''}</span><span role="gridcell" class="number">…</span></div>`;
+    if (text === undefined) return html`<div class="row" role="row" aria-rowindex=${index + 1}><span role="gridcell" class="number row-number muted">${model.filter.shown === undefined ? formatCount(index) : ''}</span><span role="gridcell" class="number">…</span></div>`;
     const current = model.cursor.row === text.row;
     return html`<div
       class=${classMap({ row: true, current, after: text.row > model.cursor.row })}
@@ -308,7 +317,7 @@ export class EventTable extends LitElement {
       aria-selected=${current ? 'true' : 'false'}
       @click=${() => model.moveToText(text, index)}
     >
-      <span role="gridcell" class="number muted">${formatCount(text.row)}</span>
+      <span role="gridcell" class="number row-number muted">${formatCount(text.row)}</span>
       <span role="gridcell" class="number">${formatCount(text.position)}</span>
       <span role="gridcell" class="number time">${formatNs(text.timeNs)}</span>
       <span role="gridcell" class="kind k${text.kind}"><i></i>${kindName(text.kind)}</span>

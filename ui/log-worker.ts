@@ -65,7 +65,7 @@ async function fold(id: number): Promise<void> {
     if (state !== undefined) void keepFold(summary.id, state);
   }
   const { folded } = from;
-  if (folded !== undefined) send({ kind: 'folded', id, marks: folded.marks, rings: folded.rings, regimes: REGIMES.map(({ id: regime, title }) => ({ id: regime, title })) });
+  if (folded !== undefined) send({ kind: 'folded', id, ...folded, regimes: REGIMES.map(({ id: regime, title }) => ({ id: regime, title })) });
 }
 
 async function filter({ id, wanted }: Extract<LogRequest, { kind: 'filter' }>): Promise<void> {

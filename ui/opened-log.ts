@@ -5,19 +5,21 @@
 import { Pyramid, type PyramidState } from '../engine/analysis/pyramid/pyramid.ts';
 import { eventAt } from '../engine/log/event-batch.ts';
 import type { EventBatch } from '../engine/log/event-batch.ts';
-import { KIND_COUNTS, KIND_DEVICE, KIND_INTERRUPT, KIND_MARK } from '../engine/log/events.ts';
+import { KIND_COUNTS, KIND_DEVICE, KIND_DIRTY, KIND_INTERRUPT, KIND_MARK } from '../engine/log/events.ts';
 import type { Position } from '../engine/log/position.ts';
 import type { LogReader } from '../engine/log/reader.ts';
 import { SHAPE_UART_TX } from '../engine/log/shapes.ts';
-import type { ConsolePart, EventText, InterruptArrow, Mark, RegimeCosts, RingShares } from '../engine/protocol/events.ts';
+import type { ConsolePart, DirtyHeat, EventText, InterruptArrow, Mark, ModeChange, RegimeCosts, RingShares } from '../engine/protocol/events.ts';
 import { type LogSummary, summarize } from '../engine/protocol/summary.ts';
 import { CostFold } from './cost-fold.ts';
+import { DirtyHeatFold } from './dirty-heat.ts';
 import type { OpenedPlace } from './log-place.ts';
 import { rowText } from './event-text.ts';
 import { InterruptFold } from './interrupt-arrows.ts';
 import { RingFold } from './ring-fold.ts';
 import { RowFilter } from './row-filter.ts';
 import { lowerBound } from './timeline-view.ts';
+import { ModeFold } from './vcpu-modes.ts';
 
 /** Decoded blocks that are kept. */
 const BATCHES_KEPT = 6;
@@ -27,11 +29,17 @@ const MARKS_MAX = 5000;
 export const CONSOLE_BEFORE = 1 << 17;
 export const CONSOLE_AFTER = 1 << 16;
 
-/** What is kept of a fold between two openings. */
-export interface FoldState {
-  readonly pyramid: PyramidState;
+/** What one reading of a log tells besides counts. */
+export interface Folded {
   readonly marks: readonly Mark[];
   readonly rings: RingShares;
+  readonly heat: DirtyHeat;
+  readonly modes: readonly ModeChange[];
+}
+
+/** What is kept of a fold between two openings. */
+export interface FoldState extends Folded {
+  readonly pyramid: PyramidState;
   /** Bytes to the console, by event block. */
   readonly consoleBytes: Uint32Array;
 }
@@ -41,7 +49,7 @@ export class OpenedLog {
   readonly summary: LogSummary;
   pyramid: Pyramid;
   /** Undefined: the fold has not come to the end yet. */
-  folded: { readonly marks: readonly Mark[]; readonly rings: RingShares } | undefined;
+  folded: Folded | undefined;
   filter: RowFilter | undefined;
   private consoleBytes: Uint32Array;
   /** Event blocks whose console bytes are counted. */
@@ -103,6 +111,8 @@ export class OpenedLog {
   *fold(): Generator<number, void, void> {
     const marks: Mark[] = [];
     const rings = new RingFold();
+    const heat = new DirtyHeatFold(this.summary.memoryBytes);
+    const modes = new ModeFold();
     this.pyramid = new Pyramid(this.reader.lastPosition);
     this.counted = 0;
     for (let i = 0; i < this.reader.eventBlocks.length; i++) {
@@ -111,6 +121,8 @@ export class OpenedLog {
       this.consoleBytes[i] = consoleRowsOf(batch).length;
       this.counted = i + 1;
       const { counts } = this.reader.eventBlocks[i];
+      if (counts[KIND_DIRTY] > 0) heat.add(batch);
+      modes.add(batch);
       if (counts[KIND_COUNTS] > 0 || (counts[KIND_MARK] > 0 && marks.length < MARKS_MAX)) {
         for (let row = 0; row < batch.count; row++) {
           if (batch.kind[row] === KIND_COUNTS) rings.add(eventAt(batch, row));
@@ -122,19 +134,19 @@ export class OpenedLog {
       yield batch.firstRecord + batch.count;
     }
     this.pyramid.refresh();
-    this.folded = { marks, rings: rings.shares() };
+    this.folded = { marks, rings: rings.shares(), heat: heat.heat(), modes: modes.changes };
   }
 
   saveFold(): FoldState | undefined {
     return this.folded === undefined ? undefined : { pyramid: this.pyramid.save(), ...this.folded, consoleBytes: this.consoleBytes };
   }
   /** False: it is of another log. */
-  restoreFold({ pyramid, marks, rings, consoleBytes }: FoldState): boolean {
+  restoreFold({ pyramid, consoleBytes, ...folded }: FoldState): boolean {
     if (pyramid.records !== this.reader.records || consoleBytes.length !== this.reader.eventBlocks.length) return false;
     this.pyramid = Pyramid.restore(pyramid);
     this.consoleBytes = consoleBytes;
     this.counted = consoleBytes.length;
-    this.folded = { marks, rings };
+    this.folded = folded;
     return true;
   }
 

@@ -3,7 +3,7 @@
  * a part of the console. The log's worker answers while the machine's is at work. Knows no view.
  */
 import { EMPTY, type Observable, Subject, Subscription, auditTime, catchError, map, of, switchMap } from 'rxjs';
-import type { EventText, InterruptArrow, LogReply, Mark, RegimeCosts, RingShares } from '../engine/protocol/events.ts';
+import type { DirtyHeat, EventText, InterruptArrow, LogReply, Mark, ModeChange, RegimeCosts, RingShares } from '../engine/protocol/events.ts';
 import type { Failure, LogPlace, MachineState, Reply, VerifyOutcome } from '../engine/protocol/messages.ts';
 import type { Look, Moment, OriginAsked, OriginLink, StackFrame, SymbolsView, TaskSpans, WalkDirection, WalkEnd, WalkUnit } from '../engine/protocol/moment.ts';
 import type { LogSummary } from '../engine/protocol/summary.ts';
@@ -110,6 +110,8 @@ export class RunModel {
   readonly console: ConsoleWindow;
   marks: readonly Mark[] = [];
   rings: RingShares | undefined;
+  heat: DirtyHeat | undefined;
+  modes: readonly ModeChange[] = [];
   /** Those that a cost track can be of. */
   regimes: readonly { readonly id: string; readonly title: string }[] = [];
   costs: CostView = { kind: 'none' };
@@ -223,6 +225,8 @@ export class RunModel {
           this.fold = { kind: 'done' };
           this.marks = reply.marks;
           this.rings = reply.rings;
+          this.heat = reply.heat;
+          this.modes = reply.modes;
           this.regimes = reply.regimes;
           this.console.forget();
         }
@@ -288,10 +292,13 @@ export class RunModel {
     this.move({ ...this.cursor, position: clamped, text: undefined });
   }
 
-  /** The next (1) or previous (-1) event of the kind at the cursor. */
-  moveToSameKind(direction: 1 | -1): void {
-    const { row, text } = this.cursor;
-    if (text !== undefined) this.moveToFound(this.log.once({ kind: 'beside', row, direction, kinds: 1 << text.kind }));
+  /** The next (1) or previous (-1) event of a kind: of that at the cursor, if none is given. */
+  moveToSameKind(direction: 1 | -1, kind = this.cursor.text?.kind): void {
+    const { row, text, position } = this.cursor;
+    if (kind === undefined) return;
+    // Between two events the one before the cursor is the row: backward it is the first that may be meant.
+    const isBetween = text === undefined || text.position < position;
+    this.moveToFound(this.log.once({ kind: 'beside', row: isBetween && direction === -1 ? row + 1 : row, direction, kinds: 1 << kind }));
   }
 
   /** The next (1) or previous (-1) row that the filter shows. */

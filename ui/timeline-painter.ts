@@ -1,4 +1,5 @@
 /** What the timeline is painted with: places, colours and shapes on a canvas. Knows tracks by their rows only, and no model. */
+import type { DirtyHeat } from '../engine/protocol/events.ts';
 import type { View } from './timeline-view.ts';
 import { lowerBound } from './timeline-view.ts';
 
@@ -17,6 +18,9 @@ export class Palette {
   private readonly root = getComputedStyle(document.documentElement);
   private readonly known = new Map<string, string>();
   private readonly widths = new Map<string, number>();
+  /** One for all frames. */
+  heat: HTMLCanvasElement | undefined;
+  private readonly most = new WeakMap<Float64Array, number>();
   /** Names of rows, by what they say. */
   readonly heads = new Map<string, HTMLCanvasElement>();
   /** The strip of the whole run as it was painted last. */
@@ -32,6 +36,12 @@ export class Palette {
       this.known.set(name, value);
     }
     return value;
+  }
+  /** Of a column that does not change; at least 1. */
+  mostOf(column: Float64Array): number {
+    let most = this.most.get(column);
+    if (most === undefined) this.most.set(column, (most = column.reduce((highest, each) => Math.max(highest, each), 1)));
+    return most;
   }
   /** Of a text in the context's font. */
   width(context: CanvasRenderingContext2D, text: string): number {
@@ -216,6 +226,49 @@ export class TimelinePainter {
     }
   }
 
+  /** Memory upward, time to the right; what is written most in an epoch is darkest, by logarithm. */
+  heat(top: number, bottom: number, ink: string, { positions, ranges, values }: DirtyHeat): void {
+    const { context, palette, bins, binWidth, gutter, plot, view } = this;
+    const picture = (palette.heat ??= document.createElement('canvas'));
+    if (picture.width !== bins) picture.width = bins;
+    if (picture.height !== ranges) picture.height = ranges;
+    const own = picture.getContext('2d')!;
+    const cells = own.createImageData(bins, ranges);
+    const most = Math.log1p(palette.mostOf(values));
+    const [red, green, blue] = rgbOf(own, ink);
+    const step = (view.to - view.from) / bins;
+    let stretch = Math.max(0, lowerBound(positions, positions.length, view.from) - 1);
+    for (let x = 0; x < bins && stretch < positions.length - 1; x++) {
+      const to = view.from + (x + 1) * step;
+      for (let range = 0; range < ranges; range++) {
+        let value = 0;
+        // What begins and ends within a pixel is in it, too.
+        for (let i = stretch; i < positions.length - 1 && positions[i] < to; i++) value = Math.max(value, values[i * ranges + range]);
+        if (value === 0) continue;
+        const at = 4 * ((ranges - 1 - range) * bins + x);
+        cells.data[at] = red;
+        cells.data[at + 1] = green;
+        cells.data[at + 2] = blue;
+        cells.data[at + 3] = 70 + (185 * Math.log1p(value)) / most;
+      }
+      while (stretch < positions.length - 1 && positions[stretch + 1] <= to) stretch++;
+    }
+    own.putImageData(cells, 0, 0);
+    context.save();
+    context.beginPath();
+    context.rect(gutter, top, plot, bottom - top);
+    context.clip();
+    context.imageSmoothingEnabled = false;
+    context.drawImage(picture, gutter, top + 2, bins * binWidth, bottom - top - 3);
+    context.restore();
+  }
+
+  /** The row that keys are about. */
+  chosen(top: number, bottom: number): void {
+    this.context.fillStyle = this.colour('accent');
+    this.context.fillRect(0, top + 1, 0.25 * this.rem, bottom - top - 1);
+  }
+
   /** Stretches, with their names where there is room. */
   spans(top: number, bottom: number, spans: readonly NamedSpan[]): void {
     const { context, gutter, plot, rem } = this;
@@ -367,6 +420,13 @@ export class TimelinePainter {
     if (room < 1) return;
     context.fillText(text.length <= room ? text : `${text.slice(0, Math.max(1, room - 1))}…`, x, y);
   }
+}
+
+function rgbOf(context: CanvasRenderingContext2D, colour: string): readonly [red: number, green: number, blue: number] {
+  context.fillStyle = colour;
+  // It reads as #rrggbb, however it was written.
+  const value = Number.parseInt(String(context.fillStyle).slice(1), 16);
+  return [value >> 16, (value >> 8) & 0xff, value & 0xff];
 }
 
 function lowerBoundBy(places: readonly { readonly position: number }[], at: number): number {

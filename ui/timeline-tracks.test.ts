@@ -1,13 +1,15 @@
 import { expect, it } from 'vitest';
 import { KIND_EXIT } from '../engine/log/events.ts';
-import { type WindowView, binPositions, binWindow, binWindows, trackRows, windowAround } from './timeline-tracks.ts';
+import { RECORDER, type WindowView, binPositions, binWindow, binWindows, trackRows, windowAround } from './timeline-tracks.ts';
 
 const counts = { input: 0, exit: 5, interrupt: 0, device: 0, idle: 0, dirty: 0, digest: 0, mark: 0, end: 1, counts: 0 };
 const whole: WindowView = { shift: 4, first: 0, count: 4, tracks: new Map([['exit:io', Float64Array.of(1, 0, 0, 3)], ['exit:cpuid', Float64Array.of(0, 1, 0, 0)], ['kind:exit', Float64Array.of(1, 1, 0, 3)]]) }; // prettier-ignore
 
 it('shows kinds that there are, and their parts, the most frequent first', () => {
-  expect(trackRows({ counts, hasPoints: true, hasNotes: false, rings: undefined, open: new Set([KIND_EXIT]), whole })).toMatchObject([{ kind: 'points' }, { name: 'exit' }, { label: 'io' }, { label: 'cpuid' }, { name: 'end' }]);
+  expect(trackRows({ counts, hasPoints: true, hasNotes: false, rings: undefined, open: new Set([KIND_EXIT]), whole })).toMatchObject([{ kind: 'points' }, { name: 'exit' }, { label: 'io' }, { label: 'cpuid' }, { kind: 'recorder', names: ['end'] }]);
   expect(trackRows({ counts, hasPoints: false, hasNotes: false, rings: undefined, open: new Set(), whole })).toHaveLength(2);
+  // What the recorder says for its own sake is one track until it is opened.
+  expect(trackRows({ counts: { ...counts, digest: 2 }, hasPoints: false, hasNotes: false, rings: undefined, open: new Set([RECORDER]), whole })).toMatchObject([{ name: 'exit' }, { kind: 'recorder', names: ['digest', 'end'] }, { name: 'digest' }, { name: 'end' }]);
 });
 
 it('gives the buckets of a window to pixels', () => {

@@ -1,5 +1,5 @@
 /** The rows of the timeline, and how many events a pixel of one stands for: no DOM. */
-import { KIND_DEVICE, KIND_DIRTY, KIND_EXIT, KIND_IDLE, KIND_INTERRUPT, type LogKind } from '../engine/log/events.ts';
+import { KIND_COUNTS, KIND_DEVICE, KIND_DIGEST, KIND_DIRTY, KIND_END, KIND_EXIT, KIND_IDLE, KIND_INTERRUPT, type LogKind } from '../engine/log/events.ts';
 import type { RingShares } from '../engine/protocol/events.ts';
 import { KIND_ORDER, kindName } from './kinds.ts';
 import { type View, lowerBound } from './timeline-view.ts';
@@ -15,6 +15,10 @@ export interface WindowView {
 
 export type TrackRow =
   | { readonly kind: 'kind'; readonly code: number; readonly name: LogKind }
+  /** Dirty sets as a map of memory over time: where the guest writes. */
+  | { readonly kind: 'heat'; readonly code: number; readonly name: LogKind }
+  /** What the recorder says for its own sake: counts, digests, the end. */
+  | { readonly kind: 'recorder'; readonly names: readonly LogKind[] }
   /** Part of what a kind has: a reason, a vector, a device, an amount. */
   | { readonly kind: 'detail'; readonly code: number; readonly track: string; readonly label: string }
   /** Hits of break- and watchpoints. */
@@ -29,6 +33,10 @@ export type TrackRow =
   /** Cycles of a regime for each 1000 instructions. */
   | { readonly kind: 'costs'; readonly regime: string };
 
+/** Stands for the recorder's own kinds among those that are open. */
+export const RECORDER = -1;
+const RECORDER_KINDS: readonly number[] = [KIND_COUNTS, KIND_DIGEST, KIND_END];
+
 /** Of one kind; what is rarer is in the row of the kind only. */
 const DETAILS_MAX = 6;
 
@@ -42,15 +50,16 @@ export interface TracksAsked {
   readonly hasPoints: boolean;
   readonly hasNotes: boolean;
   readonly rings: RingShares | undefined;
+  readonly hasHeat?: boolean;
   readonly hasTasks?: boolean;
   readonly costsOf?: string | undefined;
-  /** Kinds whose parts are shown. */
+  /** Kinds whose parts are shown; RECORDER for those of the recorder. */
   readonly open: ReadonlySet<number>;
   /** Of the whole run: which parts there are. */
   readonly whole: WindowView | undefined;
 }
 
-export function trackRows({ counts, hasPoints, hasNotes, rings, hasTasks, costsOf, open, whole }: TracksAsked): readonly TrackRow[] {
+export function trackRows({ counts, hasPoints, hasNotes, rings, hasHeat, hasTasks, costsOf, open, whole }: TracksAsked): readonly TrackRow[] {
   const rows: TrackRow[] = [];
   if (hasPoints) rows.push({ kind: 'points' });
   if (hasNotes) rows.push({ kind: 'notes' });
@@ -61,13 +70,21 @@ export function trackRows({ counts, hasPoints, hasNotes, rings, hasTasks, costsO
   }
   if (hasTasks === true) rows.push({ kind: 'tasks' });
   if (costsOf !== undefined) rows.push({ kind: 'costs', regime: costsOf });
-  for (const code of KIND_ORDER) {
+  const there = KIND_ORDER.filter((code) => (counts?.[kindName(code)] ?? 0) > 0);
+  const ofRecorder = there.filter((code) => RECORDER_KINDS.includes(code));
+  for (const code of there) {
     const name = kindName(code);
-    if ((counts?.[name] ?? 0) === 0) continue;
-    rows.push({ kind: 'kind', code, name });
+    if (ofRecorder[0] === code) rows.push({ kind: 'recorder', names: ofRecorder.map(kindName) });
+    if (ofRecorder.includes(code) && !open.has(RECORDER)) continue;
+    rows.push({ kind: code === KIND_DIRTY && hasHeat === true ? 'heat' : 'kind', code, name });
     if (open.has(code) && whole !== undefined) rows.push(...detailsOf(code, whole));
   }
   return rows;
+}
+
+/** Of the plain rows' height. */
+export function linesOf(row: TrackRow): number {
+  return row.kind === 'heat' ? 2 : 1;
 }
 
 export function hasDetails(code: number): boolean {

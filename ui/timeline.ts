@@ -4,31 +4,39 @@
  *     drag             moves the cursor          wheel          zooms around the pointer
  *     shift + drag     moves the window          shift + wheel  moves the window
  *     drag the strip   moves the window          double click   shows the whole run
- *     click a kind     shows its parts: exits by reason, interrupts by vector, devices, dirty pages
+ *     click a name     chooses a track for the keys; of a kind, shows its parts: exits by reason, interrupts by vector, devices, dirty pages
  *
  * It is a slider to assistive technology; its value text is the event at the cursor, and the event table is its mirror.
  */
 import { LitElement, type PropertyValues, css, html } from 'lit';
 import type { Subscription } from 'rxjs';
-import { formatCount, formatInstructions } from './format.ts';
+import { formatBytes, formatCount, formatInstructions } from './format.ts';
 import { kindName } from './kinds.ts';
 import { ModelController } from './model-controller.ts';
 import type { RunModel } from './run-model.ts';
 import { type Arrow, GUTTER, type NamedSpan, PAD, Palette, RULER, STRIP, TRACK, TimelinePainter } from './timeline-painter.ts';
-import { type TrackRow, type WindowView, binPositions, binWindow, binWindows, hasDetails, trackRows, windowAround } from './timeline-tracks.ts';
+import { type TrackRow, type WindowView, binPositions, binWindow, binWindows, RECORDER, hasDetails, linesOf, trackRows, windowAround } from './timeline-tracks.ts';
 import { type View, clampView, lowerBound, panView, ticksOf, zoomView } from './timeline-view.ts';
+import { modesOf } from './vcpu-modes.ts';
 
 interface Drawn {
   readonly rem: number;
   readonly width: number;
   readonly height: number;
   readonly rows: readonly TrackRow[];
+  /** Where each begins, and the last one ends, in heights of a plain row. */
+  readonly lines: readonly number[];
 }
 
 const ALL_TRACKS = ['*'];
+const PAGE_BYTES = 4096;
 const ARROWS_SHOWN = 120;
 /** Of the palette; neighbours are told apart by their names, too. */
 const TASK_COLOURS = ['kind-exit', 'kind-device', 'kind-input', 'kind-interrupt', 'kind-digest', 'kind-mark', 'kind-dirty', 'kind-counts'];
+
+function keyOf(row: TrackRow): string {
+  return row.kind === 'detail' ? `detail ${row.track}` : 'code' in row ? `kind ${row.code}` : row.kind;
+}
 
 export class Timeline extends LitElement {
   static override properties = { model: { attribute: false } };
@@ -49,7 +57,7 @@ export class Timeline extends LitElement {
       outline: 2px solid var(--accent);
       outline-offset: 2px;
     }
-    #help {
+    .hidden {
       position: absolute;
       width: 1px;
       height: 1px;
@@ -64,6 +72,8 @@ export class Timeline extends LitElement {
   private drag: { readonly kind: 'cursor' | 'window' | 'strip'; x: number } | undefined;
   private readonly resize = new ResizeObserver(() => this.repaint());
   private readonly scheme = matchMedia('(prefers-color-scheme: dark)');
+  /** The track that keys are about: keyOf its row. */
+  private chosen: string | undefined;
   /** Kinds whose parts are shown. */
   private open: ReadonlySet<number> = new Set();
   private palette: Palette | undefined;
@@ -119,10 +129,108 @@ export class Timeline extends LitElement {
   }
   /** The parts of all kinds, or of none. */
   toggleDetails(): void {
-    const all = (this.drawn?.rows ?? []).flatMap((row) => (row.kind === 'kind' && hasDetails(row.code) ? [row.code] : []));
+    const all = (this.drawn?.rows ?? []).flatMap((row) => ((row.kind === 'kind' || row.kind === 'heat') && hasDetails(row.code) ? [row.code] : []));
     this.open = this.open.size > 0 ? new Set() : new Set(all);
     this.requestUpdate();
   }
+  /** Its parts, if it has some. */
+  private toggleRow(row: TrackRow): boolean {
+    const code = row.kind === 'recorder' ? RECORDER : (row.kind === 'kind' || row.kind === 'detail' || row.kind === 'heat') && hasDetails(row.code) ? row.code : undefined;
+    if (code === undefined) return false;
+    const open = new Set(this.open);
+    if (!open.delete(code)) open.add(code);
+    this.open = open;
+    this.requestUpdate();
+    return true;
+  }
+
+  // ---- the track that keys are about ----
+
+  private get chosenRow(): TrackRow | undefined {
+    return this.chosen === undefined ? undefined : this.drawn?.rows.find((row) => keyOf(row) === this.chosen);
+  }
+  chooseTrack(direction: 1 | -1): void {
+    const { rows = [] } = this.drawn ?? {};
+    if (rows.length === 0) return;
+    const at = rows.findIndex((row) => keyOf(row) === this.chosen);
+    this.chosen = keyOf(rows[at < 0 ? (direction === 1 ? 0 : rows.length - 1) : Math.min(rows.length - 1, Math.max(0, at + direction))]);
+    this.requestUpdate();
+  }
+  toggleTrack(): void {
+    const { chosenRow } = this;
+    if (chosenRow !== undefined) this.toggleRow(chosenRow);
+  }
+  /** To the next (1) or previous (-1) event of the chosen track; of the kind at the cursor, if none is chosen. */
+  goInTrack(direction: 1 | -1): void {
+    const { model, chosenRow: row } = this;
+    if (model === undefined) return;
+    const beside = (positions: ArrayLike<number>): void => {
+      const { position } = model.cursor;
+      const at = direction === 1 ? lowerBound(positions, positions.length, position + 1) : lowerBound(positions, positions.length, position) - 1;
+      if (at >= 0 && at < positions.length) model.moveToPosition(positions[at]);
+    };
+    switch (row?.kind) {
+      case 'kind':
+      case 'detail':
+      case 'heat':
+        return model.moveToSameKind(direction, row.code);
+      case 'points':
+        return beside(Float64Array.from(model.points.all.flatMap(({ hits }) => [...hits])).sort());
+      case 'notes':
+        return beside(model.notes.map(({ position }) => position));
+      case 'tasks':
+        return beside(model.tasks.kind === 'known' ? model.tasks.spans.positions : []);
+      case 'ring':
+      case 'calls':
+        return beside(model.rings?.positions ?? []);
+      case 'recorder':
+      case 'costs':
+      case undefined:
+        return model.moveToSameKind(direction);
+      default:
+        row satisfies never;
+    }
+  }
+  /** What a screen reader says of the chosen track. */
+  private chosenText(): string {
+    const { chosenRow: row, model } = this;
+    if (row === undefined || model === undefined) return '';
+    const parts = (code: number): string => (hasDetails(code) ? (this.open.has(code) ? ', its parts are shown' : ', Enter shows its parts') : '');
+    switch (row.kind) {
+      case 'kind':
+      case 'heat':
+        return `Track ${row.name}: ${formatCount(model.summary?.counts[row.name] ?? 0)} events${parts(row.code)}`;
+      case 'recorder':
+        return `Track recorder: ${row.names.join(', ')}${this.open.has(RECORDER) ? '' : ', Enter shows its parts'}`;
+      case 'detail':
+        return `Track ${row.label}, part of ${kindName(row.code)}`;
+      case 'points':
+        return `Track hits: ${formatCount(model.points.all.reduce((sum, { hits }) => sum + hits.length, 0))}`;
+      case 'notes':
+        return `Track notes: ${formatCount(model.notes.length)}`;
+      case 'ring':
+        return `Track vCPU: ${this.modeNames(model).findLast(({ position }) => position <= model.cursor.position)?.text ?? 'mode not known'}, ${Math.round(100 * this.shareAt(model.rings?.shares))} % in ring 0 at the cursor`;
+      case 'calls':
+        return `Track system calls: ${this.shareAt(model.rings?.calls).toPrecision(2)} for each 1000 instructions at the cursor`;
+      case 'tasks':
+        return `Track tasks: ${this.taskAtCursor() ?? 'none'} at the cursor`;
+      case 'costs':
+        return `Track cost of ${row.regime}`;
+      default:
+        return row satisfies never;
+    }
+  }
+  private shareAt(column: Float64Array | undefined): number {
+    const positions = this.model?.rings?.positions;
+    if (column === undefined || positions === undefined) return 0;
+    return column[Math.max(0, lowerBound(positions, positions.length, (this.model?.cursor.position ?? 0) + 1) - 1)] ?? 0;
+  }
+  private taskAtCursor(): string | undefined {
+    if (this.model?.tasks.kind !== 'known') return undefined;
+    const { names, positions, tasks } = this.model.tasks.spans;
+    return names[tasks[lowerBound(positions, positions.length, this.model.cursor.position + 1) - 1]];
+  }
+
   fit(): void {
     this.setView(clampView(0, this.last, this.last));
   }
@@ -169,7 +277,8 @@ export class Timeline extends LitElement {
         @pointerleave=${this.onPointerLeave}
         @dblclick=${() => this.fit()}
       ></canvas>
-      <div id="help">Arrow keys go from event to event, W and S zoom, A and D move the window, F shows the cursor or the whole run, T shows exits by reason, interrupts by vector and devices. The table of events below says the same in text.</div>`;
+      <div id="track" class="hidden" aria-live="polite" data-testid="track">${this.chosenText()}</div>
+      <div id="help" class="hidden">Left and right go from event to event, up and down choose a track, dot and comma go to its next and previous event, Enter shows its parts, W and S zoom, A and D move the window, F shows the cursor or the whole run, T shows exits by reason, interrupts by vector and devices. The table of events below says the same in text.</div>`;
   }
 
   protected override updated(): void {
@@ -197,8 +306,10 @@ export class Timeline extends LitElement {
     const snap = (at: number): number => Math.ceil(at * scale) / scale - at;
     const width = Math.max(1, Math.floor((box.width - snap(box.left)) * scale) / scale);
     const whole = model.window('whole', 0, this.last + 1, Math.max(1, Math.ceil(width)), ALL_TRACKS);
-    const rows = trackRows({ counts: model.summary?.counts, hasPoints: model.points.all.length > 0, hasNotes: model.notes.length > 0, rings: model.rings, hasTasks: model.tasks.kind === 'known', costsOf: model.costs.kind === 'known' ? model.costs.costs.regime : undefined, open: this.open, whole });
-    const height = Math.round((RULER + TRACK * Math.max(1, rows.length) + STRIP + PAD) * rem);
+    const rows = trackRows({ counts: model.summary?.counts, hasPoints: model.points.all.length > 0, hasNotes: model.notes.length > 0, rings: model.rings, hasHeat: (model.heat?.values.length ?? 0) > 0, hasTasks: model.tasks.kind === 'known', costsOf: model.costs.kind === 'known' ? model.costs.costs.regime : undefined, open: this.open, whole });
+    const lines = [0];
+    for (const row of rows) lines.push(lines[lines.length - 1] + linesOf(row));
+    const height = Math.round((RULER + TRACK * Math.max(1, lines[rows.length]) + STRIP + PAD) * rem);
     if (canvas.width !== Math.round(width * scale) || canvas.height !== Math.round(height * scale)) {
       canvas.width = Math.round(width * scale);
       canvas.height = Math.round(height * scale);
@@ -208,7 +319,7 @@ export class Timeline extends LitElement {
     const [left, top] = [`${snap(box.left)}px`, `${snap(box.top)}px`];
     if (canvas.style.left !== left) canvas.style.left = left;
     if (canvas.style.top !== top) canvas.style.top = top;
-    this.drawn = { rem, width, height, rows };
+    this.drawn = { rem, width, height, rows, lines };
     context.setTransform(scale, 0, 0, scale, 0, 0);
     context.fillStyle = palette.get('panel');
     context.fillRect(0, 0, width, height);
@@ -216,14 +327,18 @@ export class Timeline extends LitElement {
     const view = this.shown();
     const painter = new TimelinePainter(context, palette, view, width);
     const { gutter, plot, bins, rulerHeight } = painter;
-    const bottom = painter.top(rows.length);
+    const bottom = painter.top(lines[rows.length]);
     const { ticks, step } = ticksOf(view, Math.floor(plot / (7.5 * rem)));
     painter.ruler(ticks, (at) => (step >= 1000 ? formatInstructions(at) : formatCount(at)), bottom);
 
     const asked = windowAround(view, bins, this.last);
-    const tracks = rows.flatMap((row) => (row.kind === 'kind' ? [`kind:${row.name}`] : row.kind === 'detail' ? [row.track] : []));
+    const tracks = rows.flatMap((row) => (row.kind === 'kind' ? [`kind:${row.name}`] : row.kind === 'recorder' ? row.names.map((name) => `kind:${name}`) : row.kind === 'detail' ? [row.track] : []));
     const fine = model.window('view', asked.from, asked.to, asked.buckets, tracks);
-    rows.forEach((row, index) => this.drawRow(painter, row, painter.top(index), painter.top(index + 1), fine, whole));
+    rows.forEach((row, index) => {
+      const [top, end] = [painter.top(lines[index]), painter.top(lines[index + 1])];
+      this.drawRow(painter, palette, row, top, end, fine, whole);
+      if (keyOf(row) === this.chosen) painter.chosen(top, end);
+    });
     painter.line(0, bottom + 0.5, width, bottom + 0.5, palette.get('line'));
     painter.line(gutter + 0.5, rulerHeight, gutter + 0.5, bottom, palette.get('line'));
     painter.strip(bottom, this.stripColumn(whole, Math.ceil(plot)), this.last, model.cursor.position);
@@ -244,7 +359,7 @@ export class Timeline extends LitElement {
     if (this.hover === undefined || this.drag !== undefined) painter.tag(x, `@${formatCount(cursor)}`, 'cursor', 'panel', 'cursor');
   }
 
-  private drawRow(painter: TimelinePainter, row: TrackRow, top: number, bottom: number, fine: WindowView | undefined, whole: WindowView | undefined): void {
+  private drawRow(painter: TimelinePainter, palette: Palette, row: TrackRow, top: number, bottom: number, fine: WindowView | undefined, whole: WindowView | undefined): void {
     const model = this.model!;
     const view = this.shown();
     const { bins } = painter;
@@ -260,6 +375,21 @@ export class Timeline extends LitElement {
         if (arrows.length > 0) painter.arrows(top, bottom, ink, arrows);
         else painter.bars(top, bottom, ink, column);
         if (row.name === 'mark') painter.names(this.markNames(model), top, bottom);
+        return;
+      }
+      case 'recorder': {
+        const ink = painter.colour('kind-digest');
+        const counts = model.summary?.counts;
+        painter.head(top, bottom, ink, `recorder${this.open.has(RECORDER) ? ' ▾' : ' ▸'}`, formatInstructions(row.names.reduce((sum, name) => sum + (counts?.[name] ?? 0), 0)), false);
+        const sum = new Float64Array(bins);
+        for (const name of row.names) binWindows(`kind:${name}`, fine, whole, view, bins).forEach((count, i) => (sum[i] += count));
+        painter.bars(top, bottom, ink, sum);
+        return;
+      }
+      case 'heat': {
+        const ink = painter.colour(`kind-${row.name}`);
+        painter.head(top, bottom, ink, kindLabel(row.code, row.name), `to ${formatBytes(model.heat!.pagesOfRange * model.heat!.ranges * PAGE_BYTES)}`, false);
+        painter.heat(top, bottom, ink, model.heat!);
         return;
       }
       case 'detail': {
@@ -285,8 +415,9 @@ export class Timeline extends LitElement {
         return;
       }
       case 'ring':
-        painter.head(top, bottom, painter.colour('accent'), 'ring 0', 'share', false);
+        painter.head(top, bottom, painter.colour('accent'), 'vCPU', 'ring 0', false);
         painter.steps(top, bottom, painter.colour('accent'), model.rings!.positions, model.rings!.shares, 1);
+        painter.names(this.modeNames(model), top, bottom);
         return;
       case 'calls':
         painter.head(top, bottom, painter.colour('accent'), 'syscalls', `${row.most < 10 ? row.most.toPrecision(2) : Math.round(row.most)}/k`, false);
@@ -306,7 +437,7 @@ export class Timeline extends LitElement {
       case 'costs': {
         if (model.costs.kind !== 'known') return;
         const { cycles, shift, regime } = model.costs.costs;
-        const most = this.mostOf(cycles);
+        const most = palette.mostOf(cycles);
         const ink = painter.colour('warn');
         painter.head(top, bottom, ink, regime, `${formatInstructions(Math.round((1000 * most) / 2 ** shift))}/k`, false);
         const first = Math.max(0, Math.floor(view.from / 2 ** shift));
@@ -331,6 +462,12 @@ export class Timeline extends LitElement {
   }
   private marked: { readonly of: RunModel['marks']; readonly names: readonly { readonly position: number; readonly text: string }[] } | undefined;
 
+  private modeNames({ modes, symbols }: RunModel): readonly { readonly position: number; readonly text: string }[] {
+    if (this.moded?.of !== modes || this.moded.powerOn !== symbols?.powerOn) this.moded = { of: modes, powerOn: symbols?.powerOn, names: modesOf(modes, symbols?.powerOn) };
+    return this.moded.names;
+  }
+  private moded: { readonly of: RunModel['modes']; readonly powerOn: unknown; readonly names: ReturnType<typeof modesOf> } | undefined;
+
   private totalOf(column: Float64Array | undefined): number {
     if (column === undefined) return 0;
     let total = this.totals.get(column);
@@ -338,13 +475,6 @@ export class Timeline extends LitElement {
     return total;
   }
   private readonly totals = new WeakMap<Float64Array, number>();
-
-  /** Of a track that does not change. */
-  private mostOf(cycles: Float64Array): number {
-    if (this.highest?.of !== cycles) this.highest = { of: cycles, most: cycles.reduce((most, each) => Math.max(most, each), 1) };
-    return this.highest.most;
-  }
-  private highest: { readonly of: Float64Array; readonly most: number } | undefined;
 
   private stripColumn(whole: WindowView | undefined, width: number): Float64Array {
     if (whole === undefined) return new Float64Array(width);
@@ -364,7 +494,7 @@ export class Timeline extends LitElement {
     const x = event.clientX - box.left;
     const share = Math.min(1, Math.max(0, (x - gutter) / plot));
     const view = this.shown();
-    const tracksBottom = (RULER + TRACK * (this.drawn?.rows.length ?? 1)) * rem;
+    const tracksBottom = (RULER + TRACK * (this.drawn?.lines.at(-1) ?? 1)) * rem;
     return { x, share, position: view.from + share * (view.to - view.from), isInStrip: event.clientY - box.top > tracksBottom };
   }
 
@@ -383,16 +513,12 @@ export class Timeline extends LitElement {
   private readonly onPointerDown = (event: PointerEvent): void => {
     if (event.button !== 0) return;
     const box = this.getBoundingClientRect();
-    const { rem = 16, rows = [] } = this.drawn ?? {};
+    const { rem = 16, rows = [], lines = [] } = this.drawn ?? {};
     if (event.clientX - box.left < Math.round(GUTTER * rem)) {
-      const row = rows[Math.floor(((event.clientY - box.top) / rem - RULER) / TRACK)];
-      if (row !== undefined && (row.kind === 'kind' || row.kind === 'detail') && hasDetails(row.code)) {
-        const open = new Set(this.open);
-        if (!open.delete(row.code)) open.add(row.code);
-        this.open = open;
-        this.requestUpdate();
-        return;
-      }
+      const line = ((event.clientY - box.top) / rem - RULER) / TRACK;
+      const row = line < 0 ? undefined : rows[lines.findLastIndex((each) => each <= line)];
+      if (row !== undefined) this.chosen = keyOf(row);
+      if (row !== undefined && this.toggleRow(row)) return;
     }
     (event.target as HTMLElement).setPointerCapture(event.pointerId);
     const { x, isInStrip } = this.place(event);

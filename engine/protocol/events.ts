@@ -64,6 +64,24 @@ export interface RingShares {
   readonly calls: Float64Array;
 }
 
+/** Pages that the guest writes, by stretch of positions and range of addresses. */
+export interface DirtyHeat {
+  /** Ascending; the last is the end of the last stretch. */
+  readonly positions: Float64Array;
+  readonly pagesOfRange: number;
+  /** From address 0 on. */
+  readonly ranges: number;
+  /** Pages written in an epoch, the mean over those of the stretch; `ranges` for each stretch. */
+  readonly values: Float64Array;
+}
+
+/** A write of CR0 or EFER, the lower 32 bits; 'protected': PE is set, the rest stays. */
+export interface ModeChange {
+  readonly position: number;
+  readonly cr0: number | 'protected' | undefined;
+  readonly efer: number | undefined;
+}
+
 /** A part of what the guest sent to its console. */
 export interface ConsolePart {
   /** Number of the first of these bytes; undefined as long as nobody has counted those before. */
@@ -101,7 +119,7 @@ export type LogReply =
   | { readonly kind: 'opened'; readonly id: number; readonly summary: LogSummary }
   /** `records` of all are folded. */
   | { readonly kind: 'folding'; readonly id: number; readonly records: number }
-  | { readonly kind: 'folded'; readonly id: number; readonly marks: readonly Mark[]; readonly rings: RingShares; readonly regimes: readonly { readonly id: string; readonly title: string }[] }
+  | { readonly kind: 'folded'; readonly id: number; readonly marks: readonly Mark[]; readonly rings: RingShares; readonly heat: DirtyHeat; readonly modes: readonly ModeChange[]; readonly regimes: readonly { readonly id: string; readonly title: string }[] }
   | { readonly kind: 'rows'; readonly id: number; readonly first: number; readonly texts: readonly EventText[] }
   /** index: how many before it are shown. text: undefined if there is none. */
   | { readonly kind: 'record'; readonly id: number; readonly text: EventText | undefined; readonly index: number; readonly isShown: boolean }

@@ -160,5 +160,7 @@ export interface SymbolsView {
   readonly origin: 'elf' | 'kallsyms' | 'none';
   readonly count: number;
   readonly isLinux: boolean;
+  /** Control registers at power-on, the lower 32 bits; undefined: the machine was not seen there. */
+  readonly powerOn: { readonly cr0: number; readonly efer: number } | undefined;
   readonly problem: string | undefined;
 }

@@ -59,6 +59,59 @@ describe.skipIf(NO_BROWSER)('tracks in Chromium', () => {
     await page.waitForFunction(() => (document.querySelector('lab-app')!.shadowRoot!.querySelector('lab-run') as unknown as { model: RunModel }).model.costs.kind === 'known', undefined, { timeout: TIMEOUT_MS });
   }, TIMEOUT_MS);
 
+  it('are gone through by keys, and told to a screen reader', async () => {
+    const reader = LogReader.open(new MemorySource(readFileSync(`${ROOT}traces/${TRACE}.cvlog`)));
+    const position = async (): Promise<number> => Number((await page.getByTestId('position').inputValue()).replace(/[@,]/g, ''));
+    const told = (): Promise<string> => page.getByTestId('track').innerText();
+    await page.getByRole('slider', { name: 'Timeline cursor' }).focus();
+    await page.keyboard.press('Home');
+    for (let i = 0; i < 30 && !(await told()).startsWith('Track interrupt'); i++) await page.keyboard.press('ArrowDown');
+    const interrupts = [...reader.events({ kinds: ['interrupt'] })];
+    expect(await told()).toBe(`Track interrupt: ${interrupts.length} events, Enter shows its parts`);
+    await page.keyboard.press('.');
+    await expect.poll(position, { timeout: TIMEOUT_MS }).toBe(interrupts[0].position);
+    const [, later] = [...new Set(interrupts.map((event) => event.position as number))];
+    for (let i = 0; (await position()) !== later && i < 9; i++) {
+      const before = await page.getByTestId('cursor-event').innerText();
+      await page.keyboard.press('.');
+      await expect.poll(() => page.getByTestId('cursor-event').innerText(), { timeout: TIMEOUT_MS }).not.toBe(before);
+    }
+    expect(await position()).toBe(later);
+    await page.keyboard.press('Enter');
+    expect(await told()).toContain('its parts are shown');
+    await page.keyboard.press('ArrowDown');
+    expect(await told()).toBe('Track vector 32, part of interrupt');
+    await page.keyboard.press('ArrowUp');
+    await page.keyboard.press('Enter');
+    // The mode of the CPU, from its own registers at power-on and the log's events.
+    for (let i = 0; i < 30 && !(await told()).startsWith('Track vCPU'); i++) await page.keyboard.press('ArrowUp');
+    expect(await told()).toContain('Track vCPU: long mode');
+    await page.keyboard.press('Home');
+    await expect.poll(told, { timeout: TIMEOUT_MS }).toContain('Track vCPU: protected mode');
+  }, TIMEOUT_MS);
+
+  it('show where in memory the guest writes', async () => {
+    const heat = await page.evaluate(() => {
+      const { heat: map } = (document.querySelector('lab-app')!.shadowRoot!.querySelector('lab-run') as unknown as { model: RunModel }).model;
+      return map === undefined ? undefined : { positions: [...map.positions], values: [...map.values], ranges: map.ranges };
+    });
+    const sets = [...LogReader.open(new MemorySource(readFileSync(`${ROOT}traces/${TRACE}.cvlog`))).events({ kinds: ['dirty'] })].flatMap((event) => (event.kind === 'dirty' ? [event] : []));
+    expect(heat?.positions).toEqual([0, ...new Set(sets.map(({ position }) => position as number))]);
+    const written = (stretch: number): number => heat!.values.slice(stretch * heat!.ranges, (stretch + 1) * heat!.ranges).reduce((sum, each) => sum + each, 0);
+    expect(Math.round(written(0))).toBe(sets[0].pages.length);
+    // It is on the canvas: its track has its colour.
+    const inks = await page.evaluate(() => {
+      const canvas = document.querySelector('lab-app')!.shadowRoot!.querySelector('lab-run')!.shadowRoot!.querySelector('lab-timeline')!.shadowRoot!.querySelector('canvas')!;
+      const ink = getComputedStyle(document.documentElement).getPropertyValue('--kind-dirty').trim();
+      const { data } = canvas.getContext('2d')!.getImageData(200, 0, canvas.width - 220, canvas.height);
+      const [red, green, blue] = [1, 3, 5].map((at) => Number.parseInt(ink.slice(at, at + 2), 16));
+      let near = 0;
+      for (let i = 0; i < data.length; i += 4) if (Math.abs(data[i] - red) + Math.abs(data[i + 1] - green) + Math.abs(data[i + 2] - blue) < 30) near++;
+      return near;
+    });
+    expect(inks).toBeGreaterThan(500);
+  }, TIMEOUT_MS);
+
   it('show interrupts as arrows where there are few', async () => {
     const reader = LogReader.open(new MemorySource(readFileSync(`${ROOT}traces/${TRACE}.cvlog`)));
     const [, , third] = [...reader.events({ kinds: ['interrupt'] })].filter((event) => event.kind === 'interrupt' && event.phase === 'injected');

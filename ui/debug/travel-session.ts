@@ -12,6 +12,7 @@ import { callStacking } from '../../engine/debug/call-stack.ts';
 import {
   type StepStop, reverseSteppingLine, reverseSteppingOut, reverseSteppingOver, reverseSteppingOverLine, steppingLine, steppingOut, steppingOver, steppingOverLine,
 } from '../../engine/debug/steps.ts'; // prettier-ignore
+import { readRegister } from '../../engine/debug/inspect.ts';
 import { writesForward } from '../../engine/debug/queries.ts';
 import { SymbolTable } from '../../engine/debug/symbols.ts';
 import { DivergedError, TimeTravel } from '../../engine/debug/time-travel.ts';
@@ -68,6 +69,7 @@ export class TravelSession {
   private symbols: GuestSymbols | undefined;
   private index: IndexFile | undefined;
   private isIndexed = false;
+  private powerOn: SymbolsView['powerOn'];
   private tail: Promise<void> = Promise.resolve();
   /** Jobs in front that wait or run. */
   private inFront = 0;
@@ -271,6 +273,10 @@ export class TravelSession {
     if (this.travel === undefined) {
       const [images, module] = [await this.options.images(), await this.options.module()];
       this.travel = new TimeTravel({ reader: this.reader, images, module, index: this.index });
+      if (this.travel.position === 0) {
+        const low = (name: string): number => Number(BigInt.asUintN(32, readRegister(this.travel!.machine, name) ?? 0n));
+        this.powerOn = { cr0: low('cr0'), efer: low('efer') };
+      }
     }
     return this.travel;
   }
@@ -330,7 +336,7 @@ export class TravelSession {
     }
     if (!isBetween && travel.position !== position) travel.seek(position);
     const { table, origin, linux, problem } = this.symbols;
-    this.options.onSymbols({ origin, count: table.symbols.length, isLinux: linux !== undefined, problem });
+    this.options.onSymbols({ origin, count: table.symbols.length, isLinux: linux !== undefined, powerOn: this.powerOn, problem });
   }
 
   private async walked(travel: TimeTravel, unit: WalkUnit, direction: WalkDirection, points: readonly PagePoint[], job: Job): Promise<WalkEnd> {
