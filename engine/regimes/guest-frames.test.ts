@@ -30,6 +30,25 @@ describe('GuestFrames', () => {
     );
   });
 
+  it('where a stretch is split, groups are touched, those that were within 2 MiB before too', () => {
+    const frames = new GuestFrames(UNIT_HUGE);
+    // One run of pages: 0, 8, 16; then 512.
+    const touch = (...pages: number[]): number => {
+      const reader = openLog(writeLog((writer) => writer.dirty(position(1), 0, Uint32Array.from(pages))));
+      const batch = reader.batch(0);
+      const i = [...Array(batch.count).keys()].find((row) => batch.sites.shape[batch.site[row]] === SHAPE_DIRTY)!;
+      return frames.touch(batch.bytes, batch.payloadStart[i], batch.payloadLength[i]);
+    };
+    expect(touch(0, 8, 16, 512)).toBe(2);
+    frames.split(77);
+    frames.split(2 ** 40);
+    expect(touch(0, 7, 8, 511, 512, 600)).toBe(3);
+    const saved = frames.save();
+    frames.restore(saved);
+    expect(touch(0, 7, 8, 511, 512)).toBe(0);
+    expect(touch(16)).toBe(1);
+  });
+
   it('ends at the end of a payload that is cut', () => {
     const frames = new GuestFrames(UNIT_FRAME);
     expect(() => frames.touch(Uint8Array.of(0xff, 0xff), 0, 2)).not.toThrow();

@@ -1,4 +1,7 @@
-/** Which guest frames a hypervisor has had to back with memory: first touches, taken from the dirty sets of a log. */
+/**
+ * Which guest frames a hypervisor has had to back with memory: first touches, taken from the dirty sets of a log. A shadow MMU of KVM maps no 2 MiB at once where one of its frames is a page table of the
+ * guest, because that frame is write-protected (kvm_mmu_gfn_disallow_lpage): such a stretch is `split`, and is touched again in groups.
+ */
 import { RegimeError } from './regime.ts';
 
 /** 4 GiB of 4 KiB frames; what lies above is not memory of this machine. */
@@ -8,8 +11,13 @@ export const UNIT_FRAME = 0;
 export const UNIT_GROUP = 3;
 export const UNIT_HUGE = 9;
 
+/** In `words`: bits of units, then of the groups of split stretches, then of those stretches. */
+const GROUPS = FRAMES_MAX >>> 5;
+const SPLITS = GROUPS + (FRAMES_MAX >>> (5 + UNIT_GROUP));
+const WORDS = SPLITS + (FRAMES_MAX >>> (5 + UNIT_HUGE));
+
 export class GuestFrames {
-  private readonly seen = new Uint32Array(FRAMES_MAX >>> 5);
+  private readonly words = new Uint32Array(WORDS);
   private readonly shift: number;
 
   /** unit: UNIT_*. */
@@ -17,8 +25,16 @@ export class GuestFrames {
     this.shift = unit;
   }
 
+  /** From now on the 2 MiB around this frame are touched in groups. */
+  split(frame: number): void {
+    if (frame >= FRAMES_MAX) return;
+    const stretch = frame >>> UNIT_HUGE;
+    this.words[SPLITS + (stretch >>> 5)] |= 1 << (stretch & 31);
+  }
+
   /** Takes the page runs of a dirty record (FORMAT.md, section 4) and returns how many units are touched for the first time. */
   touch(bytes: Uint8Array, start: number, length: number): number {
+    const { words, shift } = this;
     const end = start + length;
     let at = start;
     let page = 0;
@@ -48,10 +64,13 @@ export class GuestFrames {
       }
       const last = Math.min(page + pages, FRAMES_MAX);
       for (let frame = page; frame < last; frame++) {
-        const unit = frame >>> this.shift;
+        const stretch = frame >>> UNIT_HUGE;
+        const isSplit = ((words[SPLITS + (stretch >>> 5)] >>> (stretch & 31)) & 1) !== 0;
+        const unit = frame >>> (isSplit ? UNIT_GROUP : shift);
+        const word = (isSplit ? GROUPS : 0) + (unit >>> 5);
         const bit = 1 << (unit & 31);
-        if ((this.seen[unit >>> 5] & bit) === 0) {
-          this.seen[unit >>> 5] |= bit;
+        if ((words[word] & bit) === 0) {
+          words[word] |= bit;
           fresh++;
         }
       }
@@ -63,17 +82,17 @@ export class GuestFrames {
   /** Pairs of word index and word. */
   save(): number[] {
     const pairs: number[] = [];
-    this.seen.forEach((word, i) => {
+    this.words.forEach((word, i) => {
       if (word !== 0) pairs.push(i, word);
     });
     return pairs;
   }
 
   restore(pairs: readonly number[]): void {
-    this.seen.fill(0);
+    this.words.fill(0);
     for (let i = 0; i + 1 < pairs.length; i += 2) {
-      if (pairs[i] >= this.seen.length) throw new RegimeError(`a saved state names a frame beyond ${FRAMES_MAX}`);
-      this.seen[pairs[i]] = pairs[i + 1];
+      if (pairs[i] >= WORDS) throw new RegimeError(`a saved state names a frame beyond ${FRAMES_MAX}`);
+      this.words[pairs[i]] = pairs[i + 1];
     }
   }
 }

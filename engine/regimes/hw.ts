@@ -458,6 +458,7 @@ class HardwareProjection extends BaseProjection {
 
   private tableStore(out: RegimeSink, i: number, mmu: ShadowMmu, level: number, address: number, value: number): void {
     const met = mmu.store(level, address, value);
+    this.frames.split(address >>> 12);
     if (met !== STORE_FREE) this.exit(out, i, this.pageFaultReason(), address, met === STORE_UNSYNC ? HANDLER_MMU : HANDLER_EMULATION, met === STORE_UNSYNC ? this.unsync : this.write);
     this.hiddenFaults(out, i, mmu.fills);
   }

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { LogReader } from '../../engine/log/reader.ts';
-import { SHAPE_EXIT_CR, SHAPE_EXIT_EXCEPTION, SHAPE_INTERRUPT, SHAPE_UART_TX } from '../../engine/log/shapes.ts';
+import { SHAPE_COUNTS, SHAPE_EXIT_CR, SHAPE_EXIT_EXCEPTION, SHAPE_INTERRUPT, SHAPE_UART_TX } from '../../engine/log/shapes.ts';
 import { CR_MOV_TO, PHASE_INJECTED } from '../../engine/log/events.ts';
 import type { EventBatch } from '../../engine/log/event-batch.ts';
 import { candidate, costsOf, projectionOf } from '../../engine/regimes/catalogue.ts';
@@ -79,6 +79,13 @@ export function stretches(batches: readonly EventBatch[]): Stretch[] {
   }
   close('', batches.at(-1)?.position.at(-1) ?? 0);
   return found;
+}
+
+/** System calls of a run whose log counts them. */
+export function systemCallsOf(batches: readonly EventBatch[]): number {
+  let calls = 0;
+  for (const { count, sites, site, aux } of batches) for (let i = 0; i < count; i++) if (sites.shape[site[i]] === SHAPE_COUNTS) calls = aux[i];
+  return calls;
 }
 
 /** What a regime makes of each stretch of a run. Its state goes through all of them. */

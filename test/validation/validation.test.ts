@@ -6,13 +6,14 @@ import { describe, expect, it } from 'vitest';
 import { EXIT_REASONS } from '../../engine/log/events.ts';
 import { position } from '../../engine/log/position.ts';
 import { openLog, writeLog } from '../../engine/log/testing.ts';
+import type { EventBatch } from '../../engine/log/event-batch.ts';
 import type { EventSink } from '../../engine/log/event-sink.ts';
 import { Ledger } from '../../engine/analysis/comparison/ledger.ts';
 import { candidate, costsOf, projectionOf } from '../../engine/regimes/catalogue.ts';
 import { Costs } from '../../engine/regimes/costs/cost-table.ts';
 import { VMX, SVM, XEN, XEN_HYPERCALL_BASE, XEN_TRAP } from '../../engine/regimes/reasons.ts';
 import type { OptionValue } from '../../engine/regimes/regime.ts';
-import { batchesOf, costsOfStretches, errorOf, published, show, stretches, type Stretch } from './published.ts';
+import { batchesOf, costsOfStretches, errorOf, published, show, stretches, systemCallsOf, type Stretch } from './published.ts';
 
 /** No timer of the host; no APICv: the machines of these publications did not have it, and events of the host are not in their rows. */
 const QUIET_HOST = { hostHz: 0 } as const;
@@ -175,66 +176,71 @@ describe('Xen, SOSP 2003', () => {
 
 describe('exits of a boot', () => {
   it('of the same Debian kernel under KVM (SVM) and Xen', () => {
-    const { rows } = published<{ rows: { event: string; npt?: number; shadow?: number; xenPv?: number }[] }>('debian-boot-kvm');
-    const boot = stretches(batchesOf('debian-boot'));
-    const run = (id: string, options: Readonly<Record<string, OptionValue>>): Ledger => costsOfStretches(boot, id, 'cascade-lake', options).get('boot') ?? new Ledger();
-    const npt = run('hw', { vendor: 'amd', apicv: false });
-    const shadow = run('hw-shadow', { vendor: 'amd', apicv: false });
-    const xen = run('xen-pv', {});
-    const withoutCalibration = run('hw', { vendor: 'amd', apicv: false, kvmPv: true });
+    const { rows, native } = published<{ rows: Readonly<Record<string, unknown>>[]; native: { systemCalls: number; pageFaults: number; invlpg: number; userCpuid: number } }>('debian-boot-kvm');
+    // KVM's interface was offered in two of the measured runs; the guest then runs otherwise, so it is recorded so.
+    const [plain, offered] = [batchesOf('debian-init'), batchesOf('debian-init-kvm')];
+    const run = (batches: readonly EventBatch[], id: string, options: Readonly<Record<string, OptionValue>>): Ledger => costsOfStretches(stretches(batches), id, 'cascade-lake', options).get('boot') ?? new Ledger();
+    // Nested, that KVM was let through no MSR: it has 69 exits for the 68 accesses of the bare machine.
+    const nested = { vendor: 'amd', apicv: false, msrBitmap: false } as const;
+    const ledgers = { npt: run(plain, 'hw', nested), nptPv: run(offered, 'hw', nested), shadow: run(offered, 'hw-shadow', nested), xenPv: run(plain, 'xen-pv', {}) } as const;
+    const withoutCalibration = run(plain, 'hw', { ...nested, kvmPv: true });
     const count = (ledger: Ledger, ...reasons: number[]): number => ledger.reasons().filter(({ reason }) => reasons.includes(reason)).reduce((sum, row) => sum + row.count, 0);
     const PAGE_FAULT = SVM.exception + 14;
-    const reflected = shadow.reasons().find(({ reason, handler }) => reason === PAGE_FAULT && handler === 'reflection')?.count ?? 0;
-    const calibration = count(npt, SVM.io) - count(withoutCalibration, SVM.io);
-    const models: Readonly<Record<string, { npt?: number; shadow?: number; xenPv?: number }>> = {
-      'I/O': { npt: count(npt, SVM.io), shadow: count(shadow, SVM.io) },
-      'I/O to the PIT\'s channel 2 and its gate': { npt: calibration, shadow: calibration },
-      CPUID: { npt: count(npt, SVM.cpuid), shadow: count(shadow, SVM.cpuid) },
-      'nested page fault': { npt: count(npt, SVM.npf) },
-      'CR4 write': { npt: count(npt, SVM.writeCr + 4), shadow: count(shadow, SVM.writeCr + 4) },
-      'CR3 write': { shadow: count(shadow, SVM.writeCr + 3) },
-      'CR3 read': { shadow: count(shadow, SVM.readCr + 3) },
-      INVLPG: { shadow: count(shadow, SVM.invlpg) },
-      MSR: { npt: count(npt, SVM.msr), shadow: count(shadow, SVM.msr) },
-      '#PF exit': { shadow: count(shadow, PAGE_FAULT) },
-      '#PF exit injected into the guest': { shadow: reflected },
-      'host interrupt': { npt: count(npt, SVM.interrupt), shadow: count(shadow, SVM.interrupt) },
-      'interrupt window': { npt: count(npt, SVM.virtualInterrupt), shadow: count(shadow, SVM.virtualInterrupt) },
-      'hypercall mmu_update': { xenPv: count(xen, XEN_HYPERCALL_BASE + XEN.mmuUpdate) },
-      'hypercall mmuext_op': { xenPv: count(xen, XEN_HYPERCALL_BASE + XEN.mmuextOp) },
-      'hypercall iret': { xenPv: count(xen, XEN_HYPERCALL_BASE + XEN.iret) },
-      'exception bounced': { xenPv: count(xen, XEN_TRAP.exceptionBounce) },
-      'hypercall set_segment_base': { xenPv: count(xen, XEN_HYPERCALL_BASE + XEN.setSegmentBase) },
-      'forced CPUID': { xenPv: count(xen, XEN_TRAP.forcedCpuid) },
+    const reflected = ledgers.shadow.reasons().find(({ reason, handler }) => reason === PAGE_FAULT && handler === 'reflection')?.count ?? 0;
+    const calls = systemCallsOf(plain);
+    const models: Readonly<Record<string, (ledger: Ledger) => number>> = {
+      'I/O': (ledger) => count(ledger, SVM.io),
+      'I/O to the PIT\'s channel 2 and its gate': (ledger) => count(ledger, SVM.io) - count(withoutCalibration, SVM.io),
+      CPUID: (ledger) => count(ledger, SVM.cpuid),
+      'nested page fault': (ledger) => count(ledger, SVM.npf),
+      'CR4 write': (ledger) => count(ledger, SVM.writeCr + 4),
+      'CR3 write': (ledger) => count(ledger, SVM.writeCr + 3),
+      'CR3 read': (ledger) => count(ledger, SVM.readCr + 3),
+      INVLPG: (ledger) => count(ledger, SVM.invlpg),
+      MSR: (ledger) => count(ledger, SVM.msr),
+      '#PF exit': (ledger) => count(ledger, PAGE_FAULT),
+      '#PF exit injected into the guest': () => reflected,
+      'host interrupt': (ledger) => count(ledger, SVM.interrupt),
+      'interrupt window': (ledger) => count(ledger, SVM.virtualInterrupt),
+      'hypercall mmu_update': (ledger) => count(ledger, XEN_HYPERCALL_BASE + XEN.mmuUpdate),
+      'hypercall mmuext_op': (ledger) => count(ledger, XEN_HYPERCALL_BASE + XEN.mmuextOp),
+      // The return from a system call is one, too; its cost is in that of the call.
+      'hypercall iret': (ledger) => count(ledger, XEN_HYPERCALL_BASE + XEN.iret) + calls,
+      'exception bounced': (ledger) => count(ledger, XEN_TRAP.exceptionBounce),
+      'hypercall set_segment_base': (ledger) => count(ledger, XEN_HYPERCALL_BASE + XEN.setSegmentBase),
+      'forced CPUID': (ledger) => count(ledger, XEN_TRAP.forcedCpuid),
     };
+    // README.md says why the others are not.
+    const CLAIMED: readonly (readonly [event: string, ...columns: (keyof typeof ledgers)[]])[] = [
+      ['I/O', 'nptPv', 'shadow'], ['CPUID', 'npt'], ['CR3 write', 'shadow'], ['CR3 read', 'shadow'], ['INVLPG', 'shadow'], ['MSR', 'npt'], ['#PF exit injected into the guest', 'shadow'], ['exception bounced', 'xenPv'], ['hypercall iret', 'xenPv'],
+    ];
     const table: (string | number)[][] = [];
     for (const row of rows) {
-      for (const column of ['npt', 'shadow', 'xenPv'] as const) {
+      const event = String(row['event']);
+      for (const column of ['npt', 'nptPv', 'shadow', 'xenPv'] as const) {
         const figure = row[column];
-        const model = models[row.event]?.[column];
-        if (figure === undefined) continue;
-        if (model === undefined) throw new Error(`no model for ${row.event} under ${column}`);
-        table.push([row.event, column, model, figure, errorOf(model, figure)]);
+        if (typeof figure !== 'number') continue;
+        const model = models[event](ledgers[column]);
+        const isClaimed = CLAIMED.some(([name, ...columns]) => name === event && columns.includes(column));
+        table.push([event, column, model, figure, errorOf(model, figure), isClaimed ? 'within 10 %' : '']);
+        if (isClaimed) expect.soft(Math.abs(model - figure) / figure, `${event} under ${column}`).toBeLessThan(0.1);
       }
     }
-    show('exits of a Debian boot: model of our boot beside KVM\'s and Xen\'s own', ['event', 'regime', 'model', 'measured', 'error'], table);
-    const near = (event: string, column: 'npt' | 'shadow', part: number): void => {
-      const figure = rows.find((row) => row.event === event)?.[column] ?? NaN;
-      expect(Math.abs((models[event]?.[column] ?? NaN) - figure) / figure, `${event} under ${column}`).toBeLessThan(part);
-    };
-    // What a kernel does at boot, whatever its user space does.
-    near('CPUID', 'npt', 0.15);
-    near('CPUID', 'shadow', 0.15);
-    near('CR4 write', 'npt', 0.15);
-    near('CR4 write', 'shadow', 0.15);
-    // Our user space is smaller: 0.7 of the faults. What the shadow MMU makes of one is what can be compared.
-    const measured = (event: string): number => rows.find((row) => row.event === event)?.shadow ?? NaN;
-    const perFault = (models['#PF exit'].shadow ?? NaN) / reflected;
-    const perFaultMeasured = measured('#PF exit') / measured('#PF exit injected into the guest');
+    show('exits of a Debian boot: model of our boot beside KVM\'s and Xen\'s own', ['event', 'regime', 'model', 'measured', 'error', 'claimed'], table);
+    const { exceptions } = stretches(plain)[0];
+    show('what the boot itself does, on the bare machine: how near our init is to theirs', ['', 'ours', 'theirs', 'error'], [
+      ['system calls', calls, native.systemCalls, errorOf(calls, native.systemCalls)],
+      ['page faults', exceptions, native.pageFaults, errorOf(exceptions, native.pageFaults)],
+      ['INVLPG', count(ledgers.shadow, SVM.invlpg), native.invlpg, errorOf(count(ledgers.shadow, SVM.invlpg), native.invlpg)],
+    ]);
+    const figure = (event: string, column: string): number => Number(rows.find((row) => row['event'] === event)?.[column]);
+    const perFault = count(ledgers.shadow, PAGE_FAULT) / reflected;
+    const perFaultMeasured = figure('#PF exit', 'shadow') / figure('#PF exit injected into the guest', 'shadow');
     show('the same per fault of the guest', ['', 'model', 'measured', 'error'], [['#PF exits under shadow paging', perFault, perFaultMeasured, errorOf(perFault, perFaultMeasured)]]);
-    expect(Math.abs(perFault - perFaultMeasured) / perFaultMeasured).toBeLessThan(0.2);
-    expect(reflected).toBeLessThan(models['#PF exit'].shadow ?? 0);
-    expect(npt.exits).toBeLessThan(shadow.exits);
+    for (const [event, column] of [['#PF exit', 'shadow'], ['CR4 write', 'shadow'], ['hypercall mmu_update', 'xenPv']] as const) {
+      expect(Math.abs(models[event](ledgers[column]) - figure(event, column)) / figure(event, column), `${event} under ${column}`).toBeLessThan(0.2);
+    }
+    expect(ledgers.nptPv.exits).toBeLessThan(ledgers.shadow.exits);
   });
 
   it('with KPTI and without EPT, control registers dominate (Ubuntu boot, 24.8 times the exits)', () => {
