@@ -52,7 +52,7 @@ export function findBeginning(travel: TimeTravel, symbols: SymbolTable, asked: B
       const isMemory = found.method === 'memory';
       return {
         title: `${text} ${stays ? 'is true from here on' : 'is true for the first time'}`, position: found.position, isEffect: found.method !== 'breakpoint',
-        method: isMemory ? 'computed anew at each store to what it reads' : found.method, ranges: isMemory ? rangesOf(travel, expression) : [],
+        method: isMemory ? 'computed anew at each store to what it reads' : found.method === 'events' ? 'the log alone' : found.method, ranges: isMemory ? rangesOf(travel, expression) : [],
       }; // prettier-ignore
     }
     case 'panic': {

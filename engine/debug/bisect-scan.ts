@@ -6,20 +6,27 @@
  *
  *     ── store ──────── store ─ cr3 ── store ───►      the value is the same between two of these
  *
+ * A stretch in which no frame of theirs is written, by the dirty sets, and no address space is entered that was not looked at since, is not replayed.
+ *
  * Which bytes they are changes with the values (a list that grows). A stretch in which it turned out that a frame should have been watched, and was
  * not, is replayed again with it, until all of them were. What is found is checked at the position itself, with nothing but a seek.
  */
 import * as L from '../cpu/layout.ts';
-import { EXIT_REASONS } from '../log/events.ts';
+import { EXIT_REASONS, HYPERCALL_REASON, type LogEvent } from '../log/events.ts';
 import type { Position } from '../log/position.ts';
+import type { LogReader } from '../log/reader.ts';
 import type { Expression } from './expression.ts';
+import { countChanges, eventBefore, eventFrom } from './expression-events.ts';
 import { ExpressionView } from './expression-view.ts';
 import type { PhysicalRange } from './inspect.ts';
+import { eventsBackward } from './queries.ts';
 import type { TimeTravel } from './time-travel.ts';
 
 /** Instructions of a stretch. */
-const STRETCH_INSTRUCTIONS = 4_000_000;
+export const STRETCH_INSTRUCTIONS = 4_000_000;
 const MSR_EFER = 0xc000_0080;
+/** Of a value for CR3: the TLB keeps what it has. Not kept in CR3 itself (SDM vol. 2, MOV to CR). */
+const CR3_KEEP = 1n << 63n;
 /** Bytes that are told apart. */
 const GRAIN = 8;
 
@@ -33,6 +40,18 @@ interface Interval {
 /** Whether an expression is true, or its value. */
 type Measured = boolean | bigint | undefined;
 
+interface Past {
+  readonly from: number;
+  readonly to: number;
+  /** At these positions. */
+  readonly fromCr3: bigint | undefined;
+  readonly toCr3: bigint | undefined;
+  /** Values by CR3, in force before the first store to a watched frame; and after the last. */
+  readonly early: ReadonlyMap<bigint, Measured>;
+  readonly late: ReadonlyMap<bigint, Measured>;
+}
+const NO_PAST: Past = { from: -1, to: -1, fromCr3: undefined, toCr3: undefined, early: new Map(), late: new Map() };
+
 export class MemoryScan {
   private readonly travel: TimeTravel;
   private readonly expression: Expression;
@@ -44,11 +63,15 @@ export class MemoryScan {
   /** Frame to the evaluation that looked at each of its grains last. */
   private readonly marks = new Map<number, Uint32Array>();
   private evaluation = 0;
+  /** What the last stretch that was replayed has told of its neighbours. */
+  private past: Past = NO_PAST;
 
   private readonly measures: 'truth' | 'value';
+  private readonly stretch: number;
 
-  constructor(travel: TimeTravel, expression: Expression, measures: 'truth' | 'value' = 'truth') {
+  constructor(travel: TimeTravel, expression: Expression, measures: 'truth' | 'value' = 'truth', stretch = STRETCH_INSTRUCTIONS) {
     this.measures = measures;
+    this.stretch = stretch;
     if (expression.registers.size > 0 || !expression.readsMemory) throw new Error(`"${expression.text}" is not about memory alone`);
     this.travel = travel;
     this.expression = expression;
@@ -60,7 +83,12 @@ export class MemoryScan {
   firstTrue(from: number, to: number): number | undefined {
     if (this.isTrueAt(from)) return from;
     for (let at = from; at < to; ) {
-      const until = Math.min(to, at + STRETCH_INSTRUCTIONS);
+      const same = this.sameUntil(at, to, (value) => value !== true);
+      if (same > at) {
+        at = same;
+        continue;
+      }
+      const until = Math.min(to, at + this.stretch);
       for (const { value, first } of this.intervals(at, until)) {
         if (value !== true) continue;
         for (const candidate of [first - 1, first]) if (candidate > from && candidate <= to && this.isTrueAt(candidate)) return candidate;
@@ -74,7 +102,12 @@ export class MemoryScan {
   lastFalse(from: number, to: number): number | undefined {
     if (!this.isTrueAt(to)) return this.travel.position;
     for (let end = to; end > from; ) {
-      const begin = Math.max(from, end - STRETCH_INSTRUCTIONS);
+      const same = this.sameSince(end, from, (value) => value === true);
+      if (same < end) {
+        end = same;
+        continue;
+      }
+      const begin = Math.max(from, end - this.stretch);
       for (const { value, last } of this.intervals(begin, end).reverse()) {
         if (value === true) continue;
         for (const candidate of [last, last - 1]) if (candidate >= from && candidate <= to && !this.isTrueAt(candidate)) return candidate;
@@ -108,19 +141,25 @@ export class MemoryScan {
     return false;
   }
 
-  private evaluate(): Measured {
+  /** `position`: which events count. */
+  private evaluate(position: number): Measured {
     this.evaluation++;
     this.view.forget();
+    this.view.position = position;
     return this.measures === 'truth' ? this.expression.isTrue(this.view) : this.expression.value(this.view);
   }
 
   /** The value at each position from `from` to `to` (inclusive), as the places where another one begins. With `backward` the last one comes first. Measures 'value'. */
   *changes(from: number, to: number, backward: boolean): Generator<{ readonly position: number; readonly value: bigint | undefined }> {
-    const count = Math.max(1, Math.ceil((to - from) / STRETCH_INSTRUCTIONS));
+    const count = Math.max(1, Math.ceil((to - from) / this.stretch));
     for (let i = 0; i < count; i++) {
       const stretch = backward ? count - 1 - i : i;
-      const begin = from + stretch * STRETCH_INSTRUCTIONS;
-      const end = Math.min(to, begin + STRETCH_INSTRUCTIONS);
+      const begin = from + stretch * this.stretch;
+      const end = Math.min(to, begin + this.stretch);
+      if (this.isSame(begin, end, backward)) {
+        if (stretch === 0) yield { position: from, value: this.valueAt(from) };
+        continue;
+      }
       let before = this.valueAt(Math.max(from, begin));
       const found: { position: number; value: bigint | undefined }[] = stretch === 0 ? [{ position: from, value: before }] : [];
       for (const { first } of this.intervals(begin, end)) {
@@ -134,6 +173,56 @@ export class MemoryScan {
       }
       yield* backward ? found.reverse() : found;
     }
+  }
+
+  /** From the end of what is known on, the position up to which the value needs not be looked for by a replay, and is one of those that are `dull`; at least `at`. */
+  private sameUntil(at: number, to: number, isDull: (value: Measured) => boolean): number {
+    const { travel, past } = this;
+    const isKnown = (cr3: bigint | undefined): boolean => cr3 !== undefined && past.late.has(cr3) && isDull(past.late.get(cr3));
+    let { toCr3 } = past;
+    if (at !== past.to || at >= to || !isKnown(toCr3)) return at;
+    let reached = Math.min(travel.unwrittenUntil(this.watched, at - 1, to), eventFrom(this.expression, at));
+    for (const { position, cr3 } of pagingChanges(travel.reader, at, reached)) {
+      if (isKnown(cr3)) toCr3 = cr3;
+      else {
+        reached = position;
+        break;
+      }
+    }
+    if (reached <= at) return at;
+    this.past = { ...past, to: reached, toCr3 };
+    return reached;
+  }
+
+  /** The same from the beginning of what is known back; at most `end`. */
+  private sameSince(end: number, from: number, isDull: (value: Measured) => boolean): number {
+    const { travel, past } = this;
+    const isKnown = (cr3: bigint | undefined): boolean => cr3 !== undefined && past.early.has(cr3) && isDull(past.early.get(cr3));
+    let { fromCr3 } = past;
+    if (end !== past.from || end <= from || !isKnown(fromCr3)) return end;
+    let since = Math.max(travel.unwrittenSince(this.watched, from, end), eventBefore(this.expression, end) + 1);
+    if (since >= end) return end;
+    // What CR3 was before a change is what the change before that one says.
+    let change: number | undefined;
+    for (const { position, cr3 } of pagingChangesBackward(travel.reader, end)) {
+      if (change !== undefined && !isKnown(cr3)) break;
+      if (change !== undefined) fromCr3 = cr3;
+      change = position < since - 1 ? undefined : position;
+      if (change === undefined) break;
+    }
+    if (change !== undefined) since = Math.max(since, change + 1);
+    if (since >= end) return end;
+    this.past = { ...past, from: since, fromCr3 };
+    return since;
+  }
+
+  /** Nothing changes from `begin` to `end`, beside the last stretch that was replayed or beside what is the same as its end. */
+  private isSame(begin: number, end: number, backward: boolean): boolean {
+    const { early, late, fromCr3, toCr3 } = this.past;
+    const cr3 = backward ? fromCr3 : toCr3;
+    if (cr3 === undefined) return false;
+    const value = (backward ? early : late).get(cr3);
+    return backward ? this.sameSince(end, begin, (one) => one === value) <= begin : this.sameUntil(begin, end, (one) => one === value) >= end;
   }
 
   private valueAt(position: number): bigint | undefined {
@@ -159,7 +248,19 @@ export class MemoryScan {
     travel.seek(Math.max(0, from - 1));
     this.missing.clear();
     // What the value depends on at the start is known before anything runs.
-    let value = this.evaluate();
+    let value = this.evaluate(travel.position);
+    let fromCr3 = core.big(L.CR3);
+    // What is known up to here is in force still, until something is written.
+    const late = new Map<bigint, Measured>(this.past.to === from ? this.past.late : []);
+    let early: Map<bigint, Measured> | undefined;
+    const note = (): void => {
+      late.set(core.big(L.CR3), value);
+    };
+    note();
+    const forget = (): void => {
+      early ??= new Map(late);
+      late.clear();
+    };
     const watchMissing = (): void => {
       for (const frame of this.missing) {
         this.watched.add(frame);
@@ -175,7 +276,7 @@ export class MemoryScan {
     /** Where the machine stands still, what it has not looked at before is watched in time; but not if it ran since the store. */
     const settle = (standsAt: number | undefined): void => {
       if (stored === undefined) return;
-      const now = this.evaluate();
+      const now = this.evaluate(stored + 1);
       if (now !== value) {
         intervals.push({ value, first, last: stored });
         value = now;
@@ -188,6 +289,7 @@ export class MemoryScan {
     watchMissing();
     machine.observe({
       access: (_kind, paddr, size) => {
+        if (late.size > 0) forget();
         if (!this.isSeen(paddr, size)) {
           // It may be one of the bytes that the value came from since the last store, which nobody has looked at yet.
           if (stored === undefined) return false;
@@ -198,15 +300,18 @@ export class MemoryScan {
       },
     });
     try {
-      for (const cut of this.cuts(from, to)) {
+      for (const [cut, isVoid] of this.cuts(from, to)) {
         travel.replayOn(cut);
         settle(cut);
-        const now = this.evaluate();
+        const now = this.evaluate(cut);
         if (now !== value) {
           intervals.push({ value, first, last: cut - 1 });
           value = now;
           first = cut;
         }
+        if (cut === from) fromCr3 = core.big(L.CR3);
+        if (isVoid) forget();
+        note();
         watchMissing();
         if (travel.isAtEnd) break;
       }
@@ -215,23 +320,53 @@ export class MemoryScan {
       for (const frame of this.watched) core.watchFrame(frame, 0);
     }
     if (isIncomplete) return undefined;
+    this.past = { from, to, fromCr3, toCr3: travel.position === to ? core.big(L.CR3) : undefined, early: early ?? late, late };
     intervals.push({ value, first, last: Math.min(to, travel.position) });
     return intervals;
   }
 
-  /** Where the replay stands still: before and after each change of what an address means, and at the end. */
-  private cuts(from: number, to: number): readonly number[] {
-    const cuts = new Set<number>([to]);
-    for (const event of this.travel.reader.events({ kinds: ['exit'], from: Math.max(0, from - 1) as Position, to: to as Position })) {
-      if (event.kind !== 'exit') continue;
-      const { detail } = event;
-      const isPaging = (detail.kind === 'cr' && detail.access !== 'mov-from') || (detail.kind === 'msr' && detail.write && detail.index === MSR_EFER);
-      if (!isPaging || event.reason === EXIT_REASONS.exception) continue;
-      if (event.position >= from) cuts.add(event.position);
-      cuts.add(Math.min(to, event.position + 1));
+  /** Where the replay stands still: before and after each change of what an address means, after each event that counts, and at the end. True: what was known of other address spaces is void. */
+  private cuts(from: number, to: number): readonly (readonly [number, boolean])[] {
+    const cuts = new Map<number, boolean>();
+    for (const { position, cr3 } of pagingChanges(this.travel.reader, Math.max(0, from - 1), to)) {
+      if (position >= from && !cuts.has(position)) cuts.set(position, false);
+      cuts.set(position + 1, cr3 === undefined || cuts.get(position + 1) === true);
     }
-    return [...cuts].sort((a, b) => a - b);
+    for (const position of countChanges(this.expression, Math.max(0, from - 1), to)) cuts.set(position, true);
+    if (!cuts.has(to)) cuts.set(to, false);
+    return [...cuts].sort(([a], [b]) => a - b);
   }
+}
+
+/** Linear addresses come to mean something else: the new CR3, if it is no more than that. */
+interface PagingChange {
+  readonly position: number;
+  readonly cr3: bigint | undefined;
+}
+
+/** From `from` (inclusive) to `to` (exclusive). */
+function* pagingChanges(reader: LogReader, from: number, to: number): Generator<PagingChange> {
+  for (const event of reader.events({ kinds: ['exit'], from: from as Position, to: to as Position })) {
+    const change = pagingChange(event);
+    if (change !== undefined) yield change;
+  }
+}
+
+/** The latest first. */
+function* pagingChangesBackward(reader: LogReader, before: number): Generator<PagingChange> {
+  for (const event of eventsBackward(reader, ['exit'], before)) {
+    const change = pagingChange(event);
+    if (change !== undefined) yield change;
+  }
+}
+
+function pagingChange(event: LogEvent): PagingChange | undefined {
+  if (event.kind !== 'exit' || event.reason === EXIT_REASONS.exception) return undefined;
+  const { position, detail, reason } = event;
+  if (detail.kind === 'cr' && detail.access === 'mov-to' && detail.cr === 3) return { position, cr3: detail.value & ~CR3_KEEP };
+  const isMode = detail.kind === 'cr' ? detail.access === 'lmsw' || (detail.access === 'mov-to' && (detail.cr === 0 || detail.cr === 4)) : detail.kind === 'msr' && detail.write && detail.index === MSR_EFER;
+  // A paravirtual guest's tables are changed for it.
+  return isMode || reason >= HYPERCALL_REASON ? { position, cr3: undefined } : undefined;
 }
 
 /** The bytes that an expression is computed from at the cursor; page tables not among them. At most `rangesMax` ranges, the first it looked at. */

@@ -3,19 +3,22 @@
  *
  * How it is looked for depends on what the expression is about, and none of the ways guesses:
  *
- *     memory alone        its bytes are watched and it is computed anew at each store to one of them (MemoryScan): the speed of a replay
+ *     memory, events      its bytes are watched and it is computed anew at each store to one of them, and after each event (MemoryScan): the speed of a replay, and
+ *                         what the dirty sets rule out is not replayed
+ *     events alone        from the log, after each of them
  *     rip == ADDRESS &&   a breakpoint; the rest is looked at where it is met
  *     numbers alone       not at all
  *     else                every single instruction is looked at: about a million a second
  */
 import { MemoryScan } from './bisect-scan.ts';
 import type { Expression } from './expression.ts';
+import { countChanges } from './expression-events.ts';
 import { ExpressionView } from './expression-view.ts';
 import type { StopPoint } from './stop-points.ts';
 import type { SymbolTable } from './symbols.ts';
 import type { TimeTravel } from './time-travel.ts';
 
-export type BisectMethod = 'constant' | 'memory' | 'breakpoint' | 'every instruction';
+export type BisectMethod = 'constant' | 'events' | 'memory' | 'breakpoint' | 'every instruction';
 
 export type Bisection =
   | { readonly kind: 'found'; readonly position: number; readonly method: BisectMethod }
@@ -30,25 +33,53 @@ export interface BisectOptions {
   readonly to: number;
   /** Looks for the position from which on it is true at every position up to `to`. */
   readonly stays: boolean;
+  /** Instructions that are replayed at once. */
+  readonly stretch?: number;
 }
 
 export function methodOf(expression: Expression, stays: boolean): BisectMethod {
-  if (expression.registers.size === 0) return expression.readsMemory ? 'memory' : 'constant';
+  if (expression.registers.size === 0) return expression.readsMemory ? 'memory' : expression.events.length > 0 ? 'events' : 'constant';
   return expression.rip !== undefined && !stays ? 'breakpoint' : 'every instruction';
 }
 
 /** Moves the cursor. Throws DivergedError. */
-export function bisect(travel: TimeTravel, expression: Expression, { from, to, stays }: BisectOptions): Bisection {
+export function bisect(travel: TimeTravel, expression: Expression, { from, to, stays, stretch }: BisectOptions): Bisection {
   const method = methodOf(expression, stays);
   if (method === 'constant') return expression.isTrue(new ExpressionView(travel.machine)) ? { kind: 'from-start', position: from, method } : { kind: 'none', method };
+  if (method === 'events') return bisectEvents(travel, expression, { from, to, stays });
   if (stays) {
-    const last = method === 'memory' ? new MemoryScan(travel, expression).lastFalse(from, to) : lastFalse(travel, expression, from, to);
+    const last = method === 'memory' ? new MemoryScan(travel, expression, 'truth', stretch).lastFalse(from, to) : lastFalse(travel, expression, from, to);
     if (last === undefined) return { kind: 'from-start', position: from, method };
     return last >= to ? { kind: 'none', method } : { kind: 'found', position: last + 1, method };
   }
-  const position = method === 'memory' ? new MemoryScan(travel, expression).firstTrue(from, to) : firstTrue(travel, expression, from, to);
+  const position = method === 'memory' ? new MemoryScan(travel, expression, 'truth', stretch).firstTrue(from, to) : firstTrue(travel, expression, from, to);
   if (position === undefined) return { kind: 'none', method };
   return { kind: position === from ? 'from-start' : 'found', position, method };
+}
+
+/** Its value is another one only at the positions after its events. */
+function bisectEvents(travel: TimeTravel, expression: Expression, { from, to, stays }: BisectOptions): Bisection {
+  const method = 'events';
+  const places = [from, ...countChanges(expression, from, to)];
+  const holds = eventValues(travel, expression, (view) => expression.isTrue(view));
+  if (stays) {
+    const last = places.findLastIndex((position) => !holds(position));
+    if (last < 0) return { kind: 'from-start', position: from, method };
+    return last === places.length - 1 ? { kind: 'none', method } : { kind: 'found', position: places[last + 1], method };
+  }
+  const first = places.find(holds);
+  if (first === undefined) return { kind: 'none', method };
+  return { kind: first === from ? 'from-start' : 'found', position: first, method };
+}
+
+/** What an expression over events alone is at a position, without a seek. */
+export function eventValues<T>(travel: TimeTravel, expression: Expression, of: (view: ExpressionView) => T): (position: number) => T {
+  if (expression.registers.size > 0 || expression.readsMemory) throw new Error(`"${expression.text}" is not about events alone`);
+  const view = new ExpressionView(travel.machine);
+  return (position) => {
+    view.position = position;
+    return of(view);
+  };
 }
 
 function firstTrue(travel: TimeTravel, expression: Expression, from: number, to: number): number | undefined {

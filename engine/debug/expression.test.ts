@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { EXIT_REASONS } from '../log/events.ts';
 import { labImage } from '../../test/determinism/cases.ts';
 import { core, open } from '../../test/determinism/runs.ts';
 import { ExpressionError, parseExpression } from './expression.ts';
@@ -77,10 +78,25 @@ describe('an expression', () => {
     expect(of('rip == 0x10 || rax == 1')).toEqual([['rip', 'rax'], false, undefined]);
   });
 
+  it('counts events of the log, from the position after each', () => {
+    const { reader } = travel;
+    const counted = (text: string, position: number): bigint | undefined => {
+      travel.seek(position);
+      return parseExpression(text, symbols, reader).value(new ExpressionView(travel.machine));
+    };
+    const [first, second] = [...reader.events({ kinds: ['exit'] })].filter((event) => event.kind === 'exit' && event.reason === EXIT_REASONS.cpuid);
+    const text = 'events("exit cpuid")';
+    expect([first.position, first.position + 1, second.position + 1].map((at) => counted(text, at))).toEqual([0n, 1n, 2n]);
+    expect(counted(`${text} == 2 && events('console nothing prints this') == 0`, second.position + 1)).toBe(1n);
+    for (const words of ['exit nonsense', 'interrupt 256', 'nonsense', 'event', 'console']) expect(() => parseExpression(`events("${words}")`, symbols, reader)).toThrow(ExpressionError);
+    travel.seek(300_000);
+  });
+
   it.each([
     ['', 1, 'a value is missing'], ['1 +', 4, 'a value is missing'], ['rax = 1', 5, 'a comparison is written =='], ['(1', 1, '"(" is not closed'], ['1)', 2, '")" where an operator'],
     ['u64(1', 4, '"(" is not closed'], ['[1]:3', 5, '1, 2, 4 or 8'], ['nonsense > 1', 1, 'there is no symbol "nonsense"'], ['1 < 2 < 3', 7, 'cannot be chained'], ['0x', 1, 'is no number'],
-    ['12ab', 1, 'is no number'], ['rax == "x"', 8, 'means nothing here'], ['sqrt(4)', 1, 'there is no function'], ['free_list', 1, '3 symbols'], ['1 2', 3, 'where an operator'], ['length(1;2)', 9, 'means nothing'],
+    ['12ab', 1, 'is no number'], ['rax == "x"', 8, 'where a value'], ['sqrt(4)', 1, 'there is no function'], ['free_list', 1, '3 symbols'], ['1 2', 3, 'where an operator'], ['length(1;2)', 9, 'means nothing'],
+    ['events("exit")', 1, 'and here is none'], ['events(exit)', 8, 'has a text'], ['events("exit', 8, 'means nothing'],
   ] as const)('"%s" is wrong at column %i', (text, column, message) => {
     let error: unknown;
     try {

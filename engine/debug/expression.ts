@@ -13,12 +13,17 @@
  *             | u8|u16|u32|u64|s8|s16|s32|s64 "(" or ")"       the same, unsigned or signed
  *             | p8|p16|p32|p64 "(" or ")"                      guest-physical memory
  *             | "length" "(" or [ "," or ] ")"                 nodes of a linked list: pointer to the first, offset of the link
+ *             | "events" "(" text ")"                          events of the log that came before: "exit cpuid", "interrupt 0x20", "console PANIC"; event-words.ts
  *
  * Numbers are whole and of any size, so nothing wraps around: registers and u64() are 0 to 2^64-1, a difference may be negative. A symbol is its
  * address. What reads memory that is not mapped has no value; it decides nothing (`0 && ?` is 0, `1 || ?` is 1), and without a value nothing is true.
  */
+import type { LogReader } from '../log/reader.ts';
+import { EVENT_FORMS, EventWordsError, eventsOfWords } from './event-words.ts';
+import { countBelow } from './expression-events.ts';
 import type { ExpressionView } from './expression-view.ts';
 import { REGISTER_NAMES } from './inspect.ts';
+import { positionsOf } from './log-stops.ts';
 import { SymbolError, type SymbolTable } from './symbols.ts';
 
 export class ExpressionError extends Error {
@@ -37,6 +42,8 @@ type Node =
   | { readonly kind: 'register'; readonly name: string }
   | { readonly kind: 'memory'; readonly address: Node; readonly bytes: 1 | 2 | 4 | 8; readonly isSigned: boolean; readonly isPhysical: boolean }
   | { readonly kind: 'length'; readonly pointer: Node; readonly offset: Node }
+  /** Ascending. */
+  | { readonly kind: 'events'; readonly positions: () => readonly number[] }
   | { readonly kind: 'unary'; readonly operator: '!' | '-'; readonly operand: Node }
   | { readonly kind: 'binary'; readonly operator: Operator; readonly left: Node; readonly right: Node };
 
@@ -57,6 +64,8 @@ export class Expression {
   /** Registers and `position` that it looks at. */
   readonly registers: ReadonlySet<string>;
   readonly readsMemory: boolean;
+  /** Positions of the events that it counts, ascending, for each of its counts. They count from the next position on. */
+  readonly events: readonly (() => readonly number[])[];
   /** If it can be true only where rip has this value: that. */
   readonly rip: bigint | undefined;
   private readonly root: Node;
@@ -66,8 +75,10 @@ export class Expression {
     this.text = text;
     this.root = root;
     const registers = new Set<string>();
-    this.readsMemory = survey(root, registers);
+    const events: (() => readonly number[])[] = [];
+    this.readsMemory = survey(root, registers, events);
     this.registers = registers;
+    this.events = events;
     this.rip = ripOf(root);
   }
 
@@ -82,31 +93,33 @@ export class Expression {
   }
 }
 
-/** Throws ExpressionError. */
-export function parseExpression(text: string, symbols: SymbolTable): Expression {
+/** `log`: whose events it may count. Throws ExpressionError. */
+export function parseExpression(text: string, symbols: SymbolTable, log?: LogReader): Expression {
   if (text.length > TEXT_MAX) throw new ExpressionError(`${text.slice(0, 60)}...`, 1, `the expression has ${text.length} characters; ${TEXT_MAX} are allowed`);
-  return new Expression(text, new Parser(text, symbols).parse());
+  return new Expression(text, new Parser(text, symbols, log).parse());
 }
 
 interface Token {
-  readonly kind: 'number' | 'name' | 'sign' | 'end';
+  readonly kind: 'number' | 'name' | 'sign' | 'text' | 'end';
   readonly text: string;
   /** From 1. */
   readonly column: number;
 }
 
-const TOKEN = /\s*(?:(0[xX][0-9a-fA-F_]+|\d[\w]*)|([A-Za-z_.$][\w.$]*(?::[A-Za-z_.$][\w.$]*)?)|(\|\||&&|==|!=|<=|>=|<<|>>|[-+*<>&|^!()[\]:,]))/y;
+const TOKEN = /\s*(?:(0[xX][0-9a-fA-F_]+|\d[\w]*)|([A-Za-z_.$][\w.$]*(?::[A-Za-z_.$][\w.$]*)?)|(\|\||&&|==|!=|<=|>=|<<|>>|[-+*<>&|^!()[\]:,])|"([^"]*)"|'([^']*)')/y;
 
 class Parser {
   private readonly text: string;
   private readonly symbols: SymbolTable;
+  private readonly log: LogReader | undefined;
   private readonly tokens: readonly Token[];
   private next = 0;
   private depth = 0;
 
-  constructor(text: string, symbols: SymbolTable) {
+  constructor(text: string, symbols: SymbolTable, log: LogReader | undefined) {
     this.text = text;
     this.symbols = symbols;
+    this.log = log;
     const tokens: Token[] = [];
     TOKEN.lastIndex = 0;
     for (;;) {
@@ -119,9 +132,10 @@ class Parser {
         tokens.push({ kind: 'end', text: '', column: text.length + 1 });
         break;
       }
-      const [all, number, name, sign] = match;
-      const word = number ?? name ?? sign;
-      tokens.push({ kind: number !== undefined ? 'number' : name !== undefined ? 'name' : 'sign', text: word, column: at + all.length - word.length + 1 });
+      const [all, number, name, sign, double, single] = match;
+      const word = number ?? name ?? sign ?? double ?? single;
+      const kind = number !== undefined ? 'number' : name !== undefined ? 'name' : sign !== undefined ? 'sign' : 'text';
+      tokens.push({ kind, text: word, column: at + all.length - word.length + (kind === 'text' ? -1 : 1) });
     }
     this.tokens = tokens;
   }
@@ -186,7 +200,7 @@ class Parser {
   }
 
   private width(): 1 | 2 | 4 | 8 {
-    if (this.tokens[this.next].text !== ':') return 8;
+    if (!this.isSign(':')) return 8;
     this.next++;
     const token = this.tokens[this.next++];
     const bytes = ([1, 2, 4, 8] as const).find((n) => String(n) === token.text);
@@ -196,7 +210,8 @@ class Parser {
 
   private named(token: Token): Node {
     const memory = /^([usp])(8|16|32|64)$/.exec(token.text);
-    const isCall = this.tokens[this.next].text === '(';
+    const isCall = this.isSign('(');
+    if (isCall && token.text === 'events') return this.events(token, this.tokens[this.next++]);
     if (isCall && (memory !== null || token.text === 'length')) {
       const open = this.tokens[this.next++];
       const address = this.level(0);
@@ -205,14 +220,14 @@ class Parser {
         return { kind: 'memory', address, bytes: (Number(memory[2]) / 8) as 1 | 2 | 4 | 8, isSigned: memory[1] === 's', isPhysical: memory[1] === 'p' };
       }
       let offset: Node = { kind: 'number', value: 0n };
-      if (this.tokens[this.next].text === ',') {
+      if (this.isSign(',')) {
         this.next++;
         offset = this.level(0);
       }
       this.expect(')', open);
       return { kind: 'length', pointer: address, offset };
     }
-    if (isCall) throw this.wrong(token, `there is no function "${token.text}": u8 to u64, s8 to s64, p8 to p64 read memory, length counts a list`);
+    if (isCall) throw this.wrong(token, `there is no function "${token.text}": u8 to u64, s8 to s64, p8 to p64 read memory, length counts a list, events those of the log`);
     const lower = token.text.toLowerCase();
     if (token.text === 'position' || REGISTERS.has(lower)) return { kind: 'register', name: lower };
     try {
@@ -223,32 +238,57 @@ class Parser {
     }
   }
 
+  private isSign(sign: string): boolean {
+    const { kind, text } = this.tokens[this.next];
+    return kind === 'sign' && text === sign;
+  }
+
+  private events(token: Token, open: Token): Node {
+    const { log } = this;
+    const words = this.tokens[this.next++];
+    if (words.kind !== 'text') throw this.wrong(words.kind === 'end' ? open : words, `events("...") has a text: ${EVENT_FORMS}`);
+    if (log === undefined) throw this.wrong(token, 'events() counts those of a recording, and here is none');
+    this.expect(')', open);
+    try {
+      const asked = eventsOfWords(words.text);
+      if (asked === undefined) throw this.wrong(words, `there are no events "${words.text}": ${EVENT_FORMS}`);
+      let positions: readonly number[] | undefined;
+      return { kind: 'events', positions: () => (positions ??= positionsOf(log, asked)) };
+    } catch (error) {
+      if (error instanceof EventWordsError) throw this.wrong(words, error.message);
+      throw error;
+    }
+  }
+
   private expect(sign: string, open: Token): void {
     const token = this.tokens[this.next++];
-    if (token.text !== sign) throw this.wrong(token.kind === 'end' ? open : token, token.kind === 'end' ? `"${open.text}" is not closed` : `"${token.text}" where "${sign}" should be`);
+    if (token.kind !== 'sign' || token.text !== sign) throw this.wrong(token.kind === 'end' ? open : token, token.kind === 'end' ? `"${open.text}" is not closed` : `"${token.text}" where "${sign}" should be`);
   }
 }
 
-/** Collects registers; true if memory is read. */
-function survey(node: Node, registers: Set<string>): boolean {
+/** Collects registers and counts of events; true if memory is read. */
+function survey(node: Node, registers: Set<string>, events: (() => readonly number[])[]): boolean {
   switch (node.kind) {
     case 'number':
       return false;
     case 'register':
       registers.add(node.name);
       return false;
+    case 'events':
+      events.push(node.positions);
+      return false;
     case 'memory':
-      survey(node.address, registers);
+      survey(node.address, registers, events);
       return true;
     case 'length':
-      survey(node.pointer, registers);
-      survey(node.offset, registers);
+      survey(node.pointer, registers, events);
+      survey(node.offset, registers, events);
       return true;
     case 'unary':
-      return survey(node.operand, registers);
+      return survey(node.operand, registers, events);
     case 'binary': {
-      const left = survey(node.left, registers);
-      return survey(node.right, registers) || left;
+      const left = survey(node.left, registers, events);
+      return survey(node.right, registers, events) || left;
     }
   }
 }
@@ -267,6 +307,8 @@ function evaluate(node: Node, view: ExpressionView): bigint | undefined {
       return node.value;
     case 'register':
       return view.register(node.name);
+    case 'events':
+      return BigInt(countBelow(node.positions(), view.position));
     case 'memory': {
       const address = evaluate(node.address, view);
       const value = address === undefined ? undefined : view.read(address, node.bytes, node.isPhysical);

@@ -4,6 +4,7 @@ import { kindCode } from '../log/events.ts';
 import type { LogEvent, LogKind } from '../log/events.ts';
 import type { Position } from '../log/position.ts';
 import type { LogReader } from '../log/reader.ts';
+import type { LogStop } from './event-words.ts';
 import type { Hit } from './hits.ts';
 import type { StopPoint } from './stop-points.ts';
 
@@ -48,6 +49,14 @@ function previousEvent(reader: LogReader, kinds: readonly LogKind[], matches: ((
 }
 
 const kept = new WeakMap<LogReader, Map<string, readonly number[]>>();
+
+/** All positions where a stop point of the log is met, ascending; several events at one position are as many. */
+export function positionsOf(reader: LogReader, point: LogStop): readonly number[] {
+  if (point.kind === 'console') return consoleStops(reader, point.text);
+  const positions: number[] = [];
+  for (const event of reader.events({ kinds: point.kinds })) if (point.matches === undefined || point.matches(event)) positions.push(event.position);
+  return positions;
+}
 
 /** Positions of the last byte of each occurrence of a text on the serial console, ascending; occurrences may overlap. */
 function consoleStops(reader: LogReader, text: string): readonly number[] {

@@ -43,7 +43,8 @@ export const COMMON_FIND_OPTIONS: readonly OptionSpec[] = [
 
 export const EXPRESSION_NOTES: readonly string[] = [
   'Expressions: u8 u16 u32 u64 s8 .. s64(ADDRESS) and [ADDRESS]:1|2|4|8 read memory, p8 .. p64(ADDRESS) guest-physical memory; length(POINTER[, OFFSET])',
-  'counts a linked list; registers as `state --all` names them; position; symbols are their addresses (FILE:NAME if there are several);',
+  'counts a linked list; events("exit cpuid"), events("interrupt 0x20"), events("console TEXT") count those before, in the words of `debug`\'s catch;',
+  'registers as `state --all` names them; position; symbols are their addresses (FILE:NAME if there are several);',
   '|| && == != < <= > >= & | ^ << >> + - * ! ( ).',
 ];
 
@@ -142,7 +143,7 @@ export function rangeOf({ travel, symbols }: Opened, text: string, isPhysical: b
   const { ramBytes } = travel.machine.core;
   if (isPhysical && address + BigInt(length) > BigInt(ramBytes)) throw new UsageError(`--physical 0x${address.toString(16)}: memory ends at 0x${ramBytes.toString(16)}`, verb);
   const ranges = isPhysical ? [{ paddr: Number(address), length }] : physicalRanges(travel.machine, address, length);
-  if (ranges.length === 0) throw new UsageError(`0x${address.toString(16)} is not mapped to memory at @${travel.position}: say when it is (--before, --from), or give --physical`, verb);
+  if (ranges.length === 0) throw new UsageError(`0x${address.toString(16)} is not mapped to memory at @${travel.position}: say when it is (--before, --to), or give --physical`, verb);
   return { address, length, ranges };
 }
 

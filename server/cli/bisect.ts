@@ -31,7 +31,7 @@ const SPEC: VerbSpec = {
     { name: 'stays', help: 'with --when: the position from which on it is true to the end of the search' },
     { name: 'panic', help: 'where the kernel begins to panic: its panic function, or what it prints' },
     { name: 'console', value: 'TEXT', help: 'where the serial console has printed this for the first time' },
-    { name: 'corrupt', value: 'RANGE', help: 'the first store to ADDRESS[,BYTES] or a symbol' },
+    { name: 'corrupt', value: 'RANGE', help: 'the first store to ADDRESS[,BYTES] or a symbol; what the address means, it means at --to' },
     { name: 'physical', help: 'with --corrupt: the address is guest-physical' },
     { name: 'from', value: 'WHERE', help: 'where to begin: @POSITION, N%, mark:NAME (default: power-on)' },
     { name: 'to', value: 'WHERE', help: 'where to stop (default: end)' },
@@ -41,7 +41,8 @@ const SPEC: VerbSpec = {
   ],
   notes: [
     ...EXPRESSION_NOTES,
-    'What is about memory alone is found at the speed of a replay, and so is `rip == FUNCTION && ...`; else each instruction is looked at, about a million a second.',
+    'What is about memory and events is found at the speed of a replay, less what the dirty sets rule out, and so is `rip == FUNCTION && ...`; else each instruction is looked at,',
+    'about a million a second.',
   ],
 };
 
@@ -55,10 +56,12 @@ function start(opened: OpenedGuest, parsed: Arguments, context: Context): number
   if (asked.length !== 1) throw new UsageError(`bisect needs one of --${QUESTIONS.join(', --')}${asked.length > 1 ? `, not ${asked.length}` : ''}`, 'bisect');
   if (parsed.has('stays') && asked[0] !== 'when') throw new UsageError('--stays goes with --when', 'bisect');
   const startMs = monotonicMs();
-  const expression = parsed.has('when') ? parseExpression(parsed.text('when') ?? '', symbols) : undefined;
+  const expression = parsed.has('when') ? parseExpression(parsed.text('when') ?? '', symbols, travel.reader) : undefined;
   const to = goTo(travel, parsed, 'to', 'end');
   const from = goTo(travel, parsed, 'from', '@0');
   if (from > to) throw new UsageError(`--from @${from} is after --to @${to}`, 'bisect');
+  // What is corrupt is seen at the end, where its memory is mapped for certain.
+  if (parsed.has('corrupt')) travel.seek(to);
   const question = questionOf(opened, parsed, expression);
   if (expression !== undefined && methodOf(expression, parsed.has('stays')) === 'every instruction' && !parsed.has('quiet')) {
     context.err.write(`chronovisor: the expression looks at registers, so every one of up to ${grouped(to - from)} instructions is looked at: about a second a million\n`);

@@ -1,32 +1,12 @@
-/** Events as lines, CSV rows and filters: names for what the log has as numbers. */
+/** Events as lines and CSV rows: names for what the log has as numbers. */
 import type { DeviceReport } from '../../engine/devices/device.ts';
-import { EXIT_REASONS, HYPERCALLS, HYPERCALL_REASON, type ExitDetail, type LogEvent } from '../../engine/log/events.ts';
+import { HYPERCALLS, HYPERCALL_REASON, type ExitDetail, type LogEvent } from '../../engine/log/events.ts';
+import { REASON_NAMES } from '../../engine/log/reason-words.ts';
 import { reasonName as techniqueReasonName } from '../../engine/regimes/reasons.ts';
-
-/** `externalInterrupt` -> `external-interrupt`. */
-const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-
-const REASON_NAMES: ReadonlyMap<number, string> = new Map(Object.entries(EXIT_REASONS).map(([name, code]) => [code, kebab(name)]));
-
-/** Words that stand for several reasons. */
-const REASON_GROUPS: Readonly<Record<string, readonly number[]>> = {
-  msr: [EXIT_REASONS.rdmsr, EXIT_REASONS.wrmsr],
-  hypercall: Array.from({ length: HYPERCALLS }, (_, number) => HYPERCALL_REASON + number),
-};
-
-export const REASON_WORDS: readonly string[] = [...REASON_NAMES.values(), ...Object.keys(REASON_GROUPS)];
 
 export function reasonName(reason: number): string {
   if (reason >= HYPERCALL_REASON && reason < HYPERCALL_REASON + HYPERCALLS) return techniqueReasonName(reason);
   return REASON_NAMES.get(reason) ?? `reason-${reason}`;
-}
-
-/** Intel's numbers for a word or a number; undefined if there is no such reason. */
-export function reasonsOf(word: string): readonly number[] | undefined {
-  if (/^\d{1,3}$/.test(word)) return [Number(word)];
-  if (word in REASON_GROUPS) return REASON_GROUPS[word];
-  for (const [code, name] of REASON_NAMES) if (name === word || name.replaceAll('-', '') === word.toLowerCase()) return [code];
-  return undefined;
 }
 
 /** One event, taken apart into columns; those that it has not are ''. */

@@ -1,6 +1,6 @@
 /** `events`: the events of a log as text, NDJSON or CSV, in a stream. */
-import { LOG_KINDS, type LogEvent, type LogKind } from '../../engine/log/events.ts';
-import { nearest } from '../store/suggest.ts';
+import { LOG_KINDS } from '../../engine/log/events.ts';
+import { REASON_WORDS } from '../../engine/log/reason-words.ts';
 import { FileSource } from '../store/files.ts';
 import { ChainError } from '../../engine/recording/chain.ts';
 import { openRecording } from '../store/chains.ts';
@@ -8,7 +8,8 @@ import { openLog } from '../../engine/log/open-log.ts';
 import { PARENT_OPTION } from './common-options.ts';
 import type { Arguments, VerbSpec } from './arguments.ts';
 import type { Context, Verb } from './context.ts';
-import { CSV_COLUMNS, REASON_WORDS, csvOf, lineOf, reasonName, reasonsOf } from './event-text.ts';
+import { type WantedEvents, wantedEvents } from './event-filter.ts';
+import { CSV_COLUMNS, csvOf, lineOf, reasonName } from './event-text.ts';
 import { exitCode } from './exit-codes.ts';
 import { turn } from './host.ts';
 import { toJson } from './output.ts';
@@ -49,7 +50,7 @@ async function start(parsed: Arguments, { out, err, signals }: Context): Promise
   const to = parsed.position('to');
   const limit = parsed.count('limit') ?? Infinity;
   const filter = filterOf(parsed);
-  const kinds = filter.kinds;
+  const { kinds } = filter;
   const source = new FileSource(parsed.operands[0], 'FILE');
   const own = openLog(source);
   // Of a branch: its own events, numbered as the whole run is, if the parents are there.
@@ -61,7 +62,7 @@ async function start(parsed: Arguments, { out, err, signals }: Context): Promise
   let chunk = isCsv ? `${CSV_COLUMNS.join(',')}\n` : '';
   let count = 0;
   if (limit > 0) {
-    for (const { index: record, timeOffsetNs, event } of reader.entries({ ...(from !== undefined && { from }), ...(to !== undefined && { to }), ...(kinds !== undefined && { kinds }) })) {
+    for (const { index: record, timeOffsetNs, event } of reader.entries({ ...(from !== undefined && { from }), ...(to !== undefined && { to }), kinds })) {
       if (!filter.accepts(event)) continue;
       const index = first + record;
       const virtualNs = event.position + timeOffsetNs;
@@ -91,44 +92,14 @@ function hasParents(source: FileSource, parsed: Arguments): boolean {
   }
 }
 
-interface Filter {
-  /** All if undefined. */
-  readonly kinds: readonly LogKind[] | undefined;
-  accepts(event: LogEvent): boolean;
+function filterOf(parsed: Arguments): WantedEvents {
+  const kinds = parsed.words('kind', LOG_KINDS);
+  const reasons = parsed.text('reason')?.split(',').filter((word) => word !== '');
+  const asked = { kinds, reasons, port: numberOf(parsed, 'port', 0xffff), vector: numberOf(parsed, 'vector', 0xff), match: parsed.text('match') };
+  return wantedEvents(asked, (word, near) => unknownReason(parsed, word, near));
 }
 
-function filterOf(parsed: Arguments): Filter {
-  let kinds = parsed.words('kind', LOG_KINDS);
-  const reasonText = parsed.text('reason');
-  const reasons = reasonText === undefined ? undefined : new Set(reasonText.split(',').filter((word) => word !== '').flatMap((word) => reasonsOf(word) ?? unknownReason(parsed, word)));
-  const port = numberOf(parsed, 'port', 0xffff);
-  const vector = numberOf(parsed, 'vector', 0xff);
-  const match = parsed.text('match');
-  const narrow = (possible: readonly LogKind[]): void => {
-    kinds = kinds === undefined ? possible : kinds.filter((kind) => possible.includes(kind));
-  };
-  if (reasons !== undefined) narrow(['exit']);
-  if (port !== undefined) narrow(['exit', 'device']);
-  if (vector !== undefined) narrow(['exit', 'interrupt']);
-  return {
-    kinds,
-    accepts: (event) => {
-      if (reasons !== undefined && !(event.kind === 'exit' && reasons.has(event.reason))) return false;
-      if (port !== undefined) {
-        const own = event.kind === 'exit' && event.detail.kind === 'io' ? event.detail.port : event.kind === 'device' && 'port' in event.report ? event.report.port : undefined;
-        if (own !== port) return false;
-      }
-      if (vector !== undefined) {
-        const own = event.kind === 'exit' && event.detail.kind === 'exception' ? event.detail.vector : event.kind === 'interrupt' ? event.vector : undefined;
-        if (own !== vector) return false;
-      }
-      return match === undefined || lineOf(event).includes(match);
-    },
-  };
-}
-
-function unknownReason(parsed: Arguments, word: string): never {
-  const near = nearest(word, REASON_WORDS);
+function unknownReason(parsed: Arguments, word: string, near: string | undefined): never {
   throw parsed.wrong('reason', word, `reasons such as ${REASON_WORDS.join(', ')}${near === undefined ? '' : `; did you mean ${near}?`}`);
 }
 

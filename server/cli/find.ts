@@ -4,10 +4,11 @@ import { bisect } from '../../engine/debug/bisect.ts';
 import { parseExpression } from '../../engine/debug/expression.ts';
 import { type Execution, type Read, type Write, exits, parallel } from '../../engine/debug/queries.ts';
 import type { ExitEvent } from '../../engine/log/events.ts';
+import { REASON_WORDS, reasonsOf } from '../../engine/log/reason-words.ts';
 import type { Arguments, VerbSpec } from './arguments.ts';
 import { COMMON_FIND_OPTIONS, EXPRESSION_NOTES, type OpenedGuest, codeAt, rangeOf, withRecording, writeText } from './bisect-common.ts';
 import type { Verb } from './context.ts';
-import { REASON_WORDS, lineOf, reasonName, reasonsOf } from './event-text.ts';
+import { lineOf, reasonName } from './event-text.ts';
 import { exitCode } from './exit-codes.ts';
 import { grouped } from './format.ts';
 import { turn } from './host.ts';
@@ -91,7 +92,7 @@ async function* found(opened: OpenedGuest, parsed: Arguments, what: (typeof WHAT
       return;
     }
     case 'first': {
-      const expression = parseExpression(parsed.text('first')!, symbols);
+      const expression = parseExpression(parsed.text('first')!, symbols, travel.reader);
       const answer = bisect(travel, expression, { from: span.from, to: Math.min(span.to, travel.last), stays: false });
       if (answer.kind === 'none') return;
       yield { row: answer, text: `@${grouped(answer.position)}${answer.kind === 'from-start' ? ', where the search starts' : ''}` };

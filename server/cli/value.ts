@@ -23,7 +23,7 @@ export const value: Verb = {
   spec: SPEC,
   run: async (parsed, context) => withRecording('value', parsed, context, (opened) => {
     const { travel, symbols, guest } = opened;
-    const expression = parseExpression(parsed.operands[1], symbols);
+    const expression = parseExpression(parsed.operands[1], symbols, travel.reader);
     const span = spanOf(opened, parsed);
     const { rows, isCut } = take(values(travel, expression, { ...span, to: Math.min(span.to, travel.last) }), span.count);
     // The instruction before made the change.

@@ -242,7 +242,7 @@ export class Commands {
   private help(rest: string): void {
     const shown = rest === '' ? this.commands : [this.find(rest, rest)];
     for (const { names, form, help } of shown) this.line(`${`${names.join(', ')} ${form}`.trimEnd().padEnd(34)}  ${help}`);
-    if (rest === '') this.line('An expression: registers, symbols (their addresses), u8 u16 u32 u64 s8 .. s64(ADDRESS), p8 .. p64(ADDRESS) physical, position, C operators.');
+    if (rest === '') this.line('An expression: registers, symbols (their addresses), u8 u16 u32 u64 s8 .. s64(ADDRESS), p8 .. p64(ADDRESS) physical, position, events("exit cpuid") before here, C operators.');
   }
 
   private added(point: Point): void {

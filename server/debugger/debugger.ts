@@ -139,7 +139,7 @@ export class Debugger {
   }
   addCatchpoint(text: string, options: PointOptions = {}): Point {
     const stops = parseCatchpoint(this.travel, this.symbols, text);
-    const condition = options.condition === undefined ? undefined : parseExpression(options.condition, this.symbols.table);
+    const condition = options.condition === undefined ? undefined : parseExpression(options.condition, this.symbols.table, this.travel.reader);
     return this.add('catchpoint', text, { ...stops, condition }, options);
   }
 

@@ -1,4 +1,5 @@
 /** Where a debugger stops, as people write it: `accounting_exit`, `panic.c:44 if rdi == 0`, `exit io`, `syscall openat`. */
+import { EVENT_FORMS, EventWordsError, eventsOfWords } from '../../engine/debug/event-words.ts';
 import { type Expression, parseExpression } from '../../engine/debug/expression.ts';
 import { ExpressionView } from '../../engine/debug/expression-view.ts';
 import type { GuestSymbols } from '../../engine/debug/guest-symbols.ts';
@@ -7,9 +8,7 @@ import { syscallName } from '../../engine/debug/linux.ts';
 import type { Condition, StopPoint } from '../../engine/debug/stop-points.ts';
 import { finish } from '../../engine/debug/steps.ts';
 import type { TimeTravel } from '../../engine/debug/time-travel.ts';
-import { EXIT_REASONS, LOG_KINDS, type LogKind } from '../../engine/log/events.ts';
 import { type AskedRange, rangeOf } from '../cli/bisect-common.ts';
-import { REASON_WORDS, reasonsOf } from '../cli/event-text.ts';
 import { DebuggerError } from './error.ts';
 
 export type PointKind = 'breakpoint' | 'watchpoint' | 'catchpoint';
@@ -47,7 +46,7 @@ export function addressesOf(travel: TimeTravel, symbols: GuestSymbols, text: str
 
 /** Of an expression, at the cursor. Throws DebuggerError, ExpressionError. */
 export function valueAt(travel: TimeTravel, symbols: GuestSymbols, text: string): bigint {
-  const value = parseExpression(text, symbols.table).value(new ExpressionView(travel.machine));
+  const value = parseExpression(text, symbols.table, travel.reader).value(new ExpressionView(travel.machine));
   if (value === undefined) throw new DebuggerError(`"${text}" reads memory that is not mapped at @${travel.position}`);
   return value;
 }
@@ -55,7 +54,7 @@ export function valueAt(travel: TimeTravel, symbols: GuestSymbols, text: string)
 export function parseBreakpoint(travel: TimeTravel, symbols: GuestSymbols, text: string, condition: string | undefined): PointStops {
   const addresses = addressesOf(travel, symbols, text);
   for (const address of addresses) if (address < 0n || address >= 1n << 64n) throw new DebuggerError(`"${text}" is ${address}, which is no address`);
-  const holds = condition === undefined ? undefined : asCondition(parseExpression(condition, symbols.table));
+  const holds = condition === undefined ? undefined : asCondition(parseExpression(condition, symbols.table, travel.reader));
   return { stops: addresses.map((address): StopPoint => ({ kind: 'breakpoint', address, ...(holds === undefined ? {} : { condition: holds }) })), addresses, range: undefined, condition: undefined };
 }
 
@@ -64,7 +63,7 @@ export function parseWatchpoint(travel: TimeTravel, symbols: GuestSymbols, text:
   const typed = /^([usp])(8|16|32|64)\s*\((.*)\)$/.exec(text.trim());
   const asked = typed === null ? text.trim() : `${typed[3]},${Number(typed[2]) / 8}`;
   const range = rangeOf({ travel, symbols: symbols.table }, asked, typed?.[1] === 'p', 'debug');
-  return watch(range, access, condition === undefined ? undefined : parseExpression(condition, symbols.table));
+  return watch(range, access, condition === undefined ? undefined : parseExpression(condition, symbols.table, travel.reader));
 }
 
 export function physicalWatchpoint(range: PhysicalRange, access: WatchAccess): PointStops {
@@ -76,48 +75,29 @@ function watch(range: AskedRange, access: WatchAccess, condition: Expression | u
   return { stops: [stop], addresses: [], range, condition };
 }
 
-export const CATCH_FORMS = `exit [${REASON_WORDS.slice(0, 6).join('|')}|...], interrupt [VECTOR], exception [VECTOR], syscall [NAME|NUMBER], mark [NAME], console TEXT, event ${LOG_KINDS.join('|')}, when EXPRESSION`;
+export const CATCH_FORMS = `${EVENT_FORMS}, syscall [NAME|NUMBER], when EXPRESSION`;
 
 /** Throws DebuggerError, ExpressionError. */
 export function parseCatchpoint(travel: TimeTravel, symbols: GuestSymbols, text: string): PointStops {
   const [, kind, rest] = /^\s*(\S*)\s*(.*?)\s*$/s.exec(text) ?? ['', '', ''];
   const only = (stop: StopPoint): PointStops => ({ stops: [stop], addresses: [], range: undefined, condition: undefined });
-  switch (kind) {
-    case 'exit': {
-      if (rest === '') return only({ kind: 'event', kinds: ['exit'] });
-      const reasons = reasonsOf(rest);
-      if (reasons === undefined) throw new DebuggerError(`there is no exit "${rest}"; there are ${REASON_WORDS.join(', ')}`);
-      return only({ kind: 'event', kinds: ['exit'], matches: (event) => event.kind === 'exit' && reasons.includes(event.reason) });
-    }
-    case 'interrupt': {
-      const vector = optionalNumber(rest, 'catch interrupt', 255);
-      return only({ kind: 'event', kinds: ['interrupt'], matches: (event) => event.kind === 'interrupt' && (event.phase === 'injected' || event.phase === 'acknowledged') && (vector === undefined || event.vector === vector) });
-    }
-    case 'exception': {
-      const vector = optionalNumber(rest, 'catch exception', 31);
-      return only({ kind: 'event', kinds: ['exit'], matches: (event) => event.kind === 'exit' && event.reason === EXIT_REASONS.exception && (vector === undefined || (event.detail.kind === 'exception' && event.detail.vector === vector)) });
-    }
-    case 'mark':
-      return only({ kind: 'event', kinds: ['mark'], matches: (event) => event.kind === 'mark' && (rest === '' || event.name === rest) });
-    case 'console': {
-      const wanted = rest.replace(/^"(.*)"$/s, '$1');
-      if (wanted === '') throw new DebuggerError('catch console needs a text');
-      return only({ kind: 'console', text: wanted });
-    }
-    case 'event': {
-      const kinds = rest.split(/[\s,]+/).filter((word) => word !== '');
-      if (kinds.length === 0 || !kinds.every((word): word is LogKind => LOG_KINDS.includes(word as LogKind))) throw new DebuggerError(`catch event "${rest}": give ${LOG_KINDS.join(', ')}`);
-      return only({ kind: 'event', kinds: kinds as readonly LogKind[] });
-    }
-    case 'syscall':
-      return catchSyscall(travel, rest);
-    case 'when': {
-      const expression = parseExpression(rest, symbols.table);
-      if (expression.rip !== undefined) return { stops: [{ kind: 'breakpoint', address: expression.rip, condition: asCondition(expression) }], addresses: [expression.rip], range: undefined, condition: undefined };
-      return only({ kind: 'condition', condition: asCondition(expression) });
-    }
-    default:
-      throw new DebuggerError(`catch "${kind}": give ${CATCH_FORMS}`);
+  if (kind === 'syscall') return catchSyscall(travel, rest);
+  if (kind === 'when') {
+    const expression = parseExpression(rest, symbols.table, travel.reader);
+    if (expression.rip !== undefined) return { stops: [{ kind: 'breakpoint', address: expression.rip, condition: asCondition(expression) }], addresses: [expression.rip], range: undefined, condition: undefined };
+    return only({ kind: 'condition', condition: asCondition(expression) });
+  }
+  const events = eventStop(text);
+  if (events === undefined) throw new DebuggerError(`catch "${kind}": give ${CATCH_FORMS}`);
+  return only(events);
+}
+
+/** Throws DebuggerError. */
+function eventStop(text: string): StopPoint | undefined {
+  try {
+    return eventsOfWords(text);
+  } catch (error) {
+    throw error instanceof EventWordsError ? new DebuggerError(error.message) : error;
   }
 }
 
@@ -148,11 +128,4 @@ function syscallEntry(travel: TimeTravel): bigint {
 
 function asCondition(expression: Expression): Condition {
   return (machine) => expression.isTrue(new ExpressionView(machine));
-}
-
-function optionalNumber(text: string, what: string, max: number): number | undefined {
-  if (text === '') return undefined;
-  const number = /^(0x[0-9a-f]{1,4}|\d{1,4})$/i.test(text) ? Number(text) : NaN;
-  if (!(number <= max)) throw new DebuggerError(`${what} "${text}": give a number from 0 to ${max}`);
-  return number;
 }

@@ -98,7 +98,7 @@ export class MachineOperations {
     const { symbols } = this.recording;
     const opened = { travel, symbols: symbols.table };
     // Texts are looked at before anything is replayed.
-    const expression = args.when === undefined ? undefined : parseExpression(args.when, symbols.table);
+    const expression = args.when === undefined ? undefined : parseExpression(args.when, symbols.table, travel.reader);
     const from = goTo(travel, args.from);
     const to = goTo(travel, args.to);
     if (to < from) throw new ProblemError({ code: 'usage', message: `the search ends at @${to}, before it begins at @${from}` });

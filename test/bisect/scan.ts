@@ -21,6 +21,8 @@ export interface QuestionDraw {
   readonly places: readonly number[];
   readonly from: number;
   readonly spacing: number;
+  /** Instructions that are replayed at once. */
+  readonly stretch: number;
 }
 export const questionDraws: fc.Arbitrary<QuestionDraw> = fc.record({
   frames: fc.array(part, { minLength: 2, maxLength: 4 }),
@@ -28,6 +30,7 @@ export const questionDraws: fc.Arbitrary<QuestionDraw> = fc.record({
   places: fc.array(part, { minLength: 2, maxLength: 3 }),
   from: fc.oneof(fc.constant(0), part),
   spacing: fc.constantFrom(500, 8_000_000),
+  stretch: fc.constantFrom(60, 400, 4_000_000),
 });
 
 /** So much of a run is looked at one position at a time. */
@@ -63,7 +66,11 @@ export function questionsEqualAScan(one: Case, draw: QuestionDraw): void {
   const rip = rips[Math.floor(draw.places[0] * to)];
   texts.push(`rax > ${rip} && position > ${Math.floor(draw.places[1] * to)}`, `[rsp]:4 == ${values[0][0] & 0xffffn} || cpl == 3`);
 
-  const parsed = texts.map((text) => parseExpression(text, SymbolTable.EMPTY));
+  // Events, alone and with memory and registers.
+  const [first] = addresses;
+  const many = Math.floor(draw.places[0] * 12);
+  texts.push(`events("exit") > ${many}`, `events("interrupt") + events("exit io") == ${many}`, `events("event device input") > 2 && p8(0x${first.toString(16)}) != ${values[Math.floor(draw.places[1] * to)][0] & 0xffn}`, `events("exit") > ${many} && cpl == 3`);
+  const parsed = texts.map((text) => parseExpression(text, SymbolTable.EMPTY, travel.reader));
   const truths = parsed.map(() => [] as boolean[]);
   const view = new ExpressionView(scanner.machine);
   for (let position = 0; position <= to; position++) {
@@ -73,19 +80,19 @@ export function questionsEqualAScan(one: Case, draw: QuestionDraw): void {
     parsed.forEach((expression, i) => truths[i].push(expression.isTrue(view)));
     if (digest !== undefined && scanner.machine.digest().digest !== digest) throw new Error(`looking changed the state at @${position}`);
   }
-  parsed.forEach((expression, i) => answersAre(travel, expression, truths[i], from, to));
+  parsed.forEach((expression, i) => answersAre(travel, expression, truths[i], from, to, draw.stretch));
 
   for (const address of addresses) storesAre(travel, address, from, to);
 }
 
-function answersAre(travel: TimeTravel, expression: Expression, truth: readonly boolean[], from: number, to: number): void {
+function answersAre(travel: TimeTravel, expression: Expression, truth: readonly boolean[], from: number, to: number, stretch: number): void {
   const first = truth.findIndex((is, at) => at >= from && is);
-  const found = bisect(travel, expression, { from, to, stays: false });
+  const found = bisect(travel, expression, { from, to, stays: false, stretch });
   const said = found.kind === 'none' ? -1 : found.position;
   if (said !== first) throw new Error(`${expression.text}, @${from} to @${to}: first true at @${first}, said @${said} (${found.method})`);
   const lastFalse = truth.slice(0, to + 1).lastIndexOf(false);
   const stays = lastFalse < from ? from : lastFalse === to ? -1 : lastFalse + 1;
-  const saidStays = bisect(travel, expression, { from, to, stays: true });
+  const saidStays = bisect(travel, expression, { from, to, stays: true, stretch });
   const staysAt = saidStays.kind === 'none' ? -1 : saidStays.position;
   if (staysAt !== stays) throw new Error(`${expression.text}, @${from} to @${to}: stays true from @${stays}, said @${staysAt} (${saidStays.method})`);
 }

@@ -17,41 +17,43 @@ import { Tracker } from './tracker.ts';
 
 const FILE = 'test/stack/queries.all.test.ts';
 const part = fc.noBias(fc.nat(999_999)).map((n) => n / 1_000_000);
-const draws = fc.record({ places: fc.array(part, { minLength: 3, maxLength: 3 }), from: fc.oneof(fc.constant(0), part), spacing: fc.constantFrom(500, 8_000_000) });
+const draws = fc.record({ places: fc.array(part, { minLength: 3, maxLength: 3 }), from: fc.oneof(fc.constant(0), part), spacing: fc.constantFrom(500, 8_000_000), stretch: fc.constantFrom(60, 400, 4_000_000) });
 
 /** So much of a run is looked at one position at a time. */
 const SCANNED_MAX = 3000;
 
-function queriesEqualAScan(one: Case, { places, from: begin, spacing }: { places: number[]; from: number; spacing: number }): void {
-  const recording = record(one);
-  const travel = new TimeTravel({ reader: open(recording.bytes), images: one.images, module: core(), spacing });
+function queriesEqualAScan(drawn: Case, { places, from: begin, spacing, stretch }: { places: number[]; from: number; spacing: number; stretch: number }): void {
+  const recording = record(drawn);
+  const travel = new TimeTravel({ reader: open(recording.bytes), images: drawn.images, module: core(), spacing });
   const to = Math.min(recording.position, SCANNED_MAX);
   const from = Math.floor(begin * to);
-  const scanner = new TimeTravel({ reader: open(recording.bytes), images: one.images, module: core() });
+  const scanner = new TimeTravel({ reader: open(recording.bytes), images: drawn.images, module: core() });
   const rips: bigint[] = [];
   const stack = (): number => Number((readRegister(scanner.machine, 'rsp') ?? 0n) & 0xffff_fff8n);
   scanner.seek(Math.floor(places[0] * to));
   const paddr = Math.min(Math.max(64, stack() - 8), scanner.machine.core.ramBytes - 64);
   const expression = parseExpression(`p64(0x${paddr.toString(16)}) + u8(0x${paddr.toString(16)})`, SymbolTable.EMPTY);
   const registers = parseExpression(`rsp + (p8(0x${paddr.toString(16)}) & 1)`, SymbolTable.EMPTY);
-  const seen: [(bigint | undefined)[], (bigint | undefined)[]] = [[], []];
+  const events = parseExpression(`events("exit") - events("interrupt")`, SymbolTable.EMPTY, travel.reader);
+  const both = parseExpression(`p64(0x${paddr.toString(16)}) + events("exit")`, SymbolTable.EMPTY, travel.reader);
+  const asked = [expression, registers, events, both];
+  const seen: (bigint | undefined)[][] = asked.map(() => []);
   const view = new ExpressionView(scanner.machine);
   for (let position = 0; position <= to && scanner.seek(position) === position; position++) {
     rips.push(readRegister(scanner.machine, 'rip') ?? 0n);
     view.forget();
-    seen[0].push(expression.value(view));
-    seen[1].push(registers.value(view));
+    asked.forEach((one, i) => seen[i].push(one.value(view)));
   }
   const last = rips.length - 1;
   const span = { from, to: last };
   const tell = (rows: Iterable<object>): string[] => [...rows].map((row) => JSON.stringify(row, (_, value: unknown) => (typeof value === 'bigint' ? `0x${value.toString(16)}` : value)));
 
   // Values: those of each position.
-  for (const [i, asked] of [expression, registers].entries()) {
+  for (const [i, one] of asked.entries()) {
     const expected: { position: number; value: bigint | undefined }[] = [];
     for (let position = from; position <= last; position++) if (position === from || seen[i][position] !== seen[i][position - 1]) expected.push({ position, value: seen[i][position] });
-    expect(tell(values(travel, asked, span))).toEqual(tell(expected));
-    expect(tell(values(travel, asked, { ...span, backward: true }))).toEqual(tell(expected.reverse()));
+    expect(tell(values(travel, one, span, stretch))).toEqual(tell(expected));
+    expect(tell(values(travel, one, { ...span, backward: true }, stretch))).toEqual(tell(expected.reverse()));
   }
 
   // What runs: where breakpoints stop.

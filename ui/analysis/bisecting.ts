@@ -47,7 +47,7 @@ function questionOf(travel: TimeTravel, { table }: GuestSymbols, { question, tex
   switch (question) {
     case 'when':
     case 'stays':
-      return { kind: 'when', expression: parseExpression(text, table), stays: question === 'stays' };
+      return { kind: 'when', expression: parseExpression(text, table, travel.reader), stays: question === 'stays' };
     case 'panic':
       return { kind: 'panic' };
     case 'console':
