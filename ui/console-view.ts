@@ -93,15 +93,13 @@ export class ConsoleView extends LitElement {
     new ModelController(this);
   }
 
-  override connectedCallback(): void {
-    super.connectedCallback();
-    // The text is there first: the terminal is large.
-    void import('./terminal.ts').then(({ GuestTerminal: Terminal }) => {
-      if (!this.isConnected) return;
-      this.terminal = new Terminal();
-      this.shownPart = undefined;
-      this.requestUpdate();
-    });
+  /** The text is there first: the terminal is large. */
+  private async loadTerminal(): Promise<void> {
+    const { GuestTerminal: Terminal } = await import('./terminal.ts');
+    if (!this.isConnected || this.terminal !== undefined) return;
+    this.terminal = new Terminal();
+    this.shownPart = undefined;
+    this.requestUpdate();
   }
   override disconnectedCallback(): void {
     super.disconnectedCallback();
@@ -122,6 +120,7 @@ export class ConsoleView extends LitElement {
     }
     for (; this.shownBytes < length; this.shownBytes++) this.text.write(part.bytes[this.shownBytes]);
     this.runs = [{ text: this.text.toString(), colour: undefined, isBold: false }];
+    void model.pages.first.then(() => this.loadTerminal());
   }
 
   /** Until it shows what the cursor is at: that may move meanwhile. */

@@ -14,6 +14,11 @@ export class EventPages {
   /** By number: used last is last. */
   private pages = new Map<number, readonly EventText[]>();
   private asked = new Set<number>();
+  private onFirst: () => void = () => undefined;
+  /** Something has arrived. */
+  readonly first = new Promise<void>((resolve) => {
+    this.onFirst = resolve;
+  });
 
   constructor(log: Pick<LogClient, 'once'>, onChange: () => void, onError: (error: unknown) => void) {
     this.log = log;
@@ -61,6 +66,7 @@ export class EventPages {
         if (reply.kind !== 'rows' || pages !== this.pages) return;
         pages.delete(page);
         pages.set(page, reply.texts);
+        this.onFirst();
         for (const oldest of pages.keys()) {
           if (pages.size * PAGE_ROWS <= EVENTS_MAX) break;
           pages.delete(oldest);

@@ -2,7 +2,7 @@
  * One opened recording as the pages see it: one cursor over everything, and what was asked about the cursor. It holds no more of the log than is shown: pages of rows, windows of counts,
  * a part of the console. The log's worker answers while the machine's is at work. Knows no view.
  */
-import { EMPTY, type Observable, Subject, Subscription, auditTime, catchError, map, of, switchMap } from 'rxjs';
+import { EMPTY, type Observable, Subject, Subscription, catchError, map, of, switchMap, throttleTime } from 'rxjs';
 import type { DirtyHeat, EventText, InterruptArrow, LogReply, Mark, ModeChange, RegimeCosts, RingShares } from '../engine/protocol/events.ts';
 import type { Failure, LogPlace, MachineState, Reply, VerifyOutcome } from '../engine/protocol/messages.ts';
 import type { Look, Moment, OriginAsked, OriginLink, StackFrame, SymbolsView, TaskSpans, WalkDirection, WalkEnd, WalkUnit } from '../engine/protocol/moment.ts';
@@ -92,7 +92,9 @@ export type TasksView =
   /** Nothing tells which task runs. */
   | { readonly kind: 'unknown' };
 
-const SEEK_AUDIT_MS = 40;
+const SEEK_INTERVAL_MS = 40;
+/** The longest that everything else waits for them. */
+const FIRST_ROWS_MS = 400;
 /** Looks at the counts of the whole run while the log is folded. */
 const FOLD_LOOKS = 40;
 
@@ -166,7 +168,8 @@ export class RunModel {
     this.subscriptions.add(
       this.seeks
         .pipe(
-          auditTime(SEEK_AUDIT_MS),
+          // The first at once; of those that follow at short intervals the newest.
+          throttleTime(SEEK_INTERVAL_MS, undefined, { leading: true, trailing: true }),
           switchMap((cursor) =>
             cursor === undefined
               ? EMPTY
@@ -188,9 +191,16 @@ export class RunModel {
     opened.then(
       (reply) => {
         if (reply.kind !== 'opened') return;
-        this.opened(reply.summary, at);
+        // What is seen first comes first: the machine's worker, and the reading of all of the log, wait for the first rows.
+        this.client.hold();
         this.subscriptions.add(this.client.ask({ kind: 'open', log, imageUrl }).subscribe({ next: (each) => this.take(each), error: (error: unknown) => this.fail(error) }));
         this.onEngineOpen();
+        this.opened(reply.summary, at);
+        void Promise.race([this.pages.first, new Promise((resolve) => setTimeout(resolve, FIRST_ROWS_MS))]).then(() => {
+          if (this.subscriptions.closed) return;
+          this.client.release();
+          this.startFold();
+        });
       },
       async (error: unknown) => {
         // A branch: again with what it goes on from.
@@ -208,7 +218,6 @@ export class RunModel {
       this.notes = sorted([...notes, ...this.notes]);
       this.changed.next();
     });
-    this.startFold();
     if (at === undefined) this.go({ row: Math.max(0, summary.records - 1), position: summary.lastPosition, index: Math.max(0, summary.records - 1), isShown: true, text: undefined });
     else this.moveToPosition(at);
     this.changed.next();

@@ -26,11 +26,27 @@ export class WorkerClient<Q extends Numbered, R extends Numbered, E extends R> {
   private readonly isEnd: (reply: R) => reply is E;
   private readonly listeners = new Map<number, (reply: R | FailedReply) => void>();
   private nextId = 1;
+  /** What is said while it is held back. */
+  private waiting: { readonly message: unknown; readonly transfer: readonly Transferable[] }[] | undefined;
 
   /** The worker is started by the first request. */
   constructor(start: () => Worker, isEnd: (reply: R) => reply is E) {
     this.start = start;
     this.isEnd = isEnd;
+  }
+
+  /** From now on nothing is sent, in order, until release(): so that the worker is not started while something else is more urgent. */
+  hold(): void {
+    this.waiting ??= [];
+  }
+  release(): void {
+    const waiting = this.waiting ?? [];
+    this.waiting = undefined;
+    for (const { message, transfer } of waiting) this.send(message, transfer);
+  }
+  private send(message: unknown, transfer: readonly Transferable[] = []): void {
+    if (this.waiting === undefined) this.worker.postMessage(message, [...transfer]);
+    else this.waiting.push({ message, transfer });
   }
 
   private get worker(): Worker {
@@ -71,10 +87,11 @@ export class WorkerClient<Q extends Numbered, R extends Numbered, E extends R> {
 
   /** A request that is not answered. */
   tell(request: Asked<Extract<Q, { kind: 'input' | 'stop' | 'cancel' }>>): void {
-    this.worker.postMessage({ ...request, id: this.nextId++ });
+    this.send({ ...request, id: this.nextId++ });
   }
 
   close(): void {
+    this.waiting = [];
     this.started?.terminate();
     this.listeners.clear();
   }
@@ -93,7 +110,7 @@ export class WorkerClient<Q extends Numbered, R extends Numbered, E extends R> {
       });
       return () => {
         this.listeners.delete(id);
-        if (isEndedByLeaving && !isOver) this.worker.postMessage({ kind: 'cancel', target: id, id: this.nextId++ });
+        if (isEndedByLeaving && !isOver) this.send({ kind: 'cancel', target: id, id: this.nextId++ });
       };
     });
   }
@@ -104,7 +121,7 @@ export class WorkerClient<Q extends Numbered, R extends Numbered, E extends R> {
       if (isFailed(reply) || this.isEnd(reply)) this.listeners.delete(id);
       listener(reply);
     });
-    this.worker.postMessage({ ...request, id }, [...transfer]);
+    this.send({ ...request, id }, transfer);
     return id;
   }
 }
