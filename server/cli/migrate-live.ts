@@ -12,7 +12,7 @@ import { Replayer } from '../../engine/recording/replayer.ts';
 import { CheckpointError } from '../../engine/recording/checkpoint-errors.ts';
 import { type DestinationOptions, type MovedGuest, ReceiveError, receive, recoverDestination, settle, settleWith, startOf } from '../migration/destination.ts';
 import { type Duplex, LinkError, type Mailbox, connectTo, listenAt } from '../migration/duplex.ts';
-import { FileJournal, type SourceRecord, destinationFiles, handoverPath, intentPath, sourceFiles } from '../migration/journal.ts';
+import { FileJournal, type SourceRecord, destinationFiles, handoverPath, intentPath, measureJournal, sourceFiles } from '../migration/journal.ts';
 import type { Measured } from '../migration/measured.ts';
 import { CoupledPace, Guest, type Pace, RealPace } from '../migration/pace.ts';
 import { type PageWaits, Scout, runPaged } from '../migration/post-copy.ts';
@@ -272,6 +272,11 @@ function goOnFrom(parsed: Arguments, file: string, sink: FileSink, console: Cons
   }
 }
 
+/** One a side. */
+const RECORDS_OF_SETUP = 2;
+/** The log, what has arrived, `ready`, `handed-over`, `owner`: the other side's disk is taken to be like this one. */
+const SYNCS_OF_SWITCHOVER = 5;
+
 /** From what the recording tells, before the guest moves. */
 async function forecast(parsed: Arguments, context: Context, startNs: number, { bytesPerSecond, downtimeLimitMs, speed, policy }: Wishes): Promise<Prediction | undefined> {
   const file = parsed.text('prediction') ?? `${parsed.text('output')!}.prediction.json`;
@@ -287,12 +292,13 @@ async function forecast(parsed: Arguments, context: Context, startNs: number, { 
   }
   if (loaded.kind !== 'loaded') return undefined;
   const { truth } = loaded.source;
+  const { createMs, replaceMs } = measureJournal(parsed.text('output')!, monotonicMs);
   const prediction = predict(
     truth,
     policy === 'postcopy' ? { kind: 'post-copy', name: policy } : { kind: 'qemu', name: policy, release: '7.2', downtimeLimitMs, maxBandwidth: 0, ...(policy === 'hybrid' && { postCopyAfterSync: 2 }) },
     // As good as none.
     { bytesPerSecond: Math.min(bytesPerSecond, 1e12), latencyNs: duration(parsed, 'latency') ?? 100_000 },
-    { startNs: Math.min(Math.max(startNs, truth.beginNs), truth.endNs), virtualPerWall: speed, switchoverNs: duration(parsed, 'switchover') ?? 10e6 },
+    { startNs: Math.min(Math.max(startNs, truth.beginNs), truth.endNs), virtualPerWall: speed, setupNs: RECORDS_OF_SETUP * createMs * 1e6, switchoverNs: duration(parsed, 'switchover') ?? SYNCS_OF_SWITCHOVER * replaceMs * 1e6 },
     { samples: parsed.count('samples') ?? 20 },
   );
   writeFileSync(file, `${JSON.stringify(prediction, undefined, 1)}\n`, { flag: 'wx' });

@@ -55,7 +55,7 @@ const SPEC: VerbSpec = {
     { name: 'slowdown', value: 'N%', help: 'what dirty logging costs the guest (default: 0%)' },
     { name: 'after-end', value: 'WHAT', help: 'repeat (default) or idle: what the guest does when the migration outlasts the recording' },
     { name: 'repeat-from', value: 'WHERE', help: 'where the repetition begins (default: the begin), such as after the boot' },
-    { name: 'switchover', value: 'T', help: 'stopping the guest and moving its devices (default: 10ms)' },
+    { name: 'switchover', value: 'T', help: 'stopping the guest and moving its devices (default: 10ms; with --live, what synced writes take on this host)' },
     { name: 'give-up', value: 'T', help: 'does not converge after this time (default: 30 times a full copy, at least 60s)' },
     { name: 'replay-speed', value: 'X', help: 'log-shipping: how much faster than the guest the other side replays (default: 2)' },
     { name: 'samples', value: 'N', help: 'jittered simulations for the ranges (default: 20)' },

@@ -76,6 +76,9 @@ class Receiver {
       case PAGES: {
         const { core } = this.running();
         for (const { frame: at, page } of pagesOf(payload, core.ramBytes / PAGE_BYTES)) core.writePhysical(at * PAGE_BYTES, page ?? ZEROS);
+        // Now, not when the guest stands still.
+        core.exports.hashDirtyPages();
+        core.exports.newEpoch();
         return;
       }
       case STATE:

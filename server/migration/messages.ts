@@ -84,6 +84,10 @@ export class PageBatch {
   get bytes(): number {
     return this.used;
   }
+  /** There may be no room for another page. */
+  get isFull(): boolean {
+    return this.used + PAGE_RECORD_BYTES > this.out.length;
+  }
   take(): Uint8Array {
     const taken = this.out.slice(0, this.used);
     this.used = 0;

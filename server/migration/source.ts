@@ -248,7 +248,7 @@ class Source {
     recorder.flush();
     let missing: Uint32Array | undefined;
     if (isPostCopy) missing = await this.sendWhatCannotWait();
-    else while (this.addNext()) if (this.batch.bytes >= PAGES_PER_LOOK * PAGE_BYTES) await this.flushBatch();
+    else while (this.addNext()) if (this.batch.isFull) await this.flushBatch();
     await this.flushBatch();
     const encoded = encodeState(state);
     this.meter.stateBytes = encoded.length;
@@ -265,11 +265,13 @@ class Source {
 
     // The decision. Before this line is on disk the guest is here, after it is there.
     files.verdict.write({ ...record, verdict: 'handed-over', position, records, digest });
-    recorder.stop('user', `migrated to ${this.options.to}: migration ${record.migration}`);
     const pager = new Pager(this.core, missing ?? new Uint32Array(0), this.meter);
     let problem: string;
     try {
-      await link.write(frame(GO, new Uint8Array(0)));
+      const told = link.write(frame(GO, new Uint8Array(0)));
+      // While GO is on its way: all records are on disk, what comes is the log's end.
+      recorder.stop('user', `migrated to ${this.options.to}: migration ${record.migration}`);
+      await told;
       this.meter.transferred += FRAME_HEADER_BYTES;
       for (let next = await this.answer(); next.kind !== STARTED; next = await this.answer()) if (next.kind === REQUEST) pager.request(decodeFrames(next.payload));
       await pace.until(pace.nowNs() + latencyNs, undefined);
@@ -300,7 +302,7 @@ class Source {
     for (const each of [...tableFrames, ...dirtyFrames]) {
       if (this.pending[each] === 0) continue;
       this.put(each);
-      if (this.batch.bytes >= (PAGES_PER_LOOK - 1) * PAGE_BYTES) await this.flushBatch();
+      if (this.batch.isFull) await this.flushBatch();
     }
     await this.flushBatch();
     const later: number[] = [];
