@@ -3,6 +3,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { BranchError, branchPoint } from '../../engine/debug/branch-point.ts';
 import { PLACE_FORMS, parsePlace } from '../../engine/debug/places.ts';
 import { SeekError, TimeTravel } from '../../engine/debug/time-travel.ts';
+import { FirstWriteProbe } from '../../engine/analysis/dirty/first-writes.ts';
 import { type Prediction, predict } from '../../engine/analysis/migration/predict.ts';
 import { wallTime } from '../../engine/analysis/migration/quantities.ts';
 import { DEFAULT_ACCESS_COST_NS } from '../../engine/machine/machine.ts';
@@ -141,12 +142,14 @@ function statusOf({ cause, status }: DriveEnd): number {
 // ---- the source ----
 
 /** Wall ms in which the guest's speed is measured, and what share of that it gets while it is migrated: the rest is the sender's, and the host's. */
-const CALIBRATION_MS = 100;
+const CALIBRATION_MS = 200;
 const CALIBRATION_INSTRUCTIONS = 100_000;
 const SPEED_SHARE = 0.5;
 
-/** Virtual ns a wall ns. The guest goes on meanwhile. */
+/** Virtual ns a wall ns, with its writes watched as they will be. The guest goes on meanwhile. */
 async function measureSpeed(guest: Guest, console: Console): Promise<number> {
+  const probe = new FirstWriteProbe(guest.recorder.machine);
+  probe.attach();
   const fromNs = guest.nowNs;
   const fromMs = monotonicMs();
   while (monotonicMs() - fromMs < CALIBRATION_MS && guest.ended === undefined) {
@@ -155,6 +158,7 @@ async function measureSpeed(guest: Guest, console: Console): Promise<number> {
     await turn();
   }
   const speed = (SPEED_SHARE * (guest.nowNs - fromNs)) / ((monotonicMs() - fromMs) * 1e6);
+  probe.detach();
   return speed > 0 ? Number(Math.min(1, speed).toPrecision(3)) : 1;
 }
 

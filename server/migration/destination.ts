@@ -135,8 +135,8 @@ class Receiver {
     this.missing?.frames.forEach((each, i) => {
       const hash = [this.missing!.hashes[i * 2], this.missing!.hashes[i * 2 + 1]] as const;
       if (hash[0] !== 0 || hash[1] !== 0) missing.set(each, hash);
-      // Zeros need not come.
-      else core.writePhysical(each * PAGE_BYTES, ZEROS);
+      // What an earlier round brought is old. Zeros need not come.
+      empty(core, each);
     });
     // First without a dirty set, so that the digest takes the hashes as they are.
     machine.restore({ ...state.checkpoint.machine, dirtyFrames: new Uint32Array(0) }, { hashes: pageHashes(core), read: (each) => core.readPhysical(each * PAGE_BYTES, PAGE_BYTES) });
@@ -149,6 +149,11 @@ class Receiver {
 }
 
 const ZEROS = new Uint8Array(PAGE_BYTES);
+
+/** A page whose hash is that of what it holds becomes zeros. */
+function empty(core: Core, at: number): void {
+  if (core.u64[(PAGE_HASH >>> 3) + at] !== 0n) core.writePhysical(at * PAGE_BYTES, ZEROS);
+}
 
 /** The dirty set of the log's running epoch, as restoreRam() leaves it. */
 function setDirty(core: Core, frames: Uint32Array): void {
@@ -164,7 +169,6 @@ function setDirty(core: Core, frames: Uint32Array): void {
  * what a page's hash changes; a page of zeros (0) whose slot says -h adds h.
  */
 function setHashes(core: Core, missing: ReadonlyMap<number, readonly [number, number]>): void {
-  for (const at of missing.keys()) core.writePhysical(at * PAGE_BYTES, ZEROS);
   core.exports.hashDirtyPages();
   core.exports.newEpoch();
   const slots = [...missing].map(([at, [low, high]]) => [at, (PAGE_HASH >>> 3) + at, (BigInt(high) << 32n) | BigInt(low)] as const);

@@ -104,7 +104,9 @@ export class FileJournal<T> implements Journal<T> {
 
   private last(): Numbered<T> | undefined {
     if (!existsSync(this.path)) return undefined;
-    const lines = readFileSync(this.path, 'utf8').split('\n').map((line) => parseLine<T>(line));
+    const bytes = readFileSync(this.path);
+    // By place: a torn line may have lost its end.
+    const lines = Array.from({ length: LINES }, (_, i) => parseLine<T>(bytes.toString('utf8', i * LINE_BYTES, (i + 1) * LINE_BYTES)));
     const last = lines.reduce((best, each) => (each !== undefined && each.number > (best?.number ?? -1) ? each : best), undefined);
     if (last === undefined) throw new StoreError('file-failed', { file: this.path, action: 'read', what: 'the record of the migration', detail: 'it holds no whole record' });
     return last;

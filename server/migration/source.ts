@@ -254,8 +254,10 @@ class Source {
     this.meter.stateBytes = encoded.length;
     await this.send(STATE, encoded);
     if (missing !== undefined) {
-      const hashes = pageHashes(this.core);
-      await this.send(MISSING, encodeMissing({ frames: missing, hashes: Uint32Array.from(missing.length * 2 === 0 ? [] : [...missing].flatMap((each) => [hashes[each * 2], hashes[each * 2 + 1]])) }));
+      const all = pageHashes(this.core);
+      const hashes = new Uint32Array(missing.length * 2);
+      missing.forEach((each, i) => hashes.set(all.subarray(each * 2, each * 2 + 2), i * 2));
+      await this.send(MISSING, encodeMissing({ frames: missing, hashes }));
     }
     const ready = await this.expect(READY);
     await pace.until(pace.nowNs() + 2 * latencyNs, undefined);
