@@ -1,18 +1,17 @@
 /** The engine's side of engine/protocol/analysis.ts: one log, and questions about all of it, one after the other. */
-import { Comparison } from '../engine/analysis/comparison/comparison.ts';
 import { EpochDivergence } from '../engine/analysis/dirty/first-writes.ts';
 import { guestSymbols } from '../engine/debug/guest-symbols.ts';
 import { DivergedError } from '../engine/debug/time-travel.ts';
 import { LogError } from '../engine/log/errors.ts';
 import { describeDivergence } from '../engine/log/verify.ts';
 import { BootError } from '../engine/machine/boot/errors.ts';
-import type { AnalysisReply, AnalysisRequest, CompareAsked } from '../engine/protocol/analysis.ts';
+import type { AnalysisReply, AnalysisRequest } from '../engine/protocol/analysis.ts';
 import type { Failure } from '../engine/protocol/messages.ts';
 import { RecipeError } from '../engine/recording/recipe.ts';
-import { candidate } from '../engine/regimes/catalogue.ts';
 import { RegimeError } from '../engine/regimes/regime.ts';
 import { AnalysedLog } from './analysis/analysed-log.ts';
 import { answerBisect } from './analysis/bisecting.ts';
+import { compareLog } from './analysis/comparing.ts';
 import { diffEvents, diffStates } from './analysis/diffing.ts';
 import { type Dirt, cells, foldDirt, migrate } from './analysis/migrating.ts';
 import { profileLog } from './analysis/profiling.ts';
@@ -53,9 +52,9 @@ async function answer(request: AnalysisRequest): Promise<void> {
     case 'image':
       return send({ kind: 'image-taken', id, name: opened().give(request.bytes) });
     case 'compare':
-      return send({ kind: 'compared', id, report: await compare(request.asked, (share) => progress('Folding events', share)) });
+      return send({ kind: 'compared', id, answer: await compareLog(opened(), request.asked, turns, progress) });
     case 'profile':
-      return send({ kind: 'profiled', id, ...(await profileLog(opened(), request.regime, turns, (share) => progress('Folding events', share))) });
+      return send({ kind: 'profiled', id, ...(await profileLog(opened(), request, turns, progress)) });
     case 'dirt':
       dirt = await foldDirt(opened(), request.from, loadCore, turns, progress);
       return send({ kind: 'dirt', id, dirt: dirt.answer });
@@ -104,17 +103,6 @@ async function answer(request: AnalysisRequest): Promise<void> {
     default:
       request satisfies never;
   }
-}
-
-async function compare({ regimes, cpu, cyclesPerInstruction, guestKpti }: CompareAsked, progress: (share: number) => void): Promise<ReturnType<Comparison['report']>> {
-  const { reader } = opened();
-  const comparison = new Comparison({ candidates: regimes.map((id) => candidate(id, { cpu, options: guestKpti ? { guestKpti } : {} })), cyclesPerInstruction, hasAdvice: true });
-  for (let i = 0; i < reader.eventBlocks.length; i++) {
-    comparison.add(reader.batch(i));
-    progress((i + 1) / reader.eventBlocks.length);
-    await turns.next();
-  }
-  return comparison.report();
 }
 
 function failureOf(error: unknown): Failure {

@@ -6,6 +6,8 @@ import { REGIMES } from '../engine/regimes/catalogue.ts';
 import { CPUS } from '../engine/regimes/costs/cpus.ts';
 import { PLATFORMS } from '../engine/regimes/platforms/platforms.ts';
 import type { MissingTotal } from '../engine/regimes/regime.ts';
+import { TLBS } from '../engine/regimes/costs/tlbs.ts';
+import type { CompareAnswer, CompareAsked } from '../engine/protocol/analysis.ts';
 import { AnalysisPage, PAGE_PROPERTIES } from './analysis-page.ts';
 import { analysis } from './analysis-styles.ts';
 import { formatCount, formatNs } from './format.ts';
@@ -18,7 +20,7 @@ const ROWS_SHOWN = 10;
 const MISSING_TEXT: Readonly<Record<MissingTotal, string>> = { systemCalls: 'system calls', pageWalks: 'TLB misses', kernelInstructions: 'kernel instructions' };
 
 export class ComparePage extends AnalysisPage {
-  static override properties = { ...PAGE_PROPERTIES, report: { state: true } };
+  static override properties = { ...PAGE_PROPERTIES, report: { state: true }, tlb: { state: true } };
   static override styles = [
     controls,
     panels,
@@ -39,6 +41,7 @@ export class ComparePage extends AnalysisPage {
     `,
   ];
   declare report: ComparisonReport | undefined;
+  declare tlb: CompareAnswer['tlb'];
   protected readonly heading = 'Compare';
   protected readonly purpose = 'What this run would cost under each virtualisation technique: time against the bare machine, sleep left out.';
 
@@ -52,12 +55,17 @@ export class ComparePage extends AnalysisPage {
     return value > 0 && value <= 1000 ? value : 1;
   }
 
+  private get from(): CompareAsked['from'] {
+    const text = this.query['from'];
+    return text === 'replay' ? text : (TLBS.find(({ id }) => id === text)?.id ?? 'log');
+  }
+
   protected start(): void {
     const { query, regimes, cyclesPerInstruction } = this;
     const cpu = CPUS.some(({ id }) => id === query['cpu']) ? query['cpu'] : undefined;
     void this.ask('Folding events', async (client, onReply) => {
-      const asked = { regimes, cpu, cyclesPerInstruction, guestKpti: query['kpti'] === 'on' };
-      this.report = (await client.ask({ kind: 'compare', asked }, 'compared', onReply)).report;
+      const asked = { regimes, cpu, cyclesPerInstruction, guestKpti: query['kpti'] === 'on', from: this.from };
+      ({ report: this.report, tlb: this.tlb } = (await client.ask({ kind: 'compare', asked }, 'compared', onReply)).answer);
     });
   }
 
@@ -88,6 +96,9 @@ export class ComparePage extends AnalysisPage {
       <label class="field">Native cycles an instruction (assumed)
         <input type="number" min="0.1" max="1000" step="any" .value=${String(this.cyclesPerInstruction)} @change=${(event: Event) => this.change({ cpi: (event.target as HTMLInputElement).value })} /></label>
       <label class="check"><input type="checkbox" .checked=${query['kpti'] === 'on'} @change=${(event: Event) => this.change({ kpti: (event.target as HTMLInputElement).checked ? 'on' : '' })} />guest with KPTI</label>
+      <label class="field">Known from<select data-testid="from" @change=${(event: Event) => { const { value } = event.target as HTMLSelectElement; this.change({ from: value === 'log' ? '' : value }); }}>
+        <option value="log" ?selected=${this.from === 'log'}>the log</option><option value="replay" ?selected=${this.from === 'replay'}>a replay</option>
+        ${TLBS.map(({ id, title }) => html`<option value=${id} ?selected=${this.from === id}>a replay with the TLBs of ${title}</option>`)}</select></label>
       <details ?open=${regimes.some((id) => PLATFORMS.some((platform) => platform.id === id))}><summary>Platforms</summary><fieldset><legend class="visually-hidden">Platforms</legend>${PLATFORMS.map(box)}</fieldset></details>
     </form></div></section>`;
   }
@@ -112,10 +123,16 @@ export class ComparePage extends AnalysisPage {
             <thead><tr><th scope="col">technique</th><th scope="col" class="number">slowdown</th><th scope="col" class="number">range</th><th scope="col" class="number">exits</th><th scope="col" class="number">per million</th><th scope="col" class="number">cycles of events</th><th scope="col" class="number">assumed</th><th scope="col">what costs most</th></tr></thead>
             <tbody>${report.regimes.map((regime) => this.row(regime, segmentOf(regime), regime === chosen))}</tbody>
           </table></div>
+          ${this.tlb === undefined ? nothing : this.counted(this.tlb, report)}
           ${caveats.length === 0 ? nothing : html`<ul class="notes">${caveats.map((each) => html`<li>${each}</li>`)}</ul>`}
         </div>
       </section>
       ${report.phases.length < 2 ? nothing : this.phases(report, phase)} ${this.details(chosen, segmentOf(chosen))}`;
+  }
+
+  private counted({ title, source, walks, secondLevelHits, dataUser, dataKernel, fetchUser, fetchKernel }: NonNullable<CompareAnswer['tlb']>, { instructions }: ComparisonReport): unknown {
+    return html`<p data-testid="tlb">With the TLBs of ${title}: ${formatCount(walks)} page walks, ${((walks / Math.max(1, instructions)) * 1e6).toFixed(1)} per million instructions; data ${formatCount(dataUser)} user and ${formatCount(dataKernel)} kernel,
+      fetches ${formatCount(fetchUser)} user and ${formatCount(fetchKernel)} kernel. The second level had ${formatCount(secondLevelHits)} more, which are not charged. <span class="muted">Sizes: ${source}.</span></p>`;
   }
 
   private phaseIndex({ phases }: ComparisonReport): number | undefined {

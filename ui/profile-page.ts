@@ -19,10 +19,14 @@ export class ProfilePage extends AnalysisPage {
   protected readonly heading = 'Exits';
   protected readonly purpose = 'Who leaves the guest, why and when: phase, guest function, reason, target.';
 
+  private get from(): 'log' | 'replay' {
+    return this.query['from'] === 'replay' ? 'replay' : 'log';
+  }
+
   protected start(): void {
     const regime = REGIMES.find(({ id }) => id === this.query['regime'])?.id;
     void this.ask('Folding events', async (client, onReply) => {
-      const { profile, problem } = await client.ask({ kind: 'profile', regime }, 'profiled', onReply);
+      const { profile, problem } = await client.ask({ kind: 'profile', regime, from: this.from }, 'profiled', onReply);
       this.profile = profile;
       this.symbolProblem = problem;
     });
@@ -33,6 +37,8 @@ export class ProfilePage extends AnalysisPage {
     return html`<section class="panel" aria-label="Settings"><div class="body"><form @submit=${(event: Event) => event.preventDefault()}>
         <label class="field">Under<select data-testid="regime" @change=${(event: Event) => { this.set({ regime: (event.target as HTMLSelectElement).value }); this.start(); }}>
           <option value="">no technique: architectural events, counted</option>${REGIMES.map(({ id, title }) => html`<option value=${id} ?selected=${id === query['regime']}>${title}</option>`)}</select></label>
+        <label class="field">Known from<select data-testid="from" @change=${(event: Event) => { const { value } = event.target as HTMLSelectElement; this.set({ from: value === 'log' ? '' : value }); this.start(); }}>
+          <option value="log" ?selected=${this.from === 'log'}>the log</option><option value="replay" ?selected=${this.from === 'replay'}>a replay: call stacks and tasks too</option></select></label>
         <label class="check"><input type="checkbox" .checked=${query['sleep'] === 'on'} @change=${(event: Event) => this.set({ sleep: (event.target as HTMLInputElement).checked ? 'on' : '' })} />with sleep (HLT)</label>
       </form></div></section>
       ${profile === undefined ? nothing : this.answer(profile)}`;
@@ -48,7 +54,7 @@ export class ProfilePage extends AnalysisPage {
     if (profile.exits + profile.idleExits === 0) return html`<div class="notice"><strong>Nothing left the guest</strong><span>Under this technique the recording has no exit: choose another, or none to count architectural events.</span></div>`;
     return html`<section class="panel" aria-label="Flame graph"><header><h2>Flame graph by ${unit === undefined ? 'count' : unit}</h2></header><div class="body">
         <lab-flame-chart data-testid="flame" .stacks=${stacks} unit=${unit ?? 'exits'}></lab-flame-chart>
-        <p class="muted">${formatCount(profile.exits)} exits${profile.idleExits > 0 ? `, and ${formatCount(profile.idleExits)} to sleep` : ''}${profile.durationNs === undefined ? '' : ` in ${formatNs(profile.durationNs)}`}. From the top: phase, guest function, reason, target. No call stacks: a log has none.</p>
+        <p class="muted">${formatCount(profile.exits)} exits${profile.idleExits > 0 ? `, and ${formatCount(profile.idleExits)} to sleep` : ''}${profile.durationNs === undefined ? '' : ` in ${formatNs(profile.durationNs)}`}. From the top: ${profile.hasCallStacks !== true ? 'phase, guest function, reason, target. A log has no call stacks: take them from a replay.' : 'phase, task, guest call stack, reason, target.'}</p>
         ${notes.length === 0 ? nothing : html`<ul class="notes">${notes.map((each) => html`<li>${each}</li>`)}</ul>`}
       </div></section>
       ${view === undefined ? nothing : this.table(profile, view, views)}`;
@@ -57,7 +63,7 @@ export class ProfilePage extends AnalysisPage {
   private table(profile: ExitProfile, view: ProfileDimension, views: readonly ProfileDimension[]): unknown {
     const rows = [...(profile.by[view] ?? [])].sort((a, b) => (b.cost?.total ?? b.count) - (a.cost?.total ?? a.count));
     const { unit } = profile;
-    return html`<section class="panel" aria-label="Exits as a table"><header><h2 class="grow">By ${view}</h2><label class="check">by<select @change=${(event: Event) => this.set({ by: (event.target as HTMLSelectElement).value })}>${views.map((each) => html`<option ?selected=${each === view}>${each}</option>`)}</select></label></header>
+    return html`<section class="panel" aria-label="Exits as a table"><header><h2 class="grow">By ${view}</h2><label class="check">by<select data-testid="by" @change=${(event: Event) => this.set({ by: (event.target as HTMLSelectElement).value })}>${views.map((each) => html`<option ?selected=${each === view}>${each}</option>`)}</select></label></header>
       <div class="body scroll" tabindex="0" role="region" aria-label="Exits as a table"><table data-testid="profile-table">
         ${rows.length > ROWS_SHOWN ? html`<caption>The first ${ROWS_SHOWN} of ${formatCount(rows.length)}.</caption>` : nothing}
         <thead><tr><th scope="col">${view}</th><th scope="col" class="number">exits</th><th scope="col" class="number">a second</th>${unit === undefined ? nothing : html`<th scope="col" class="number">${unit}</th><th scope="col" class="number">share</th>`}<th scope="col" class="number">mean time between</th></tr></thead>

@@ -13,6 +13,8 @@ import type { ExitProfile } from '../analysis/exit-profile/profile.ts';
 import type { Prediction } from '../analysis/migration/predict.ts';
 import type { TableCell } from '../analysis/migration/table.ts';
 import type { Failure, LogPlace } from './messages.ts';
+import type { TLBS } from '../regimes/costs/tlbs.ts';
+import type { TlbCounts } from '../regimes/tlb-model.ts';
 import type { LogSummary } from './summary.ts';
 
 export interface CompareAsked {
@@ -22,6 +24,14 @@ export interface CompareAsked {
   readonly cpu: string | undefined;
   readonly cyclesPerInstruction: number;
   readonly guestKpti: boolean;
+  /** A replay needs the images. Another word is that of the TLBs (engine/regimes/costs/tlbs.ts) that misses are counted with in a replay. */
+  readonly from: 'log' | 'replay' | (typeof TLBS)[number]['id'];
+}
+
+export interface CompareAnswer {
+  readonly report: ComparisonReport;
+  /** Undefined: misses were not counted. */
+  readonly tlb: (TlbCounts & { readonly title: string; readonly source: string }) | undefined;
 }
 
 export interface MigrateAsked {
@@ -138,8 +148,8 @@ export type AnalysisRequest =
   | { readonly kind: 'open'; readonly id: number; readonly log: LogPlace; readonly imageUrl: string | undefined }
   | { readonly kind: 'image'; readonly id: number; readonly bytes: Uint8Array }
   | { readonly kind: 'compare'; readonly id: number; readonly asked: CompareAsked }
-  /** regime: undefined counts architectural events. */
-  | { readonly kind: 'profile'; readonly id: number; readonly regime: string | undefined }
+  /** regime: undefined counts architectural events. A replay has call stacks and tasks, too. */
+  | { readonly kind: 'profile'; readonly id: number; readonly regime: string | undefined; readonly from: 'log' | 'replay' }
   | { readonly kind: 'dirt'; readonly id: number; readonly from: DirtAnswer['from'] }
   | { readonly kind: 'migrate'; readonly id: number; readonly asked: MigrateAsked }
   | { readonly kind: 'table'; readonly id: number; readonly asked: TableAsked }
@@ -151,7 +161,7 @@ export type AnalysisReply =
   | { readonly kind: 'image-taken'; readonly id: number; readonly name: string }
   /** share: 0 to 1; undefined while it is not known how much there is. */
   | { readonly kind: 'progress'; readonly id: number; readonly what: string; readonly share: number | undefined }
-  | { readonly kind: 'compared'; readonly id: number; readonly report: ComparisonReport }
+  | { readonly kind: 'compared'; readonly id: number; readonly answer: CompareAnswer }
   | { readonly kind: 'profiled'; readonly id: number; readonly profile: ExitProfile; readonly problem: string | undefined }
   | { readonly kind: 'dirt'; readonly id: number; readonly dirt: DirtAnswer }
   | { readonly kind: 'migrated'; readonly id: number; readonly prediction: Prediction }

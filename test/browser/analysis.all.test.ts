@@ -69,6 +69,21 @@ describe.skipIf(NO_BROWSER)('analysis in Chromium', () => {
     expect(await page.getByTestId('slowdown-container').count()).toBe(0);
   }, TIMEOUT_MS);
 
+  it('counts TLB misses in a replay, as Node does', async () => {
+    interface Answer {
+      readonly files: readonly { readonly tlb: { readonly walks: number; readonly secondLevelHits: number }; readonly regimes: readonly { readonly id: string; readonly run: { readonly slowdown: { readonly typical: number } } }[] }[];
+    }
+    const [{ tlb, regimes }] = (JSON.parse(execFileSync(process.execPath, [PROGRAM, 'compare', file, '--replay', '--tlb', 'haswell', '--json'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })) as Answer).files;
+    await go(at('compare'));
+    await page.getByTestId('slowdown-hw').waitFor({ timeout: TIMEOUT_MS });
+    expect(await page.locator('.notes').first().innerText()).toContain('TLB misses');
+    await page.getByTestId('from').selectOption('haswell');
+    await expect.poll(() => page.getByTestId('tlb').innerText(), { timeout: TIMEOUT_MS }).toContain(`${tlb.walks.toLocaleString('en-US')} page walks`);
+    expect(tlb.walks).toBeGreaterThan(0);
+    for (const { id, run } of regimes) expect(await page.getByTestId(`slowdown-${id}`).textContent(), id).toBe(formatRatio(run.slowdown.typical));
+    expect(await page.locator('.notes').first().innerText()).not.toContain('TLB misses');
+  }, 2 * TIMEOUT_MS);
+
   it('bisects to the position that Node finds, can be given up, and says what is wrong with a question', async () => {
     await go(at('bisect'));
     const text = page.getByTestId('bisect-text');
@@ -143,6 +158,25 @@ describe.skipIf(NO_BROWSER)('analysis in Chromium', () => {
     await page.keyboard.press('Escape');
     await expect.poll(() => flame.count()).toBe(before);
   }, TIMEOUT_MS);
+
+  it('has call stacks and tasks from a replay, as Node has them', async () => {
+    interface Answer {
+      readonly exits: number;
+      readonly by: { readonly task: readonly { readonly label: string; readonly count: number }[] };
+      readonly stacks: readonly { readonly frames: readonly string[] }[];
+    }
+    const { by, exits } = JSON.parse(execFileSync(process.execPath, [PROGRAM, 'profile', file, '--by', 'task', '--replay', '--json'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })) as Answer;
+    expect(by.task.length).toBeGreaterThan(3);
+    await go(at('profile'));
+    await page.getByTestId('profile-table').waitFor({ timeout: TIMEOUT_MS });
+    await page.getByTestId('from').selectOption('replay');
+    await page.getByText('task, guest call stack').waitFor({ timeout: TIMEOUT_MS });
+    await page.getByTestId('by').selectOption('task');
+    for (const { label, count } of by.task.slice(0, 5)) await page.getByTestId('profile-table').getByRole('row', { name: new RegExp(`^${label.replace(/[[\]()]/g, '\\$&')} ${count.toLocaleString('en-US')} `) }).waitFor({ timeout: 5000 });
+    expect(await page.locator('lab-profile').getByText(`${exits.toLocaleString('en-US')} exits`).count()).toBeGreaterThan(0);
+    const boxes = await page.getByTestId('flame').getByRole('treeitem').allInnerTexts();
+    expect(boxes.join(' ')).toContain('[syscall]');
+  }, 2 * TIMEOUT_MS);
 
   it.skipIf(!existsSync(AXE))('has no serious finding of axe-core, light or dark', async () => {
     // As a debugger, because the content security policy lets no script in. It stays: the pages differ in the hash alone.

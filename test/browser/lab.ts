@@ -18,7 +18,7 @@ const CORE = `${ROOT}dist/engine/cpu/core.wasm`;
 /** Throws if the pages are not built, or not from the core that Node uses. */
 export function assertBuilt(): void {
   const assets = existsSync(`${UI}/assets`) ? readdirSync(`${UI}/assets`) : [];
-  const core = assets.find((name) => name.endsWith('.wasm'));
+  const core = assets.find((name) => /^core-[\w-]{8}\.wasm$/.test(name));
   if (core === undefined || !existsSync(CORE)) throw new Error('dist/ui is not built: run `npm run build`');
   const hash = (path: string): string => createHash('sha256').update(readFileSync(path)).digest('hex');
   if (hash(`${UI}/assets/${core}`) !== hash(CORE)) throw new Error('dist/ui was built from another core.wasm than dist/engine/cpu: run `npm run build`');

@@ -1,13 +1,21 @@
 /** The engine's core in a worker: from beside it, or from the page that holds all of it. */
 import { bytesOfBase64 } from '../../engine/protocol/base64.ts';
+import { Refusal } from '../refusal.ts';
 
 /** Global of a worker that a self-contained page started: the core as base64. */
 export const CORE_VARIABLE = 'chronovisorCore';
 
 let core: Promise<WebAssembly.Module> | undefined;
+let counting: Promise<WebAssembly.Module> | undefined;
 
 export function loadCore(): Promise<WebAssembly.Module> {
   return (core ??= load());
+}
+
+/** The core that tells of accesses, for models of TLBs. Throws Refusal in a page that is one file: it holds only the other. */
+export function loadCountingCore(): Promise<WebAssembly.Module> {
+  if (CORE_VARIABLE in globalThis) throw new Refusal('This file has no core that counts TLB misses', 'compare by the log, or open the recording in the lab');
+  return (counting ??= WebAssembly.compileStreaming(fetch(new URL('../../dist/engine/cpu/core-counting.wasm', import.meta.url))));
 }
 
 function load(): Promise<WebAssembly.Module> {

@@ -65,7 +65,7 @@ function page(files: Files, style: string, icon: Buffer, sources: Readonly<Recor
 <body>
 <lab-app></lab-app>
 <noscript>This file runs a recorded machine in this page and needs JavaScript.</noscript>
-${block('core', bytesOf(files, /core-[\w-]+\.wasm$/).toString('base64'))}
+${block('core', bytesOf(files, /core-[\w-]{8}\.wasm$/).toString('base64'))}
 ${WORKERS.map((name) => block(name, zipped(bytesOf(files, new RegExp(`${name}-[\\w-]+\\.js$`))))).join('\n')}
 ${block('sources', zipped(JSON.stringify(sources)))}
 ${RECORDING_MARK}
