@@ -106,6 +106,11 @@ export function callBefore(code: Uint8Array, address: bigint): CallSite | undefi
   return undefined;
 }
 
+interface ReturnAddress {
+  readonly address: bigint;
+  readonly site: CallSite;
+}
+
 interface Context {
   readonly rsp: Linear;
   readonly cpl: number;
@@ -153,6 +158,9 @@ class Unwinder {
   private readonly summaries: StackSummary[] = [];
   /** Deliveries that were looked at, and whether they have returned. */
   private readonly returned = new Map<string, boolean>();
+  /** What was found out of the place, which does not change: page number to its place in RAM, or -1; slots that hold return addresses. */
+  private readonly pages = new Map<number, number>();
+  private readonly returnAddresses = new Map<Linear, ReturnAddress | undefined>();
   private readonly position: number;
   private readonly rip: bigint;
   private readonly start: Context;
@@ -219,10 +227,30 @@ class Unwinder {
   // ---- the cursor is at its place ----
 
   private word(address: Linear, bytes = 8): bigint | undefined {
+    const inPage = address - pageOf(address) * 4096;
+    if (inPage % bytes === 0) {
+      const { core } = this.travel.machine;
+      const page = this.pageBase(pageOf(address));
+      if (page === undefined) return undefined;
+      const at = (L.RAM + page + inPage) >>> 2;
+      return bytes === 8 ? (BigInt(core.u32[at + 1]) << 32n) | BigInt(core.u32[at]) : BigInt(core.u32[at]);
+    }
     const found = readLinear(this.travel.machine, fromLinear(address), bytes);
     if (found.length < bytes) return undefined;
     const view = new DataView(found.buffer, found.byteOffset);
     return bytes === 8 ? view.getBigUint64(0, true) : BigInt(view.getUint32(0, true));
+  }
+
+  /** Where a linear page lies in RAM. */
+  private pageBase(page: number): number | undefined {
+    let base = this.pages.get(page);
+    if (base === undefined) {
+      const { machine } = this.travel;
+      const paddr = translate(machine, fromLinear(page * 4096));
+      base = paddr === undefined || paddr + 4096 > machine.core.ramBytes ? -1 : paddr;
+      this.pages.set(page, base);
+    }
+    return base < 0 ? undefined : base;
   }
 
   /** The machine stands between a delivery and its handler: the log has it at this position. */
@@ -477,7 +505,13 @@ class Unwinder {
   }
 
   /** The word at an address, if it looks like one that a CALL pushed. */
-  private returnAddress(slot: Linear, isKernel: boolean): { readonly address: bigint; readonly site: CallSite } | undefined {
+  private returnAddress(slot: Linear, isKernel: boolean): ReturnAddress | undefined {
+    // A slot is of a kernel's stack or of a program's.
+    const key = isKernel ? slot + 0.5 : slot;
+    if (!this.returnAddresses.has(key)) this.returnAddresses.set(key, this.findReturnAddress(slot, isKernel));
+    return this.returnAddresses.get(key);
+  }
+  private findReturnAddress(slot: Linear, isKernel: boolean): ReturnAddress | undefined {
     const address = this.word(slot, this.wordBytes);
     if (address === undefined || address < 4096n) return undefined;
     const linear = toLinear(address);
