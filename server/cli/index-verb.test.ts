@@ -4,6 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { openLog } from '../../engine/log/open-log.ts';
+import { findIndex } from '../store/checkpoints.ts';
+import { FileSource } from '../store/files.ts';
 import { cli, json } from './testing.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -34,6 +37,9 @@ it('records with checkpoints, which are those of the recording', async () => {
   expect(recorded.index.checkpoints).toBeGreaterThan(3);
   expect(await json('index', 'along.cvlog')).toMatchObject({ isNew: false, checkpoints: recorded.index.checkpoints });
   expect(await json('replay', 'along.cvlog')).toMatchObject({ digest: recorded.digest });
+  // To open it at its end costs no replay.
+  const { reader } = openLog(new FileSource(at('along.cvlog'), 'FILE'));
+  expect(findIndex(at('along.cvlog'), reader).index?.checkpoints.at(-1)?.position).toBe(reader.lastPosition - 1);
   copyFileSync(at('along.cvlog'), at('alone.cvlog'));
   for (const where of ['50%', '99%', 'end']) expect((await json('state', 'along.cvlog', '--at', where)).digest, where).toBe((await json('state', 'alone.cvlog', '--at', where)).digest);
 });

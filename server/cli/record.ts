@@ -4,7 +4,8 @@ import { type Recipe, type RunImages, DEFAULT_DIGEST_INSTRUCTIONS, DEFAULT_EPOCH
 import { InputScript, parseScript, ScriptError } from '../../engine/recording/input-script.ts';
 import { Recorder } from '../../engine/recording/recorder.ts';
 import { PowerOnRam } from '../../engine/recording/checkpoint-store.ts';
-import { Indexer } from '../../engine/recording/indexer.ts';
+import { DEFAULT_SPACING, Indexer, indexStep } from '../../engine/recording/indexer.ts';
+import { Replayer } from '../../engine/recording/replayer.ts';
 import { virtioArgument } from '../../engine/devices/virtio/mmio.ts';
 import { DEFAULT_ACCESS_COST_NS, type VirtioKind } from '../../engine/machine/machine.ts';
 import { PARAVIRT_KINDS, type ParavirtKind } from '../../engine/machine/paravirt/paravirt.ts';
@@ -190,7 +191,7 @@ async function start(parsed: Arguments, context: Context, isRecorded: boolean): 
     sink?.close();
   }
 
-  const index = indexer === undefined || sink === undefined ? undefined : keepIndex(sink.path, indexer);
+  const index = indexer === undefined || sink === undefined ? undefined : keepIndex(sink.path, indexer, images, module);
   const seconds = (monotonicMs() - startMs) / 1000;
   const isScriptDone = script === undefined || script.waitingFor === undefined;
   const name = exitNameOf(end, isScriptDone);
@@ -232,9 +233,14 @@ async function start(parsed: Arguments, context: Context, isRecorded: boolean): 
   return status;
 }
 
-function keepIndex(log: string, { store }: Indexer): { readonly file: string; readonly checkpoints: number; readonly bytes: number } {
+/** The end is near, too: what comes after the last checkpoint is replayed, for one just before the end of the log. */
+function keepIndex(log: string, indexer: Indexer, images: RunImages, module: WebAssembly.Module): { readonly file: string; readonly checkpoints: number; readonly bytes: number } {
+  const { store } = indexer;
   const source = new FileSource(log, 'the recording');
   try {
+    const replayer = new Replayer({ reader: openLog(source).reader, images, module });
+    if (store.checkpoints.length > 0) replayer.restore(store.open(store.checkpoints.length - 1));
+    while (indexStep(replayer, indexer, DEFAULT_SPACING).kind === 'running');
     return { file: indexPath(log), checkpoints: store.checkpoints.length, bytes: saveIndex(log, openLog(source).reader, store) };
   } finally {
     source.close();

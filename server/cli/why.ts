@@ -1,8 +1,9 @@
 /** `why`: where a value comes from, back over each copy to what made it. */
+import type { GuestSymbols } from '../../engine/debug/guest-symbols.ts';
 import { readRegister } from '../../engine/debug/inspect.ts';
-import { type WhyLink, registerText, why as whyOf } from '../../engine/debug/why.ts';
+import { type WhyLink, type WhyStart, registerText, why as whyOf } from '../../engine/debug/why.ts';
 import type { VerbSpec } from './arguments.ts';
-import { COMMON_FIND_OPTIONS, codeAt, goTo, rangeOf, withRecording } from './bisect-common.ts';
+import { COMMON_FIND_OPTIONS, type Opened, codeAt, goTo, rangeOf, withRecording } from './bisect-common.ts';
 import type { Verb } from './context.ts';
 import { lineOf } from './event-text.ts';
 import { exitCode } from './exit-codes.ts';
@@ -34,33 +35,38 @@ export const why: Verb = {
     const { travel, guest } = opened;
     const position = goTo(travel, parsed, 'at', 'end');
     const what = parsed.operands[1];
-    const isRegister = register(what) !== undefined || readRegister(travel.machine, what) !== undefined;
-    const range = isRegister ? undefined : rangeOf(opened, what, false, 'why');
-    if (range !== undefined && range.length > BYTES_MAX) throw new UsageError(`"${what}" is ${range.length} bytes: say which ${BYTES_MAX} at most, such as ${hexText(range.address)},8`, 'why');
     const linksMax = parsed.count('count', 1);
     const instructionsMax = parsed.count('look-back', 1);
-    const start = range === undefined ? { register: what } : { address: range.address, bytes: range.length };
+    const start = startOf(opened, what, 'why');
     const { rows } = take(whyOf(travel, start, { ...(linksMax === undefined ? {} : { linksMax }), ...(instructionsMax === undefined ? {} : { instructionsMax }) }), Infinity);
     if (parsed.has('json')) {
       context.out.write(`${toJson({ verb: 'why', file: parsed.operands[0], position, links: rows.map((row) => ({ ...row, symbol: row.rip === undefined ? undefined : guest.tell(row.rip) })), exitCode: 0 })}\n`);
       return exitCode('ok');
     }
-    for (const row of rows) for (const line of linesOf(row)) context.out.write(`${line}\n`);
+    for (const row of rows) for (const line of linkLines(guest, row)) context.out.write(`${line}\n`);
     return exitCode('ok');
-
-    function linesOf(link: WhyLink): readonly string[] {
-      const { subject } = link;
-      const where = subject.kind === 'register' || subject.linear !== undefined ? '' : `physical ${hexText(BigInt(subject.paddr))}`;
-      const place = subject.kind === 'register' ? registerText(subject) : `${subject.bytes} byte${subject.bytes === 1 ? '' : 's'} at ${where || guest.tell(subject.linear!)}`;
-      const is = link.value === undefined ? '' : ` = ${hexText(link.value)}`;
-      const inputs = link.inputs.map(({ text, value }) => `${text}${value === undefined || text === hexText(value) ? '' : ` = ${hexText(BigInt.asUintN(64, value))}`}`).join(', ');
-      const at = link.rip === undefined ? '' : ` ${link.instruction ?? ''}  ${codeAt(guest, link.rip)}`;
-      const lines = [`@${grouped(link.position)}  ${place}${is} ◄ ${KIND_TEXT[link.kind]}${at}${inputs === '' ? '' : `: ${inputs}`}`];
-      for (const event of link.events) lines.push(`    ${lineOf(event).replace(/\s+/g, ' ')}`);
-      return lines;
-    }
   }),
 }; // prettier-ignore
+
+/** REGISTER|ADDRESS[,BYTES]|SYMBOL, worked out at the cursor. Throws UsageError, ExpressionError. */
+export function startOf(opened: Opened, what: string, verb: string): WhyStart {
+  if (register(what) !== undefined || readRegister(opened.travel.machine, what) !== undefined) return { register: what };
+  const { address, length } = rangeOf(opened, what, false, verb);
+  if (length > BYTES_MAX) throw new UsageError(`"${what}" is ${length} bytes: say which ${BYTES_MAX} at most, such as ${hexText(address)},8`, verb);
+  return { address, bytes: length };
+}
+
+export function linkLines(guest: GuestSymbols, link: WhyLink): readonly string[] {
+  const { subject } = link;
+  const where = subject.kind === 'register' || subject.linear !== undefined ? '' : `physical ${hexText(BigInt(subject.paddr))}`;
+  const place = subject.kind === 'register' ? registerText(subject) : `${subject.bytes} byte${subject.bytes === 1 ? '' : 's'} at ${where || guest.tell(subject.linear!)}`;
+  const is = link.value === undefined ? '' : ` = ${hexText(link.value)}`;
+  const inputs = link.inputs.map(({ text, value }) => `${text}${value === undefined || text === hexText(value) ? '' : ` = ${hexText(BigInt.asUintN(64, value))}`}`).join(', ');
+  const at = link.rip === undefined ? '' : ` ${link.instruction ?? ''}  ${codeAt(guest, link.rip)}`;
+  const lines = [`@${grouped(link.position)}  ${place}${is} ◄ ${KIND_TEXT[link.kind]}${at}${inputs === '' ? '' : `: ${inputs}`}`];
+  for (const event of link.events) lines.push(`    ${lineOf(event).replace(/\s+/g, ' ')}`);
+  return lines;
+}
 
 const KIND_TEXT: Readonly<Record<WhyLink['kind'], string>> = {
   copy: 'copied by', computed: 'computed by', constant: 'a constant:', device: 'from a device:', machine: 'told by the CPU:', delivery: 'pushed by a delivery before', 'page walk': 'a page walk before',

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { breakpoint, forwardScan } from '../../test/gdb/oracle.ts';
+import type { LogEvent } from '../../engine/log/events.ts';
 import { RECORDING, openRecording, turn } from '../gdb/testing.ts';
 import { Bookmarks, bookmarksPath } from './bookmarks.ts';
 import { Commands, isAnswer } from './commands.ts';
@@ -133,6 +134,37 @@ it('watchpoints tell who wrote, what was there and what is; last-write agrees an
   expect(await run('watch p64(0x1652a0)')).toContain('p64(0x1652a0)');
   await run('c');
   expect(await run('p/d u64(ticks)')).toBe('13\n');
+});
+
+it('steps by events of a kind, both ways, past whatever points there are', async () => {
+  const { reader } = opened.travel;
+  const of = (matches: (event: LogEvent) => boolean): readonly number[] => [...new Set([...reader.events()].filter((event) => event.position > FORK && matches(event)).map(({ position }) => position))].slice(0, 4);
+  const interrupts = of((event) => event.kind === 'interrupt' && (event.phase === 'injected' || event.phase === 'acknowledged'));
+  const all = of(({ kind }) => ['input', 'exit', 'interrupt', 'device', 'idle', 'mark'].includes(kind));
+  expect([interrupts.length, all.length]).toEqual([1, 4]);
+  for (const [words, expected] of [['interrupt', interrupts], ['', all]] as const) {
+    opened.travel.seek(FORK);
+    await run('break *rip');
+    const met: number[] = [];
+    for (const _ of expected) {
+      await run(`next-event ${words}`);
+      met.push(at());
+    }
+    expect(met).toEqual(expected);
+    for (const position of [...expected].reverse().slice(1)) {
+      await run(`reverse-next-event ${words}`);
+      expect(at()).toBe(position);
+    }
+  }
+  expect(await fails('ne nonsense')).toContain('exit [');
+});
+
+it('tells where a value comes from, and stays', async () => {
+  const at0 = at();
+  expect(await run('why u64(rsp)')).toMatch(/bytes? at .* ◄ /);
+  expect(await run('why rsp')).toMatch(/^@[\d_]+ {2}rsp = 0x[0-9a-f]+ ◄ /);
+  expect(at()).toBe(at0);
+  expect(await fails('why')).toContain('register');
 });
 
 it('catchpoints: marks, console text, exits, interrupts and system calls', async () => {

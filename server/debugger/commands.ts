@@ -1,13 +1,16 @@
 /** The commands of the terminal debugger, named as those of gdb and rr where there are such. */
 import type { Frame } from '../../engine/debug/call-stack.ts';
+import { EVENT_FORMS } from '../../engine/debug/event-words.ts';
 import { ExpressionError } from '../../engine/debug/expression.ts';
 import { REGISTER_NAMES } from '../../engine/debug/inspect.ts';
 import { linearRip, listing, listingBefore } from '../../engine/debug/listing.ts';
 import { StepError } from '../../engine/debug/steps.ts';
 import { SymbolError } from '../../engine/debug/symbols.ts';
 import { SeekError } from '../../engine/debug/time-travel.ts';
+import type { LogKind } from '../../engine/log/events.ts';
 import { rangeOf, writeText } from '../cli/bisect-common.ts';
 import { grouped, megabytes, virtualTime } from '../cli/format.ts';
+import { linkLines, startOf } from '../cli/why.ts';
 import { UsageError } from '../cli/usage-error.ts';
 import { monitor } from '../gdb/monitor.ts';
 import { StoreError } from '../store/errors.ts';
@@ -29,6 +32,8 @@ interface Command {
   readonly run: (rest: string, name: string) => Promise<void> | void;
 }
 
+/** Kinds of events that something did; the others are the recorder's own. */
+const WALKED_KINDS: readonly LogKind[] = ['input', 'exit', 'interrupt', 'device', 'idle', 'mark'];
 const LIST_LINES = 10;
 /** After the line asked for, for one with code. */
 const LINES_LOOKED_AT = 50;
@@ -171,6 +176,9 @@ export class Commands {
         this.halted(await this.debug.continue(direction));
       },
     }); // prettier-ignore
+    const event = (name: string, short: string, direction: 'forward' | 'backward', help: string): Command => ({
+      names: [name, short], form: '[WHAT]', help, repeats: true, completes: 'catch', run: async (rest) => this.halted(await this.debug.event(rest === '' ? `event ${WALKED_KINDS.join(' ')}` : rest, direction)),
+    }); // prettier-ignore
     const watch = (name: string, access: WatchAccess, help: string): Command => ({
       names: [name], form: 'WHAT[,BYTES] [if EXPR]', help, run: (rest) => {
         const { text, condition } = conditional(rest, name);
@@ -205,6 +213,8 @@ export class Commands {
           this.halted(relative === null ? await this.debug.seek(rest) : await this.debug.seekPosition(Math.min(Math.max(0, this.debug.travel.position + n), this.debug.travel.last)));
         },
       },
+      event('next-event', 'ne', 'forward', `on to the next event of the log that is WHAT, or to the next at all: ${EVENT_FORMS}, syscall [NAME|NUMBER]`),
+      event('reverse-next-event', 'rne', 'backward', 'back to the last such event'),
       { names: ['when'], form: '', help: 'position, event and virtual time of the present', run: () => this.write(monitor(this.debug.travel, 'when')) },
       breakAt('break', 'b', false, 'stops where the instruction at a symbol, FILE:LINE or *EXPR is about to run (a function: its first one); here unless told'),
       breakAt('tbreak', 'tb', true, 'the same, once'),
@@ -230,6 +240,7 @@ export class Commands {
       { names: ['list', 'l'], form: '[FILE:LINE|FUNCTION]', help: 'source around the present or a place', repeats: true, run: (rest) => this.list(rest) },
       { names: ['events'], form: '[N]', help: 'the N events before the present and the N after it', run: (rest) => this.events(rest) },
       { names: ['last-write', 'lw'], form: 'WHAT[,BYTES]', help: 'who wrote there last, before the present; the cursor stays', run: async (rest) => this.lastWrite(rest) },
+      { names: ['why'], form: 'REGISTER|WHAT[,BYTES]', help: 'where the value there comes from: each store, load and move before, to arithmetic, a device or an input', completes: 'registers', run: async (rest) => this.why(rest) },
       { names: ['mark'], form: 'NAME', help: 'a mark here, kept beside the recording; seek mark:NAME goes to it', completes: 'places', run: (rest) => this.mark(rest) },
       { names: ['unmark'], form: 'NAME', help: 'takes such a mark away', completes: 'places', run: (rest) => this.unmark(rest) },
       { names: ['status'], form: '', help: 'where it is, and the instruction there', run: () => this.showPlace() },
@@ -405,6 +416,12 @@ export class Commands {
     const range = rangeOf({ travel, symbols: symbols.table }, physical === null ? rest : `${physical[2]},${Number(physical[1]) / 8}`, physical !== null, 'debug');
     const write = await this.debug.lastWrite(range.ranges);
     this.line(write === undefined ? `nobody wrote to 0x${range.address.toString(16)}, ${range.length} bytes, before @${grouped(travel.position)}` : writeText(symbols.table, write));
+  }
+
+  private async why(rest: string): Promise<void> {
+    if (rest === '') throw new DebuggerError('why needs a register or an address, such as why rax');
+    const { travel, symbols } = this.debug;
+    for await (const link of this.debug.why(startOf({ travel, symbols: symbols.table }, noDollar(rest), 'debug'))) for (const line of linkLines(symbols, link)) this.line(line);
   }
 
   private mark(name: string): void {

@@ -11,6 +11,7 @@ import type { GuestSymbols, SourceLine } from '../../engine/debug/guest-symbols.
 import { physicalRanges, readRegister } from '../../engine/debug/inspect.ts';
 import { currentTask } from '../../engine/debug/linux.ts';
 import { linearRip } from '../../engine/debug/listing.ts';
+import { type WhyLink, type WhyStart, why } from '../../engine/debug/why.ts';
 import { type Write, parallel, writesBackward } from '../../engine/debug/queries.ts';
 import {
   type StepStop, reverseSteppingLine, reverseSteppingOut, reverseSteppingOver, reverseSteppingOverLine, steppingLine, steppingOut, steppingOver, steppingOverLine,
@@ -205,6 +206,29 @@ export class Debugger {
       }
       return halt;
     });
+  }
+
+  /** To the next event of the log, or the last one before here, whatever points there are. `words` are those of parseCatchpoint(). Throws DebuggerError, DivergedError. */
+  async event(words: string, direction: 'forward' | 'backward', count = 1): Promise<Halt> {
+    const { stops } = parseCatchpoint(this.travel, this.symbols, words);
+    return this.walking(async () => {
+      for (let i = 0; i < count; i++) {
+        const stop = await this.sliced(direction === 'forward' ? this.travel.continuing(stops) : this.travel.reverseContinuing(stops), direction);
+        if (stop === undefined) return { kind: 'interrupted' };
+        if (stop.kind === 'history') return { kind: direction === 'forward' ? 'end' : 'begin' };
+      }
+      return { kind: 'step' };
+    });
+  }
+
+  /** Where a value comes from, link by link, until it is interrupted; the cursor stays. */
+  async *why(start: WhyStart): AsyncGenerator<WhyLink, void, void> {
+    this.isInterrupted = false;
+    for (const link of why(this.travel, start)) {
+      yield link;
+      await this.options.turn();
+      if (this.isInterrupted) return;
+    }
   }
 
   /** Throws what seek() throws for a place that is none, or not in the recording; nothing moves. */
