@@ -83,27 +83,27 @@ const GAP_MAX = 3;
 /** What a reason code beyond REASONS_MAX becomes. */
 export const REASON_OTHER = 0x7fff_ffff;
 
-/** Columns of a cell's sums. The costs are of exits whose cost is known (CELL_COSTED). */
+/**
+ * Columns of a cell's sums, two cache lines: what an exit touches whose cost is that of the one before it in its cell, as most are, and the rest. The costs are of exits whose cost is known (CELL_COSTED).
+ */
 export const CELL_COUNT = 0;
-export const CELL_COSTED = 1;
-export const CELL_LOW = 2;
-export const CELL_TYPICAL = 3;
-export const CELL_HIGH = 4;
-export const CELL_MIN = 5;
-export const CELL_MAX = 6;
-export const CELL_FIRST_NS = 7;
-export const CELL_LAST_NS = 8;
+export const CELL_FIRST_NS = 1;
+export const CELL_LAST_NS = 2;
 /** 1 if the exit is sleep rather than work. */
-export const CELL_IDLE = 9;
+export const CELL_IDLE = 3;
 /** Row of the reason among the times between exits. */
-const CELL_GAP_ROW = 10;
+const CELL_GAP_ROW = 4;
 /** The reason and the handler again, for a quick look whether a cell is the right one. */
-const CELL_REASON = 11;
-const CELL_HANDLER = 12;
-/** Cost of the last exit, and how many in a row had it that are not in the histogram yet: most cells have one cost, so their histogram stays out of the cache. */
-const CELL_RUN_COST = 13;
-const CELL_RUN = 14;
-/** Two cache lines. */
+const CELL_REASON = 5;
+const CELL_HANDLER = 6;
+/** Exits in a row with the same cost (`runs`) that are not in the sums and the histogram yet. */
+const CELL_RUN = 7;
+export const CELL_COSTED = 8;
+export const CELL_LOW = 9;
+export const CELL_TYPICAL = 10;
+export const CELL_HIGH = 11;
+export const CELL_MIN = 12;
+export const CELL_MAX = 13;
 const CELL_COLUMNS = 16;
 /** Reason, target (2), rip (2), and the rest in one: half a cache line. */
 const KEY_WORDS = 8;
@@ -124,6 +124,8 @@ export class ExitTable {
   /** Sums of each cell side by side, so that an exit touches few cache lines: CELL_*. */
   private sums = new Float64Array(64 * CELL_COLUMNS);
   private costs = new Uint32Array(0);
+  /** Of each cell, the cost of its last exit. */
+  private runs: (Cycles | undefined)[] = [];
 
   reasons = 0;
   reasonCodes = new Int32Array(REASONS_MAX + 1);
@@ -197,18 +199,13 @@ export class ExitTable {
       reasonNumbers[gapAt + GAP_COUNT]++;
       record(this.reasonHistogram, row * BUCKETS, gap);
     }
-    if (typical !== sums[at + CELL_RUN_COST] || ns < this.sliceFromNs || ns >= this.sliceToNs) {
+    if (cycles !== this.runs[cell] || ns < this.sliceFromNs || ns >= this.sliceToNs) {
       this.addCost(cell, ns, cycles);
       return;
     }
     // Not the first of the cell: it has had a cost.
-    sums[at]++;
-    sums[at + CELL_COSTED]++;
-    sums[at + CELL_LOW] += cycles.low;
-    sums[at + CELL_TYPICAL] += typical;
-    sums[at + CELL_HIGH] += cycles.high;
-    sums[at + CELL_LAST_NS] = ns;
     sums[at + CELL_RUN]++;
+    sums[at + CELL_LAST_NS] = ns;
     const slice = this.sliceAt * SLICE_COLUMNS;
     if (sums[at + CELL_IDLE] !== 0) {
       slices[slice + SLICE_IDLE_EXITS]++;
@@ -235,29 +232,25 @@ export class ExitTable {
   add(cell: number, ns: number): void {
     const { sums } = this;
     const at = cell * CELL_COLUMNS;
-    if (sums[at]++ === 0) sums[at + CELL_FIRST_NS] = ns;
+    if (sums[at]++ + sums[at + CELL_RUN] === 0) sums[at + CELL_FIRST_NS] = ns;
     sums[at + CELL_LAST_NS] = ns;
     this.slices[this.sliceOf(ns) * SLICE_COLUMNS + (sums[at + CELL_IDLE] !== 0 ? SLICE_IDLE_EXITS : SLICE_EXITS)]++;
   }
 
   /** An exit and what it costs. */
-  addCost(cell: number, ns: number, { low, typical, high }: Cycles): void {
+  addCost(cell: number, ns: number, cycles: Cycles): void {
     const { sums } = this;
     const at = cell * CELL_COLUMNS;
-    if (sums[at]++ === 0) sums[at + CELL_FIRST_NS] = ns;
+    const { typical } = cycles;
+    if (sums[at + CELL_COUNT] + sums[at + CELL_RUN] === 0) sums[at + CELL_FIRST_NS] = ns;
     sums[at + CELL_LAST_NS] = ns;
-    sums[at + CELL_COSTED]++;
-    sums[at + CELL_LOW] += low;
-    sums[at + CELL_TYPICAL] += typical;
-    sums[at + CELL_HIGH] += high;
-    if (typical === sums[at + CELL_RUN_COST]) sums[at + CELL_RUN]++;
-    else {
+    if (cycles !== this.runs[cell]) {
       if (typical < sums[at + CELL_MIN]) sums[at + CELL_MIN] = typical;
       if (typical > sums[at + CELL_MAX]) sums[at + CELL_MAX] = typical;
       this.endRun(cell);
-      sums[at + CELL_RUN_COST] = typical;
-      sums[at + CELL_RUN] = 1;
+      this.runs[cell] = cycles;
     }
+    sums[at + CELL_RUN]++;
     const slice = this.sliceOf(ns) * SLICE_COLUMNS;
     if (sums[at + CELL_IDLE] !== 0) {
       this.slices[slice + SLICE_IDLE_EXITS]++;
@@ -268,9 +261,18 @@ export class ExitTable {
   }
 
   private endRun(cell: number): void {
+    const { sums } = this;
     const at = cell * CELL_COLUMNS;
-    if (this.sums[at + CELL_RUN] > 0) recordMany(this.costs, cell * BUCKETS, this.sums[at + CELL_RUN_COST], this.sums[at + CELL_RUN]);
-    this.sums[at + CELL_RUN] = 0;
+    const count = sums[at + CELL_RUN];
+    const run = this.runs[cell];
+    if (count === 0 || run === undefined) return;
+    sums[at + CELL_RUN] = 0;
+    sums[at + CELL_COUNT] += count;
+    sums[at + CELL_COSTED] += count;
+    sums[at + CELL_LOW] += run.low * count;
+    sums[at + CELL_TYPICAL] += run.typical * count;
+    sums[at + CELL_HIGH] += run.high * count;
+    recordMany(this.costs, cell * BUCKETS, run.typical, count);
   }
 
   /** The histogram of a cell's costs. */
@@ -281,6 +283,7 @@ export class ExitTable {
 
   /** One of the sums of a cell: CELL_*. */
   sum(cell: number, column: number): number {
+    this.endRun(cell);
     return this.sums[cell * CELL_COLUMNS + column];
   }
 
@@ -375,6 +378,7 @@ export class ExitTable {
     if (this.costs.length < state.histogram.length) this.costs = new Uint32Array(this.capacity * BUCKETS);
     this.costs.fill(0);
     this.costs.set(state.histogram);
+    this.runs = [];
     this.cells = state.cells;
     this.reasons = state.reasons;
     this.reasonCodes.set(state.reasonCodes);
@@ -454,7 +458,6 @@ export class ExitTable {
         const at = made * CELL_COLUMNS;
         this.sums[at + CELL_MIN] = Infinity;
         this.sums[at + CELL_MAX] = -Infinity;
-        this.sums[at + CELL_RUN_COST] = NaN;
         this.sums[at + CELL_IDLE] = this.isIdle(reason, handler) ? 1 : 0;
         this.sums[at + CELL_GAP_ROW] = this.reasonRow(reason === REASON_OTHER ? -1 : reason);
         this.sums[at + CELL_REASON] = reason;
