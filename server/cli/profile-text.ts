@@ -1,4 +1,5 @@
 /** Exit profiles as tables: what `stat` and `profile` print. */
+import { adviceOn, lacksTargets } from '../../engine/analysis/exit-profile/advice.ts';
 import type { ExitProfile, ProfileDimension, ProfileRow } from '../../engine/analysis/exit-profile/profile.ts';
 import { grouped, virtualTime } from './format.ts';
 
@@ -85,6 +86,31 @@ export function headLines(profile: ExitProfile): string[] {
   ];
   if (parts.length > 0) lines.push(parts.join(', '));
   return lines;
+}
+
+/** What would remove exits of an imported profile. */
+export function adviceLines(profile: ExitProfile): string[] {
+  const advice = adviceOn(profile);
+  const work = profile.exits - profile.idleExits;
+  if (work === 0) return [];
+  if (advice.length === 0) return ['', 'What would remove it: no feature that is known here removes these exits.'];
+  const range = (low: number, high: number, text: (value: number) => string): string => (text(low) === text(high) ? text(low) : `${text(low)} to ${text(high)}`);
+  const time = profile.unit === 'ns' && (profile.work?.typical ?? 0) > 0;
+  const share = (value: number): string => `${((value / (profile.work?.typical ?? 1)) * 100).toFixed(1)}%`;
+  const rows = advice.map(({ feature, how, exits, cost, from }) => [
+    feature, range(exits.low, exits.high, grouped), range(exits.low / work, exits.high / work, (part) => `${(part * 100).toFixed(1)}%`), ...(time ? [cost === undefined ? '-' : range(cost.low, cost.high, share)] : []), how, [...new Set(from)].slice(0, 4).join(', '),
+  ]);
+  const lines = leftTable([['What would remove it', 'exits', 'of work', ...(time ? ['of time'] : []), 'how', 'from'], ...rows], time ? 3 : 2);
+  lines.push('  A range is what a text of this kind leaves open; savings do not add up. Sources: --json.');
+  if (lacksTargets(profile)) lines.push('  Ports, MSRs and addresses are not in this text: with the events kvm_pio, kvm_msr and kvm_mmio recorded as well, the ranges are narrower.');
+  return ['', ...lines];
+}
+
+/** As rightTable, but only the `numbers` columns after the first are at the right. */
+function leftTable(rows: readonly (readonly string[])[], numbers: number): string[] {
+  const widths: number[] = [];
+  for (const row of rows) row.forEach((cell, i) => (widths[i] = Math.max(widths[i] ?? 0, cell.length)));
+  return rows.map((row) => `  ${row.map((cell, i) => (i === 0 || i > numbers ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join('  ')}`.trimEnd());
 }
 
 /** Sums and what has to be known, below a table. */

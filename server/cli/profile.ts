@@ -1,4 +1,5 @@
 /** `profile`: exits by what they are about, who makes them and when; as folded stacks for flame graph tools, or as a flame graph. */
+import { adviceOn } from '../../engine/analysis/exit-profile/advice.ts';
 import { PROFILE_DIMENSIONS, type ProfileDimension, foldedStacks } from '../../engine/analysis/exit-profile/profile.ts';
 import type { Arguments, VerbSpec } from './arguments.ts';
 import { JSON_OPTION } from './common-options.ts';
@@ -9,7 +10,7 @@ import { newFile, writeNew } from './new-file.ts';
 import { megabytes } from './format.ts';
 import { toJson } from './output.ts';
 import { PROFILE_OPTIONS, REPLAY_OPTIONS, endWithout, isLogFile, loadProfile } from './profile-source.ts';
-import { footLines, headLines, viewLines } from './profile-text.ts';
+import { adviceLines, footLines, headLines, viewLines } from './profile-text.ts';
 import { UsageError } from './usage-error.ts';
 
 const TOP_DEFAULT = 30;
@@ -66,10 +67,11 @@ async function start(parsed: Arguments, context: Context): Promise<number> {
     for (const line of foldedStacks(found, parsed.has('with-sleep'))) await out.push(`${line}\n`);
   } else if (parsed.has('json')) {
     const { stacks, by, ...rest } = found;
-    out.write(`${toJson({ verb: 'profile', file: parsed.operands[0], ...rest, by: asked === undefined ? by : Object.fromEntries(asked.map((dimension) => [dimension, by[dimension]])), ...(asked === undefined && { stacks }) }, 2)}\n`);
+    out.write(`${toJson({ verb: 'profile', file: parsed.operands[0], ...rest, by: asked === undefined ? by : Object.fromEntries(asked.map((dimension) => [dimension, by[dimension]])), ...(asked === undefined && { stacks }), ...(loaded.kind === 'import' && { advice: adviceOn(found) }) }, 2)}\n`);
   } else {
     const lines = headLines(found);
     for (const dimension of views) lines.push('', ...viewLines(found, dimension, top(dimension)));
+    if (loaded.kind === 'import') lines.push(...adviceLines(found));
     out.write(`${[...lines, ...footLines(found)].join('\n')}\n`);
   }
   if (loaded.kind === 'recording' && loaded.torn !== undefined) err.write(`chronovisor: ${loaded.torn.message}\n`);

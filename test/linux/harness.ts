@@ -77,6 +77,8 @@ export interface LinuxRun {
   readonly instructionsMax?: number;
   /** Called with each line of the serial console and the position at which it ended. */
   readonly onLine?: (line: string, position: number) => void;
+  /** Called between slices with what there is of the log: whole blocks, without a footer. */
+  readonly onLog?: (log: MemorySink) => void;
 }
 
 export interface LinuxRecording {
@@ -146,6 +148,7 @@ export function recordLinux(module: WebAssembly.Module, run: LinuxRun): LinuxRec
   let status: RecorderStatus;
   do {
     status = recorder.step(SLICE_INSTRUCTIONS, true);
+    run.onLog?.(sink);
     const { send, end } = script.poll();
     if (send.length > 0) recorder.input(send);
     if (status.kind === 'ended') break;
