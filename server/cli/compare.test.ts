@@ -129,7 +129,7 @@ describe('compare --svg', () => {
     expect(readFileSync(picture, 'utf8')).not.toContain('hw-shadow');
     const own = join(folder, 'own.cvlog');
     writeFileSync(own, readFileSync(trace));
-    expect(await cli('compare', own, '--svg', own, '--force')).toMatchObject({ status: 2, err: expect.stringContaining('is a recording that is compared') as string });
+    expect(await cli('compare', own, '--svg', own, '--force')).toMatchObject({ status: 2, err: expect.stringContaining('is what is read: choose another name') as string });
     expect(readFileSync(own).equals(readFileSync(trace))).toBe(true);
     expect(await cli('compare', trace, '--svg', join(folder, 'missing', 'a.svg'))).toMatchObject({ status: 13 });
   });

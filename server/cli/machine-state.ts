@@ -1,5 +1,6 @@
 /** Two machines compared: registers, pages of memory, devices. */
 import * as L from '../../engine/cpu/layout.ts';
+import { type PageDifference, differingPages, pageDifference } from '../../engine/debug/page-differences.ts';
 import type { SavedState, SavedValue } from '../../engine/devices/device.ts';
 import type { Machine } from '../../engine/machine/machine.ts';
 
@@ -7,17 +8,6 @@ export interface RegisterDifference {
   readonly name: string;
   readonly a: bigint;
   readonly b: bigint;
-}
-
-export interface PageDifference {
-  /** Page frame number. */
-  readonly page: number;
-  /** Physical address of the first byte that differs. */
-  readonly address: number;
-  readonly a: number;
-  readonly b: number;
-  /** Bytes of the page that differ. */
-  readonly count: number;
 }
 
 export interface DeviceDifference {
@@ -33,7 +23,6 @@ export interface StateDifference {
   readonly devices: readonly DeviceDifference[];
 }
 
-const PAGE_BYTES = 4096;
 const GENERAL = ['rax', 'rcx', 'rdx', 'rbx', 'rsp', 'rbp', 'rsi', 'rdi', 'r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15'];
 const SEGMENTS = ['es', 'cs', 'ss', 'ds', 'fs', 'gs', 'ldtr', 'tr'];
 /** Name, address, bytes. */
@@ -83,26 +72,7 @@ export function compareMachines(a: Machine, b: Machine): StateDifference {
     const other = ofB.get(name) ?? 0n;
     if (value !== other) registers.push({ name, a: value, b: other });
   }
-  return { registers, pages: differingPages(a, b), devices: differingDevices(a.saveDevices(), b.saveDevices()) };
-}
-
-function differingPages(a: Machine, b: Machine): PageDifference[] {
-  const pages: PageDifference[] = [];
-  const ramA = Buffer.from(a.core.memory.buffer, L.RAM, a.core.ramBytes);
-  const ramB = Buffer.from(b.core.memory.buffer, L.RAM, b.core.ramBytes);
-  const bytes = Math.min(ramA.length, ramB.length);
-  for (let at = 0; at < bytes; at += PAGE_BYTES) {
-    if (ramA.compare(ramB, at, at + PAGE_BYTES, at, at + PAGE_BYTES) === 0) continue;
-    let first = -1;
-    let count = 0;
-    for (let i = at; i < at + PAGE_BYTES; i++) {
-      if (ramA[i] === ramB[i]) continue;
-      if (first < 0) first = i;
-      count++;
-    }
-    pages.push({ page: at / PAGE_BYTES, address: first, a: ramA[first], b: ramB[first], count });
-  }
-  return pages;
+  return { registers, pages: differingPages(a.core, b.core).flatMap((page) => pageDifference(a.core, b.core, page) ?? []), devices: differingDevices(a.saveDevices(), b.saveDevices()) };
 }
 
 function differingDevices(a: SavedState, b: SavedState): DeviceDifference[] {

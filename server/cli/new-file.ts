@@ -19,12 +19,16 @@ export function newFile(parsed: Arguments, name: string): NewFile {
   const option = `--${name}`;
   if (file === '') throw new UsageError(`${option} needs the name of a file`, parsed.verb);
   const isForced = parsed.has('force');
-  if (existsSync(file) && parsed.operands.some((each) => existsSync(each) && realpathSync(each) === realpathSync(file))) {
-    throw new UsageError(`${option} ${file} is what is read: choose another name`, parsed.verb);
-  }
+  const made = { file, option, isForced };
+  refuseRead(made, parsed.operands, parsed.verb);
   if (existsSync(file) && !isForced) throw new StoreError('output-exists', { file, option: `${option} (or replace it with --force)` });
   if (!existsSync(dirname(file))) throw new StoreError('folder-missing', { file, what: option });
-  return { file, option, isForced };
+  return made;
+}
+
+/** What is read is never written over, whatever is forced. Throws UsageError. */
+export function refuseRead({ file, option }: NewFile, read: readonly string[], verb: string): void {
+  if (existsSync(file) && read.some((each) => existsSync(each) && realpathSync(each) === realpathSync(file))) throw new UsageError(`${option} ${file} is what is read: choose another name`, verb);
 }
 
 /** Returns the bytes written. Throws StoreError. */

@@ -1,12 +1,12 @@
 /** Two recordings side by side: headers, the events around the first that differs, and the instruction after which the two machines are not the same. */
 import { textOf } from '../../engine/debug/disassembler.ts';
 import { type Cause, type ExplainedSide, explaining } from '../../engine/debug/explain.ts';
+import { differingPages, pageDifference } from '../../engine/debug/page-differences.ts';
 import { SymbolError, SymbolTable, parseElfSymbols } from '../../engine/debug/symbols.ts';
 import { TimeTravel } from '../../engine/debug/time-travel.ts';
 import { type LogEvent, kindCode } from '../../engine/log/events.ts';
 import type { LogReader } from '../../engine/log/reader.ts';
 import { compareLogs } from '../../engine/log/verify.ts';
-import { changedFrames, pageHashes, pageView } from '../../engine/machine/snapshot.ts';
 import type { DiffAnswer, DiffEvent, DiffRow, DiffSide } from '../../engine/protocol/analysis.ts';
 import { eventText } from '../event-text.ts';
 import { kindName } from '../kinds.ts';
@@ -87,11 +87,12 @@ export async function diffStates(a: AnalysedLog, b: AnalysedLog, module: WebAsse
     const { from, position, cause, registers } = explained;
     const hex = (value: bigint): string => `0x${value.toString(16)}`;
     const [coreA, coreB] = [sideA.travel.machine.core, sideB.travel.machine.core];
-    const frames = explained.level === 'guest' && coreA.ramBytes === coreB.ramBytes ? changedFrames(coreA, pageHashes(coreB)) : new Uint32Array(0);
-    const pages = Array.from(frames.subarray(0, PAGES_SHOWN), (page) => {
-      const [left, right] = [pageView(coreA, page), pageView(coreB, page)];
-      const differing = Array.from(left.keys()).filter((i) => left[i] !== right[i]);
-      return { page, address: page * left.length + differing[0], a: left[differing[0]], b: right[differing[0]], bytes: differing.length };
+    const frames = explained.level === 'guest' && coreA.ramBytes === coreB.ramBytes ? differingPages(coreA, coreB) : [];
+    const pages = frames.slice(0, PAGES_SHOWN).flatMap((frame) => {
+      const found = pageDifference(coreA, coreB, frame);
+      if (found === undefined) return [];
+      const { page, address, a, b, count } = found;
+      return { page, address, a, b, bytes: count };
     });
     return {
       kind: 'different', from, position, cause: causeText(cause), a: sideText(sideA.symbols, explained.a), b: sideText(sideB.symbols, explained.b),
