@@ -41,8 +41,8 @@ describe('regimes', () => {
     const { status, out } = await cli('regimes', 'show', 'kvm-qemu');
     expect(status).toBe(0);
     expect(out).toMatch(/kvmPv +true/);
-    expect(out).toMatch(/hw\.cpuid +1350 +derived +Huang et al\., SOSP 2023/);
-    expect((await cli('regimes', 'show', 'hw', '--cpu', 'haswell')).out).toMatch(/hw\.cpuid +1350 +assumed .*taken for haswell/);
+    expect(out).toMatch(/hw\.cpuid +1350 +guest +2023 +derived +Huang et al\., SOSP 2023/);
+    expect((await cli('regimes', 'show', 'hw', '--cpu', 'haswell')).out).toMatch(/hw\.cpuid +1350 +guest +2023 +assumed .*taken for haswell/);
   });
 
   it('refuses what it does not know', async () => {
@@ -90,7 +90,7 @@ describe('compare', () => {
     const mine = file('mine.json', { id: 'mine', title: 'My monitor', regime: 'hw', options: { irqchip: 'user' }, costs: [{ parameter: 'hw.io-user', cpu: 'cascade-lake', year: 2026, low: 1, typical: 2, high: 3, definition: 'guest', source: 'my bench', trust: 'primary' }] });
     const { status, out } = await cli('compare', trace, '--regime-file', mine, '--regimes', 'mine', '--sources');
     expect(status).toBe(0);
-    expect(out).toMatch(/hw\.io-user +2 \(1 to 3\) +primary +my bench/);
+    expect(out).toMatch(/hw\.io-user +2 \(1 to 3\) +guest +2026 +primary +my bench/);
     const failures: readonly (readonly [unknown, RegExp])[] = [
       ['{ not json', /bad\.json: not JSON/],
       [{ id: 'mine' }, /bad\.json: "title" must be a text; it is missing/],

@@ -26,7 +26,7 @@ import type { Context, Verb } from './context.ts';
 import { exitCode } from './exit-codes.ts';
 import { grouped, megabytes, virtualTime } from './format.ts';
 import { toJson } from './output.ts';
-import { REGIME_FILE_OPTION, sourceLines, userPlatforms } from './regime-options.ts';
+import { DEFINITIONS_TEXT, REGIME_FILE_OPTION, sourceLines, userPlatforms } from './regime-options.ts';
 import { signalStatus } from './signals.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -146,7 +146,7 @@ async function start(parsed: Arguments, context: Context): Promise<number> {
     const rows = new Map<string, ChosenCost>();
     for (const { report } of files) for (const { cpu, sources } of report.regimes) for (const row of sources) rows.set(`${cpu} ${row.parameter}`, row);
     for (const cpu of new Set([...rows.keys()].map((key) => key.split(' ')[0]))) {
-      lines.push(`costs on ${cpu}, cycles`, ...sourceLines([...rows].filter(([key]) => key.startsWith(`${cpu} `)).map(([, row]) => row)));
+      lines.push(`costs on ${cpu}, cycles ${DEFINITIONS_TEXT}`, ...sourceLines([...rows].filter(([key]) => key.startsWith(`${cpu} `)).map(([, row]) => row)));
     }
   }
   if (svg !== undefined) lines.push(`${svg.file}: the same as a picture, ${megabytes(svg.bytes)}`);

@@ -23,9 +23,12 @@ export function userPlatforms(parsed: Arguments): Platform[] {
   });
 }
 
-/** A line for each cost: cycles, trust, source. */
+/** Behind a heading `costs on CPU, cycles`: which of the four things that are called the cost of an exit a row is. */
+export const DEFINITIONS_TEXT = '(guest: exit, handler and entry, as the guest sees them; host: exit to entry, as the host does; hardware: the transitions alone; event: no exit)';
+
+/** A line for each cost: cycles, definition, year, trust, source. */
 export function sourceLines(rows: readonly ChosenCost[]): string[] {
-  return table(rows.map((row) => [row.parameter, cyclesText(row), row.trust, `${row.source}${row.note === undefined ? '' : ` (${row.note})`}`]));
+  return table(rows.map((row) => [row.parameter, cyclesText(row), row.definition, String(row.year), row.trust, `${row.source}${row.note === undefined ? '' : ` (${row.note})`}`]));
 }
 
 function cyclesText({ low, typical, high }: ChosenCost): string {

@@ -5,7 +5,7 @@ import { PLATFORMS } from '../../engine/regimes/platforms/platforms.ts';
 import type { OptionSpec } from '../../engine/regimes/regime.ts';
 import type { Arguments, VerbSpec } from './arguments.ts';
 import { JSON_OPTION } from './common-options.ts';
-import { REGIME_FILE_OPTION, sourceLines, userPlatforms } from './regime-options.ts';
+import { DEFINITIONS_TEXT, REGIME_FILE_OPTION, sourceLines, userPlatforms } from './regime-options.ts';
 import type { Context, Verb } from './context.ts';
 import { exitCode } from './exit-codes.ts';
 import { table } from './format.ts';
@@ -58,7 +58,7 @@ function show(parsed: Arguments, { out }: Context, id: string): number {
     `  ${chosen.regime.id === id ? chosen.regime.summary : `built on ${chosen.regime.id}: ${chosen.regime.summary}`}`,
     'options',
     ...table(chosen.regime.options.map((spec) => [spec.name, String(chosen.options[spec.name]), valuesOf(spec), spec.title])),
-    `costs on ${chosen.cpu}, cycles`,
+    `costs on ${chosen.cpu}, cycles ${DEFINITIONS_TEXT}`,
     ...sourceLines(rows),
     'what it leaves out or assumes',
     ...notesOf(chosen),

@@ -1,10 +1,11 @@
 import fc from 'fast-check';
-import { type OperatorFunction, firstValueFrom, from, lastValueFrom, map, toArray } from 'rxjs';
+import { type OperatorFunction, auditTime, firstValueFrom, from, lastValueFrom, map, scan, toArray } from 'rxjs';
 import { TestScheduler } from 'rxjs/testing';
 import { describe, expect, it } from 'vitest';
 import type { EventBatch } from '../../log/event-batch.ts';
-import type { DirtyEpoch } from './epoch.ts';
-import { type Continuation, dirtyCurve, dirtyEpochs, dirtyTruth, dirtyTruthLive, heatMap, whoDirties, workingSet } from './operators.ts';
+import { type DirtyEpoch, EpochSplitter } from './epoch.ts';
+import type { HeatMap } from './folds.ts';
+import { type Continuation, dirtyCurve, dirtyEpochs, dirtyTruth, dirtyTruthLive, heatMap, heatMapLive, whoDirties, workingSet } from './operators.ts';
 import { batchesOf, dirtyLog } from './testing.ts';
 import { windowCount } from './truth.ts';
 
@@ -118,6 +119,52 @@ describe('marbles', () => {
       const entries = map(({ timeline }: { readonly timeline: { readonly length: number } }) => timeline.length);
       expectObservable(cold('a-b-c-d--|', VALUES).pipe(dirtyTruth(options), entries)).toBe('---------(x|)', { x: 6 });
       expectObservable(cold('a-b-c--|', VALUES).pipe(dirtyTruthLive(options, 2), entries)).toBe('--x----(y|)', { x: 4, y: 5 });
+    });
+  });
+
+  it('epochs come with the batch that ends them; an error of the source goes on, and each subscriber has a splitter of its own', () => {
+    const [a, b, c] = batches;
+    const ends = (count: number): number[] => known.slice(0, count).map(({ toPosition }) => toPosition);
+    const upTo = (...some: readonly EventBatch[]): number => {
+      const splitter = new EpochSplitter();
+      return some.reduce((sum, batch) => sum + [...splitter.split(batch)].length, 0);
+    };
+    scheduler().run(({ cold, expectObservable, expectSubscriptions }) => {
+      const source = cold('a-b-c--|', { a, b, c });
+      const counted = source.pipe(dirtyEpochs(), scan((sum, { toPosition }) => [...sum, toPosition], [] as number[]), auditTime(0));
+      expectObservable(counted).toBe('x-y-z--|', { x: ends(upTo(a)), y: ends(upTo(a, b)), z: ends(upTo(a, b, c)) });
+      expectObservable(counted, '-^---!').toBe('-x-y-', { x: ends(upTo(a)), y: ends(upTo(a, b)) });
+      expectSubscriptions(source.subscriptions).toBe(['^------!', '-^---!']);
+      expectObservable(cold<EventBatch>('--#', {}, new Error('disk')).pipe(dirtyEpochs())).toBe('--#', undefined, new Error('disk'));
+    });
+  });
+
+  it('the heat map comes once, at the end; live after every second epoch, and with the rest', () => {
+    const written = map(({ counts }: HeatMap) => counts.reduce((sum, count) => sum + count, 0));
+    const setup = { memoryBytes: options.memoryBytes, rows: 4, columns: 4, columnNs: 10 };
+    scheduler().run(({ cold, expectObservable, expectSubscriptions }) => {
+      const source = cold('a-b-c-d--|', VALUES);
+      expectObservable(source.pipe(heatMap(setup), written)).toBe('---------(x|)', { x: 6 });
+      expectSubscriptions(source.subscriptions).toBe('^--------!');
+      expectObservable(cold('a-b-c--|', VALUES).pipe(heatMapLive(setup, 2), written)).toBe('--x----(y|)', { x: 4, y: 5 });
+      expectObservable(cold('a-b-|', VALUES).pipe(heatMapLive(setup, 2), written)).toBe('--x-|', { x: 4 });
+      expectObservable(cold<DirtyEpoch>('a-#', VALUES, new Error('disk')).pipe(heatMapLive(setup, 1), written)).toBe('x-#', { x: 2 }, new Error('disk'));
+    });
+  });
+
+  it('who dirties answers once, at the end; an epoch of a log is an error at once, and the source is left', () => {
+    const detailed = ({ pages, ...rest }: DirtyEpoch): DirtyEpoch => {
+      const words = (): Uint32Array => new Uint32Array(pages.length);
+      const numbers = (): Float64Array => new Float64Array(pages.length);
+      return { ...rest, pages, detail: { position: numbers(), atNs: numbers(), kind: new Uint8Array(pages.length), ripLo: words(), ripHi: words(), cpl: new Uint8Array(pages.length), space: numbers() } };
+    };
+    scheduler().run(({ cold, expectObservable, expectSubscriptions }) => {
+      const source = cold('a-b--|', { a: detailed(VALUES.a), b: detailed(VALUES.b) });
+      expectObservable(source.pipe(whoDirties(), map(({ firstWrites }) => firstWrites))).toBe('-----(x|)', { x: 4 });
+      expectSubscriptions(source.subscriptions).toBe('^----!');
+      const logged = cold('a-b--|', { a: detailed(VALUES.a), b: VALUES.b });
+      expectObservable(logged.pipe(whoDirties())).toBe('--#', undefined, new RangeError('who wrote is not in a log: take the epochs from a replay'));
+      expectSubscriptions(logged.subscriptions).toBe('^-!');
     });
   });
 
