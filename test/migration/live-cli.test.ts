@@ -1,6 +1,5 @@
 /** `migrate --live` and `--listen` as people meet them: two commands, a TCP connection between them, three logs. */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -17,18 +16,11 @@ import { loadCore } from '../../server/store/core-module.ts';
 import { FileSink } from '../../server/store/files.ts';
 import { FAULT_GUEST } from './live-fault-draws.ts';
 import { digestAt } from './live-guests.ts';
+import { freePort } from './live-sides.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'chronovisor-live-'));
 process.chdir(folder);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 beforeAll(async () => {
   expect((await cli('record', '-q', '-o', 'run.cvlog', '--wall-clock', '1700000000000000000', '--append', 'run="work mixed; poweroff"', '--until', '@12500000')).status).toBe(0);

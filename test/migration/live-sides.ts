@@ -1,4 +1,5 @@
 /** Two sides of a migration in one process, with disks in memory that survive what the sides do not. */
+import { type AddressInfo, createServer } from 'node:net';
 import type { BlockBacking } from '../../engine/devices/virtio-block/virtio-block.ts';
 import { Recorder } from '../../engine/recording/recorder.ts';
 import { decodeRecipe } from '../../engine/recording/recipe.ts';
@@ -115,4 +116,12 @@ export function replayed(logs: readonly Uint8Array[], { images }: LiveGuest): st
   const status = new Replayer({ reader, images, module: loadCore() }).run();
   if (status.kind !== 'identical') throw new Error('the replay diverged');
   return status.digest;
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
 }
