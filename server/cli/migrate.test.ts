@@ -80,6 +80,7 @@ describe('migrate', () => {
       if (word !== 'open loop') expect(out).toContain(word);
     }
     expect(out).toMatch(/note: the migration outlasts the recording/);
+    expect(out).toMatch(/note: the migration begins at power-on, when 99 % of the memory are zeros/);
     const { predictions } = await json('migrate', trace, '--bandwidth', '10Mbit', '--samples', '3', '--give-up', '20s');
     expect(Object.keys(predictions[0].ram)).toEqual(
       expect.arrayContaining(['transferred', 'remaining', 'total', 'duplicate', 'normal', 'normalBytes', 'dirtyPagesRate', 'mbps', 'dirtySyncCount', 'postcopyRequests', 'pageSize', 'multifdBytes', 'pagesPerSecond', 'precopyBytes', 'downtimeBytes', 'postcopyBytes']),

@@ -165,6 +165,7 @@ async function start(parsed: Arguments, context: Context): Promise<number> {
     return exitCode('ok');
   }
   const lines: string[] = [headLine(source, asked, isSingle)];
+  const zeros = startText === undefined && starts === undefined ? zeroShare(truth) : 0;
   if (cells !== undefined) lines.push('', ...tableLines(cells, asked));
   if (frontier.length > 0) {
     const text = (bytesPerSecond: number | undefined): string => {
@@ -179,6 +180,7 @@ async function start(parsed: Arguments, context: Context): Promise<number> {
   if (starts !== undefined) lines.push('', ...startLines(starts));
   // One of a kind: they differ in a number.
   const notes = new Map([...[...predictions, ...closed].map(({ outcome }) => outcome), ...(starts ?? []).map(({ outcome }) => outcome)].flatMap((outcome) => outcome.notes.map((note) => [note.slice(0, NOTE_KIND), note] as const)));
+  if (zeros > ZEROS_WORTH_A_NOTE) notes.set('zeros', `the migration begins at power-on, when ${Math.floor(zeros * 100)} % of the memory are zeros, at 9 bytes a page: --start begins later (50%, mark:NAME), --best-start tries many moments`);
   if (!parsed.has('quiet') && notes.size > 0) lines.push('', ...[...notes.values()].map((note) => `note: ${note}`));
   out.write(`${lines.join('\n')}\n`);
   return exitCode('ok');
@@ -186,6 +188,14 @@ async function start(parsed: Arguments, context: Context): Promise<number> {
 
 function* predictEach(truth: DirtyTruth, { policies, policyOf, downtimesMs, options, jitter }: Asked, link: Link): Generator<Prediction, void, void> {
   for (const name of policies) yield predict(truth, policyOf(name)(downtimesMs[0]), link, options, jitter);
+}
+
+const ZEROS_WORTH_A_NOTE = 0.5;
+/** Of the pages, at the begin. */
+function zeroShare({ pages, beginNs, content }: DirtyTruth): number {
+  let zeros = 0;
+  for (let page = 0; page < pages; page++) if (content?.isZero(page, beginNs) === true) zeros++;
+  return zeros / pages;
 }
 
 function stopped(signals: Signals): number {
