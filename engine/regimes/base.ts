@@ -6,7 +6,7 @@ import type { EventBatch } from '../log/event-batch.ts';
 /** Ticks of the host that are made up between two events: more than an hour of them. Only a damaged position asks for more. */
 export const HOST_TICKS_MAX = 1_000_000;
 /** Raised when saved states change their meaning. */
-const STATE_VERSION = 2;
+const STATE_VERSION = 3;
 
 export abstract class BaseProjection implements Projection {
   readonly regime: string;

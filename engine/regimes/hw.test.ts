@@ -143,6 +143,16 @@ describe('hw: which events leave the guest (SDM "VMX Non-Root Operation" with KV
     expect(hw({ vendor: 'amd' }, timer)).toEqual(['interrupt (interrupt)', 'interrupt x1']);
   });
 
+  it('a line that the guest raises itself, by an access to the device, meets it outside', () => {
+    const transmit = (later: number) => (s: EventSink): void => {
+      s.exitIo(at(10), RIP, HI, 0x3f8, 1, ACCESS_WRITE, 0x41, 0);
+      s.interrupt(at(10 + later), PHASE_RAISED, CONTROLLER_PIC, -1, 4);
+      s.interrupt(at(12 + later), PHASE_INJECTED, CONTROLLER_PIC, 0x34, 4);
+    };
+    expect(hw({ apicv: false }, transmit(0))).toEqual(['IO_INSTRUCTION (device model)', 'INTERRUPT_WINDOW (interrupt)', 'interrupt x1']);
+    expect(hw({ apicv: false }, transmit(1))).toEqual(['IO_INSTRUCTION (device model)', 'EXTERNAL_INTERRUPT (interrupt)', 'INTERRUPT_WINDOW (interrupt)', 'interrupt x1']);
+  });
+
   it('HLT: an exit and a wake-up; the interrupt that wakes costs no exit; polling is host time', () => {
     const sleep = (s: EventSink): void => {
       s.exit(at(5), RIP, HI, EXIT_REASONS.hlt, 0, 0);

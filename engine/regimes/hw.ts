@@ -131,6 +131,8 @@ class HardwareProjection extends BaseProjection {
   private hasPassedDr = false;
   private isHalted = false;
   private raisedAt = -1;
+  /** Position of the last access to a device. */
+  private accessedAt = -1;
   private isTimerDue = false;
   private hasIoapic = false;
   private idleNs = 0;
@@ -218,10 +220,12 @@ class HardwareProjection extends BaseProjection {
       switch (sites.shape[s]) {
         case 0x10 satisfies typeof SHAPE_EXIT_IO:
           this.isHalted = false;
+          this.accessedAt = position[i];
           this.io(out, i, sites.f0[s], sites.f1[s], valueLo[i]);
           break;
         case 0x11 satisfies typeof SHAPE_EXIT_MMIO:
           this.isHalted = false;
+          this.accessedAt = position[i];
           this.mmio(out, i, sites.addressLo[s], sites.addressHi[s], sites.f1[s]);
           break;
         case 0x12 satisfies typeof SHAPE_EXIT_MSR:
@@ -485,6 +489,8 @@ class HardwareProjection extends BaseProjection {
     this.raisedAt = at;
     // A guest that sleeps is not interrupted: the wake-up is paid with its HLT.
     if (this.isHalted) return;
+    // Nor is one that is out of the guest already, because it has just accessed the device that raises the line.
+    if (!isTimer && at === this.accessedAt) return;
     // KVM's synthetic timers are hrtimers of the host.
     if (isTimer && this.hasPreemptionTimer && (this.recordedPv & PV_TIMER) === 0 && controller !== CONTROLLER_PIC) this.exit(out, i, VMX.preemptionTimer, 0, HANDLER_KERNEL_DEVICE, this.timer);
     else if (isTimer || !this.hasApicv || controller === CONTROLLER_PIC) this.exit(out, i, this.reason.externalInterrupt, 0, HANDLER_INTERRUPT, this.hostInterrupt);
@@ -559,10 +565,10 @@ class HardwareProjection extends BaseProjection {
   }
 
   protected override data(): HardwareState {
-    const { cr0, cr4, hasPassedDr, isHalted, raisedAt, isTimerDue, hasIoapic, idleNs, nextHostTickNs } = this;
+    const { cr0, cr4, hasPassedDr, isHalted, raisedAt, accessedAt, isTimerDue, hasIoapic, idleNs, nextHostTickNs } = this;
     const shadow = this.ptMmu?.save();
     return {
-      cr0, cr4, hasPassedDr, isHalted, raisedAt, isTimerDue, hasIoapic, idleNs, recordedPv: this.recordedPv, nextHostTickNs: Number.isFinite(nextHostTickNs) ? nextHostTickNs : 0,
+      cr0, cr4, hasPassedDr, isHalted, raisedAt, accessedAt, isTimerDue, hasIoapic, idleNs, recordedPv: this.recordedPv, nextHostTickNs: Number.isFinite(nextHostTickNs) ? nextHostTickNs : 0,
       mmioPages: [...this.mmioPages], frames: this.frames.save(), ...(shadow !== undefined && { shadow }),
     };
   }
@@ -574,6 +580,7 @@ class HardwareProjection extends BaseProjection {
     this.hasPassedDr = state.hasPassedDr;
     this.isHalted = state.isHalted;
     this.raisedAt = state.raisedAt;
+    this.accessedAt = state.accessedAt;
     this.isTimerDue = state.isTimerDue;
     this.hasIoapic = state.hasIoapic;
     this.idleNs = state.idleNs;
@@ -591,6 +598,7 @@ interface HardwareState {
   readonly hasPassedDr: boolean;
   readonly isHalted: boolean;
   readonly raisedAt: number;
+  readonly accessedAt: number;
   readonly isTimerDue: boolean;
   readonly hasIoapic: boolean;
   readonly idleNs: number;
