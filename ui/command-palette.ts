@@ -128,7 +128,7 @@ customElements.define('lab-palette', CommandPalette);
 export function placesOf(text: string, model: RunModel): readonly Entry[] {
   const trimmed = text.trim();
   if (trimmed === '') return [];
-  const entry = (title: string, position: number): Entry => ({ title, keys: [], run: () => model.moveToPosition(position) });
+  const entry = (title: string, position: number): Entry => ({ title, keys: [], run: () => model.jumpToPosition(position) });
   const percent = /^(\d+(?:\.\d+)?)%$/.exec(trimmed);
   const digits = /^@?([\d,_]+)$/.exec(trimmed)?.[1].replace(/[,_]/g, '');
   const lower = trimmed.toLowerCase();

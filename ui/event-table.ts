@@ -173,6 +173,7 @@ export class EventTable extends LitElement {
   private isTight = false;
   private rem = 16;
   private followed = '';
+  private shownFilter = '';
   private timer: ReturnType<typeof setTimeout> | undefined;
   private readonly resize = new ResizeObserver(() => this.measure());
 
@@ -239,6 +240,10 @@ export class EventTable extends LitElement {
   protected override updated(): void {
     const { model } = this;
     if (model === undefined) return;
+    // A filter that came with a link, or was set by something else.
+    const input = this.renderRoot.querySelector('input');
+    if (input !== null && input.value !== model.filter.text && this.shownFilter !== model.filter.text) input.value = model.filter.text;
+    this.shownFilter = model.filter.text;
     // When the cursor moves, the table follows; when a person scrolls, it does not jump back.
     const { index } = model.cursor;
     const key = `${model.filter.kinds} ${model.filter.text} ${index}`;

@@ -9,6 +9,10 @@ const ENCODING = ['rax', 'rcx', 'rdx', 'rbx', 'rsp', 'rbp', 'rsi', 'rdi', 'r8', 
 const SEGMENTS = [['cs', L.CS], ['ss', L.SS], ['ds', L.DS], ['es', L.ES], ['fs', L.FS], ['gs', L.GS], ['tr', L.TR], ['ldtr', L.LDTR]] as const; // prettier-ignore
 const CONTROL = [['cr0', L.CR0], ['cr2', L.CR2], ['cr3', L.CR3], ['cr4', L.CR4], ['efer', L.EFER]] as const;
 
+const VECTORS = Array.from({ length: 16 }, (_, i) => `xmm${i}`);
+const X87_CONTROL = [['fcw', L.FCW], ['fsw', L.FSW]] as const;
+const X87 = Array.from({ length: 8 }, (_, i) => `fpr${i}`);
+
 export function readMachineState(machine: Machine): MachineState {
   const { core } = machine;
   const wide = (value: bigint): string => value.toString(16).padStart(16, '0');
@@ -30,8 +34,19 @@ export function readMachineState(machine: Machine): MachineState {
         name: 'Segments',
         registers: [
           ...SEGMENTS.map(([name, index]): [string, string] => [name, core.u16[(L.SEGS + index * L.SEG_SIZE + L.SEG_SELECTOR) >>> 1].toString(16).padStart(4, '0')]),
-          ['fs base', wide(core.big(L.SEGS + L.FS * L.SEG_SIZE + L.SEG_BASE))],
-          ['gs base', wide(core.big(L.SEGS + L.GS * L.SEG_SIZE + L.SEG_BASE))],
+          ['fs.base', wide(core.big(L.SEGS + L.FS * L.SEG_SIZE + L.SEG_BASE))],
+          ['gs.base', wide(core.big(L.SEGS + L.GS * L.SEG_SIZE + L.SEG_BASE))],
+        ],
+      },
+      {
+        name: 'SSE',
+        registers: [['mxcsr', core.u32[L.MXCSR >>> 2].toString(16).padStart(8, '0')], ...VECTORS.map((name, i): [string, string] => [name, wide(core.big(L.XMM + i * 16 + 8)) + wide(core.big(L.XMM + i * 16))])],
+      },
+      {
+        name: 'x87, by physical register',
+        registers: [
+          ...X87_CONTROL.map(([name, address]): [string, string] => [name, core.u16[address >>> 1].toString(16).padStart(4, '0')]),
+          ...X87.map((name, i): [string, string] => [name, core.u16[(L.FPR + i * 16 + 8) >>> 1].toString(16).padStart(4, '0') + wide(core.big(L.FPR + i * 16))]),
         ],
       },
     ],

@@ -8,8 +8,10 @@ import { failureOf } from './engine-client.ts';
 import type { RunModel } from './run-model.ts';
 import { controls, panels } from './styles.ts';
 
-/** Those whose writers can be asked for, and whose values may be addresses. */
-const TRACED: ReadonlySet<string> = new Set(GENERAL_REGISTERS);
+/** Those whose values may be addresses. */
+const ADDRESSES: ReadonlySet<string> = new Set([...GENERAL_REGISTERS, 'rip', 'cr2', 'fs.base', 'gs.base']);
+/** Its last writer is the instruction before. */
+const UNTRACED: ReadonlySet<string> = new Set(['rip']);
 
 export class RegisterPanel extends LitElement {
   static override properties = { model: { attribute: false } };
@@ -46,6 +48,9 @@ export class RegisterPanel extends LitElement {
         gap: 0 1.2rem;
         margin: 0;
         font: 400 0.88rem/1.6 var(--mono);
+      }
+      dl.wide {
+        grid-template-columns: repeat(auto-fill, minmax(25em, 1fr));
       }
       .register {
         display: flex;
@@ -153,15 +158,15 @@ export class RegisterPanel extends LitElement {
       ${state.groups.map(
         ({ name, registers }) =>
           html`<h3>${name}</h3>
-            <dl>
+            <dl class=${name === 'SSE' ? 'wide' : ''}>
               ${registers.map(([register, value]) => {
                 const digits = /^0*(?=.)/.exec(value)?.[0].length ?? 0;
                 const shown = html`<span class="zeros">${value.slice(0, digits)}</span>${value.slice(digits)}`;
                 const changed = !isBusy && before !== undefined && old.get(register) !== value;
                 return html`<div class="register">
-                  <dt>${TRACED.has(register) ? html`<button class="name" title="Who wrote ${register} last?" aria-label="Last writer of ${register}" @click=${() => this.trace(register)}>${register}</button>` : register}</dt>
+                  <dt>${!UNTRACED.has(register) ? html`<button class="name" title="Who wrote ${register} last?" aria-label="Last writer of ${register}" @click=${() => this.trace(register)}>${register}</button>` : register}</dt>
                   <dd class=${changed ? 'changed' : ''} title=${changed ? `was ${old.get(register) ?? 'unknown'} at the cursor before` : ''}>
-                    ${TRACED.has(register) ? html`<button class="value" title="Memory at ${register}" @click=${() => this.showMemory(register)}>${shown}</button>` : shown}
+                    ${ADDRESSES.has(register) ? html`<button class="value" title="Memory at ${register}" @click=${() => this.showMemory(register)}>${shown}</button>` : shown}
                   </dd>
                 </div>`;
               })}

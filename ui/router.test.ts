@@ -8,6 +8,7 @@ it('reads back what it writes', () => {
     { kind: 'record', run: '17' },
     { kind: 'run', place: 'server', id: 'traces:a run/with #?', at: 0 },
     { kind: 'run', place: 'local', id: 'x', at: undefined },
+    { kind: 'run', place: 'local', id: 'x', at: 7, view: { window: { from: 3, to: 90 }, panel: 'devices', filter: '#PF -idle & 0x3f8', kinds: 6 } },
     { kind: 'analysis', page: 'bisect', place: 'server', id: 'traces:a/b', query: { question: 'when', text: 'u32(jobs_done) > 5 && cpl == 3' } },
     { kind: 'analysis', page: 'branches', place: 'local', id: 'x', query: {} },
   ];

@@ -301,6 +301,14 @@ export class RunModel {
     this.move({ ...this.cursor, position: clamped, text: undefined });
   }
 
+  /** Somewhere else, by a name, a link or a number: a place of its own to come back from, however soon it follows another move. */
+  jumpToPosition(position: number): void {
+    const clamped = Math.round(Math.min(Math.max(0, position), this.lastPosition));
+    if (clamped === this.cursor.position && this.state.kind !== 'none') return;
+    if (this.state.kind !== 'none') this.history.jump(this.cursor.position);
+    this.go({ ...this.cursor, position: clamped, text: undefined });
+  }
+
   /** The next (1) or previous (-1) event of a kind: of that at the cursor, if none is given. */
   moveToSameKind(direction: 1 | -1, kind = this.cursor.text?.kind): void {
     const { row, text, position } = this.cursor;

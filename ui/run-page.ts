@@ -22,6 +22,7 @@ import { takeEarly } from './early-log.ts';
 import type { EventTable } from './event-table.ts';
 import { describeEnd, formatCount, formatInstructions, formatNs } from './format.ts';
 import { localBlob, serverImageUrl, serverLogUrl } from './library.ts';
+import { ALL_KINDS } from './kinds.ts';
 import { ModelController } from './model-controller.ts';
 import { type Route, type RunView, formatRoute } from './router.ts';
 import { failureOf } from './engine-client.ts';
@@ -302,7 +303,7 @@ export class RunPage extends LitElement {
       void this.openRoute(route);
     } else if (route.at !== undefined && this.model?.isLoaded === true) {
       // The address was changed by hand: what this page writes there makes no new route.
-      this.model.moveToPosition(route.at);
+      this.model.jumpToPosition(route.at);
     }
   }
 
@@ -333,12 +334,14 @@ export class RunPage extends LitElement {
     if (model?.isLoaded !== true || this.playing !== undefined) return;
     if (this.asked !== undefined) {
       // What the link asked for can be shown now.
-      const { window } = this.asked;
+      const { window, filter, kinds } = this.asked;
       this.asked = undefined;
+      if (filter !== undefined || kinds !== undefined) model.setFilter((kinds ?? ALL_KINDS) & ALL_KINDS, filter ?? '');
       if (window !== undefined) this.renderRoot.querySelector<Timeline>('lab-timeline')!.window = window;
     }
     const window = this.renderRoot.querySelector<Timeline>('lab-timeline')?.window;
-    const view: RunView = { ...(window === undefined ? {} : { window }), ...(this.tab === 'registers' ? {} : { panel: this.tab }) };
+    const { text, kinds } = model.filter;
+    const view: RunView = { ...(window === undefined ? {} : { window }), ...(this.tab === 'registers' ? {} : { panel: this.tab }), ...(text.trim() === '' ? {} : { filter: text }), ...(kinds === ALL_KINDS ? {} : { kinds }) };
     const address = formatRoute({ ...route, at: model.cursor.position, view });
     if (location.hash !== address) history.replaceState(history.state, '', address);
   }
@@ -549,7 +552,7 @@ export class RunPage extends LitElement {
   private readonly onPosition = (event: Event): void => {
     const input = event.target as HTMLInputElement;
     const digits = input.value.replace(/[@,_\s]/g, '');
-    if (/^\d{1,16}$/.test(digits)) this.model?.moveToPosition(Number(digits));
+    if (/^\d{1,16}$/.test(digits)) this.model?.jumpToPosition(Number(digits));
     input.value = `@${formatCount(this.model?.cursor.position ?? 0)}`;
   };
   private readonly onPositionKey = (event: KeyboardEvent): void => {

@@ -167,7 +167,7 @@ export class Timeline extends LitElement {
     const beside = (positions: ArrayLike<number>): void => {
       const { position } = model.cursor;
       const at = direction === 1 ? lowerBound(positions, positions.length, position + 1) : lowerBound(positions, positions.length, position) - 1;
-      if (at >= 0 && at < positions.length) model.moveToPosition(positions[at]);
+      if (at >= 0 && at < positions.length) model.jumpToPosition(positions[at]);
     };
     switch (row?.kind) {
       case 'kind':

@@ -57,7 +57,7 @@ export class NotesPanel extends MomentPanel {
           : html`<ul>
               ${notes.map(
                 ({ id, position, text }) => html`<li>
-                  <button class="link" @click=${() => model?.moveToPosition(position)}>@${formatCount(position)}</button><span>${text}</span>
+                  <button class="link" @click=${() => model?.jumpToPosition(position)}>@${formatCount(position)}</button><span>${text}</span>
                   <button aria-label="Delete the note at @${formatCount(position)}" title="Delete" @click=${() => model?.dropNote(id)}>✕</button>
                 </li>`,
               )}

@@ -53,7 +53,7 @@ export class OriginPanel extends MomentPanel {
   private link({ kind, position, symbol, instruction, subject, value, inputs }: OriginLink): unknown {
     return html`<li>
       <div class="line">
-        <button class="link" data-testid="origin-position" @click=${() => this.model?.moveToPosition(position)}>@${formatCount(position)}</button>
+        <button class="link" data-testid="origin-position" @click=${() => this.model?.jumpToPosition(position)}>@${formatCount(position)}</button>
         <span class="badge">${kind}</span><code>${subject}${value === undefined ? '' : ` = ${value}`}</code>
       </div>
       ${instruction === undefined ? nothing : html`<div><code>${instruction}</code> <span class="muted">${symbol ?? ''}</span></div>`}

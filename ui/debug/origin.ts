@@ -7,6 +7,7 @@ import { type Write, writesBackward } from '../../engine/debug/queries.ts';
 import type { TimeTravel } from '../../engine/debug/time-travel.ts';
 import { type WhyLink, type WhySubject, registerText, why } from '../../engine/debug/why.ts';
 import type { Position } from '../../engine/log/position.ts';
+import { CONTROL_REGISTERS, lastControlWrite } from './control-writes.ts';
 import type { OriginAsked, OriginLink } from '../../engine/protocol/moment.ts';
 import { eventText } from '../event-text.ts';
 
@@ -20,6 +21,13 @@ const value = (number: bigint | undefined): string | undefined => (number === un
 export function* originOf(travel: TimeTravel, symbols: GuestSymbols, position: number, asked: OriginAsked): Generator<OriginLink | Position, void, void> {
   travel.seek(position);
   if (asked.kind === 'register') {
+    if (CONTROL_REGISTERS.includes(asked.name)) {
+      const write = yield* lastControlWrite(travel.reader, asked.name, position);
+      if (write === undefined) return yield powerOn(asked.name);
+      // From right after it the chain goes on to what was moved there.
+      travel.seek(write.position + (write.by === 'mov' ? 1 : 0));
+      if (write.by !== 'mov') return yield { kind: write.by, position: write.position, symbol: symbols.tell(write.rip), instruction: textOf(instructionAt(travel.machine, write.rip)), subject: asked.name, value: value(write.value), inputs: [] };
+    }
     for (const link of why(travel, { register: asked.name })) yield linkOf(link, symbols);
     return;
   }
@@ -39,7 +47,11 @@ export function* originOf(travel: TimeTravel, symbols: GuestSymbols, position: n
     for (const link of why(travel, { address: asked.address, bytes: asked.bytes })) yield linkOf(link, symbols);
     return;
   }
-  yield { kind: 'power-on', position: 0, symbol: undefined, instruction: undefined, subject: memoryText(ranges[0].paddr, ranges[0].length), value: undefined, inputs: [] };
+  yield powerOn(memoryText(ranges[0].paddr, ranges[0].length));
+}
+
+function powerOn(subject: string): OriginLink {
+  return { kind: 'power-on', position: 0, symbol: undefined, instruction: undefined, subject, value: undefined, inputs: [] };
 }
 
 function writerOf(travel: TimeTravel, symbols: GuestSymbols, { position, rip, by, paddr, size, after }: Write): OriginLink {

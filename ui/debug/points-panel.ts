@@ -89,7 +89,7 @@ export class PointsPanel extends MomentPanel {
     if (model === undefined) return;
     const at = model.cursor.position;
     const to = direction === 1 ? hits[lowerBound(hits, hits.length, at + 1)] : hits[lowerBound(hits, hits.length, at) - 1];
-    if (to !== undefined) model.moveToPosition(to);
+    if (to !== undefined) model.jumpToPosition(to);
   }
 
   private readonly onAdd = (event: Event): void => {

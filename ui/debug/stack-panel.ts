@@ -49,7 +49,7 @@ export class StackPanel extends MomentPanel {
                 ({ symbol, source, calledAt, kind, stackPointer, rip }) => html`<li>
                   <div class="where" title=${hexText(rip)}>${symbol}${KINDS[kind] === undefined ? nothing : html` <span class="badge">${KINDS[kind]}</span>`}</div>
                   <div class="more">
-                    ${source ?? ''} ${calledAt === undefined ? nothing : html`<button class="link" @click=${() => this.model?.moveToPosition(calledAt)}>called at @${formatCount(calledAt)}</button>`}
+                    ${source ?? ''} ${calledAt === undefined ? nothing : html`<button class="link" @click=${() => this.model?.jumpToPosition(calledAt)}>called at @${formatCount(calledAt)}</button>`}
                     <button class="link" @click=${() => this.show('memory', hexText(stackPointer))}>stack ${hexText(stackPointer)}</button>
                   </div>
                 </li>`,
