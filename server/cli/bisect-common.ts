@@ -57,8 +57,12 @@ export interface OpenedGuest extends Opened {
   readonly guest: GuestSymbols;
 }
 
-/** Runs a question about a recording; what is wrong with the question or the replay becomes a message and an exit code. */
+/** Runs a question about a recording; what is wrong with the question or the replay becomes a message and an exit code. Ctrl-C ends it at once: it changes nothing. */
 export async function withRecording(verb: string, parsed: Arguments, context: Context, ask: (opened: OpenedGuest) => number | Promise<number>): Promise<number> {
+  return context.signals.letThrough(async () => questioned(verb, parsed, context, ask));
+}
+
+async function questioned(verb: string, parsed: Arguments, context: Context, ask: (opened: OpenedGuest) => number | Promise<number>): Promise<number> {
   const { out, err } = context;
   const isQuiet = parsed.has('quiet');
   const source = new FileSource(parsed.operands[0], 'FILE');

@@ -1,5 +1,7 @@
 /** `backtrace`, `why`, `calls`, `value` and `find` on a recording with a planted bug. */
-import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -80,4 +82,15 @@ test('what is wrong is said, and what is not there has an exit code of its own',
   expect((await cli('calls', FILE, 'accounting_call', '--from', '50%', '--to', '10%')).status).toBe(2);
   expect((await cli('calls', FILE, 'accounting_call', '--count', '9M')).status).toBe(2);
   expect((await cli('find', FILE, '--execs', 'panic', '--to', '50%')).status).toBe(19);
+}, 60_000);
+
+test('Ctrl-C ends a question that looks at every instruction, and leaves nothing behind', async () => {
+  const program = fileURLToPath(new URL('../../dist/server/cli/main.js', import.meta.url));
+  const before = readFileSync(FILE);
+  const child = spawn(process.execPath, [program, 'bisect', FILE, '--when', 'rax == 0x123456789abc'], { stdio: ['ignore', 'ignore', 'pipe'] });
+  // It says so when it begins.
+  await once(child.stderr, 'data');
+  child.kill('SIGINT');
+  expect(await once(child, 'exit')).toEqual([null, 'SIGINT']);
+  expect(readFileSync(FILE).equals(before)).toBe(true);
 }, 60_000);

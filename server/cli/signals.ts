@@ -23,13 +23,18 @@ export class Signals {
     for (const [signal, handler] of this.handlers) process.on(signal, handler);
   }
 
-  /** Work that never lets the event loop run: signals end the process as if nobody had asked for them. */
+  /** Work that does not let the event loop run, or not for long: signals end the process as if nobody had asked for them. */
   letThrough<T>(work: () => T): T {
-    this.close();
-    try {
-      return work();
-    } finally {
+    const listen = (): void => {
       for (const [signal, handler] of this.handlers) process.on(signal, handler);
+    };
+    this.close();
+    let result: T | undefined;
+    try {
+      result = work();
+      return result instanceof Promise ? (result.finally(listen) as T) : result;
+    } finally {
+      if (!(result instanceof Promise)) listen();
     }
   }
 

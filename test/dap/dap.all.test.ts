@@ -253,9 +253,13 @@ it.runIf(hasLibrary)('a long walk tells its progress, takes breakpoints on the w
   const at = await position();
   expect(at).toBeLessThan(panic);
 
-  const again = walk('reverseContinue');
-  await ask('cancel', { requestId: (session.client as unknown as { sequence: number }).sequence - 1 });
-  await again;
+  const stopped = session.client.waitForEvent('stopped');
+  const answered = ask('reverseContinue', { threadId: 1 });
+  const requestId = (session.client as unknown as { sequence: number }).sequence - 1;
+  // One that is cancelled before it is answered is refused.
+  await answered;
+  await ask('cancel', { requestId });
+  await stopped;
   expect(await fails('evaluate', { expression: '1' })).toBe('it did not fail');
 });
 
