@@ -1,8 +1,7 @@
 /** `guest`: which guests there are, and getting Debian's. */
 import { type FetchOptions, fetchLinux } from '../guests/fetch.ts';
-import { GuestError } from '../guests/errors.ts';
-import { guestsFolder, listGuests, openGuest } from '../guests/store.ts';
-import { labImages } from '../store/lab-guests.ts';
+import { guestsFolder } from '../guests/store.ts';
+import { FETCHABLE, guestRows } from '../store/guest-list.ts';
 import { nearest } from '../store/suggest.ts';
 import type { Arguments, VerbSpec } from './arguments.ts';
 import { JSON_OPTION } from './common-options.ts';
@@ -11,11 +10,6 @@ import { exitCode } from './exit-codes.ts';
 import { table } from './format.ts';
 import { toJson } from './output.ts';
 import { UsageError } from './usage-error.ts';
-
-const FETCHABLE: Readonly<Record<string, { readonly flavour: 'cloud' | 'full'; readonly description: string }>> = {
-  linux: { flavour: 'cloud', description: "Debian's cloud kernel with busybox" },
-  'linux-full': { flavour: 'full', description: "Debian's full kernel with busybox" },
-};
 
 const SPEC: VerbSpec = {
   name: 'guest',
@@ -45,32 +39,8 @@ async function start(parsed: Arguments, context: Context): Promise<number> {
   }
 }
 
-interface Row {
-  readonly name: string;
-  readonly state: 'ready' | 'to be fetched' | 'damaged';
-  readonly description: string;
-  readonly memoryBytes?: number;
-  readonly commandLine?: string;
-  readonly problem?: string;
-}
-
 async function list(parsed: Arguments, { out }: Context): Promise<number> {
-  const rows: Row[] = labImages().map(({ name, description, memoryBytes, commandLine }) => ({ name, state: 'ready', description, memoryBytes, commandLine }));
-  const stored = await listGuests();
-  for (const name of [...new Set([...Object.keys(FETCHABLE), ...stored])]) {
-    const description = FETCHABLE[name]?.description ?? '';
-    if (!stored.includes(name)) {
-      rows.push({ name, state: 'to be fetched', description });
-      continue;
-    }
-    try {
-      const { memoryBytes, commandLine, packages } = (await openGuest(name)).guest;
-      rows.push({ name, state: 'ready', description: `${description} (${packages.map((each) => `${each.name} ${each.version}`).join(', ')})`, memoryBytes, commandLine });
-    } catch (error) {
-      if (!(error instanceof GuestError)) throw error;
-      rows.push({ name, state: 'damaged', description, problem: error.message });
-    }
-  }
+  const rows = (await guestRows()).map(({ packages, description, ...row }) => ({ ...row, description: packages === undefined ? description : `${description} (${packages.join(', ')})` }));
   if (parsed.has('json')) out.write(`${toJson({ verb: 'guest', folder: guestsFolder(), guests: rows }, 2)}\n`);
   else {
     const lines = table(rows.map(({ name, state, memoryBytes, description, problem }) => [name, state, memoryBytes === undefined ? '' : `${memoryBytes / 0x100000} MiB`, problem ?? description]), '');

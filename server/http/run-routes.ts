@@ -8,8 +8,8 @@ import { ProblemError } from '../runs/problem.ts';
 import { LOG_SUFFIX, type Run } from '../runs/runs.ts';
 import { LAB_GUEST, LAB_PV_GUEST } from '../store/lab-guests.ts';
 import { nearest } from '../store/suggest.ts';
+import { guestRows } from '../store/guest-list.ts';
 import { HttpError } from './errors.ts';
-import { guestRows } from './guests.ts';
 import { type Lab, recordingOf } from './lab.ts';
 import { JOB, JOBS, JOB_REQUEST, NUMBER_PARAMS, RUN, RUNS, RUN_CONSOLE_QUERY, RUN_SETTINGS, record, shortText } from './schemas.ts';
 

@@ -175,7 +175,7 @@ export const WRITES = record({ address: HEX, length: WHOLE, ranges: listOf(recor
 // ---- the server ----
 
 export const GUESTS = record({
-  guests: listOf(record({ name: TEXT, state: { type: 'string', enum: ['ready', 'to be fetched', 'damaged'] }, description: TEXT, memoryBytes: WHOLE, commandLine: TEXT, regime: TEXT, problem: TEXT }, ['memoryBytes', 'commandLine', 'regime', 'problem'])),
+  guests: listOf(record({ name: TEXT, state: { type: 'string', enum: ['ready', 'to be fetched', 'damaged'] }, description: TEXT, packages: listOf(TEXT), memoryBytes: WHOLE, commandLine: TEXT, regime: TEXT, problem: TEXT }, ['packages', 'memoryBytes', 'commandLine', 'regime', 'problem'])),
   canRecord: FLAG,
 });
 export const REGIMES_ANSWER = record({

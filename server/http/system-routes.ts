@@ -6,7 +6,7 @@ import { RECORDED_REGIMES } from '../../engine/recording/recipe.ts';
 import { REGIMES, candidate } from '../../engine/regimes/catalogue.ts';
 import { CPUS } from '../../engine/regimes/costs/cpus.ts';
 import { PLATFORMS } from '../../engine/regimes/platforms/platforms.ts';
-import { guestRows } from './guests.ts';
+import { guestRows } from '../store/guest-list.ts';
 import type { Lab } from './lab.ts';
 import type { ApiDocument } from './openapi.ts';
 import { GUESTS, HEALTH, REGIMES_ANSWER, VERSION } from './schemas.ts';
