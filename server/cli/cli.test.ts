@@ -288,7 +288,7 @@ describe('bad input', () => {
     [2, 'did you mean block?', ['record', '-o', 'bad.cvlog', '--virtio', 'blok']],
     [2, 'needs an image', ['record', '-o', 'bad.cvlog', '--virtio', 'block']],
     [2, 'exclude each other', ['record', '-o', 'bad.cvlog', '--acpi', '--no-acpi']],
-    [2, 'add --regime hw', ['record', '-o', 'bad.cvlog', '--pv', 'kvm']],
+    [2, 'offered under the regimes hw', ['record', '-o', 'bad.cvlog', '--pv', 'kvm']],
     [2, '--pv "xen"', ['record', '-o', 'bad.cvlog', '--regime', 'hw', '--pv', 'xen']],
     [2, 'one argument too many', ['run', 'lab', 'lab']],
     [2, '--times "0"', ['replay', 'hello.cvlog', '--times', '0']],

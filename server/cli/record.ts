@@ -1,14 +1,13 @@
 /** `record` and `run`: a guest with its log, and without. */
 import { basename } from 'node:path';
-import { type Recipe, type RunImages, DEFAULT_DIGEST_INSTRUCTIONS, DEFAULT_EPOCH_INSTRUCTIONS, PARAVIRT_REGIMES, PARA_REGIME, RECORDED_REGIMES } from '../../engine/recording/recipe.ts';
+import { type Recipe, type RunImages, PARAVIRT_REGIMES, PARA_REGIME, RECORDED_REGIMES, DEFAULT_DIGEST_INSTRUCTIONS, DEFAULT_EPOCH_INSTRUCTIONS } from '../../engine/recording/recipe.ts';
 import { InputScript, parseScript, ScriptError } from '../../engine/recording/input-script.ts';
 import { Recorder } from '../../engine/recording/recorder.ts';
 import { PowerOnRam } from '../../engine/recording/checkpoint-store.ts';
 import { DEFAULT_SPACING, Indexer, indexStep } from '../../engine/recording/indexer.ts';
 import { Replayer } from '../../engine/recording/replayer.ts';
-import { virtioArgument } from '../../engine/devices/virtio/mmio.ts';
-import { DEFAULT_ACCESS_COST_NS, type VirtioKind } from '../../engine/machine/machine.ts';
-import { PARAVIRT_KINDS, type ParavirtKind } from '../../engine/machine/paravirt/paravirt.ts';
+import type { VirtioKind } from '../../engine/machine/machine.ts';
+import { PARAVIRT_KINDS } from '../../engine/machine/paravirt/paravirt.ts';
 import type { BootChoice } from '../../engine/machine/boot/plan.ts';
 import { type Position, parsePosition } from '../../engine/log/position.ts';
 import { LogError } from '../../engine/log/errors.ts';
@@ -18,6 +17,7 @@ import { FileSink, FileSource, readImage, readText } from '../store/files.ts';
 import { type NamedGuest, openDisk, openNamedGuest } from '../store/guest-images.ts';
 import { newHostHash } from '../store/host-hash.ts';
 import { openLog } from '../../engine/log/open-log.ts';
+import { RecipeSettingError, guestFor, recipeOf } from '../store/guest-recipe.ts';
 import { LAB_GUEST, LAB_PV_GUEST } from '../store/lab-guests.ts';
 import { ownPackage } from '../store/package-root.ts';
 import type { Arguments, OptionSpec, VerbSpec } from './arguments.ts';
@@ -36,9 +36,6 @@ import { UsageError } from './usage-error.ts';
 
 const BOOT_CHOICES: readonly BootChoice[] = ['auto', 'pvh', 'linux64', 'multiboot'];
 const VIRTIO_KINDS: readonly VirtioKind[] = ['console', 'block', 'net', 'rng'];
-/** Of a kernel that is given as a file. */
-const DEFAULT_MEMORY_BYTES = 256 << 20;
-const DEFAULT_SEED = '0000000000000001';
 const DEFAULT_IDLE_LIMIT_S = 60;
 
 const GUEST_OPTIONS: readonly OptionSpec[] = [
@@ -284,8 +281,8 @@ async function runOf(parsed: Arguments): Promise<Run> {
   const kernelFile = parsed.text('kernel');
   const askedGuest = parsed.operands.at(0);
   const askedRegime = parsed.text('regime');
-  const guestName = askedRegime === PARA_REGIME && kernelFile === undefined && (askedGuest ?? LAB_GUEST) === LAB_GUEST ? LAB_PV_GUEST : askedGuest;
-  const named = guestName === undefined && kernelFile !== undefined ? undefined : await openNamedGuest(guestName ?? LAB_GUEST);
+  const guestName = kernelFile === undefined ? guestFor(askedGuest ?? LAB_GUEST, askedRegime) : askedGuest;
+  const named = guestName === undefined ? undefined : await openNamedGuest(guestName);
   const initrdFile = parsed.text('initrd');
   const diskFile = parsed.text('disk');
   const kernel = kernelFile === undefined ? (named as NamedGuest).kernel : readImage(kernelFile, '--kernel');
@@ -296,58 +293,34 @@ async function runOf(parsed: Arguments): Promise<Run> {
   };
 
   const listed = parsed.words('virtio', VIRTIO_KINDS) ?? [];
-  if (new Set(listed).size !== listed.length) throw new UsageError('--virtio names a device twice', parsed.verb);
   if (listed.includes('block') && diskFile === undefined) throw new UsageError('--virtio block needs an image: --disk FILE', parsed.verb);
-  const virtio: readonly VirtioKind[] = diskFile === undefined || askedRegime === PARA_REGIME || named?.regime === PARA_REGIME || listed.includes('block') ? listed : [...listed, 'block'];
+  const regime = askedRegime ?? named?.regime;
+  const virtio: readonly VirtioKind[] = diskFile === undefined || regime === PARA_REGIME || listed.includes('block') ? listed : [...listed, 'block'];
   if (parsed.has('acpi') && parsed.has('no-acpi')) throw new UsageError('--acpi and --no-acpi exclude each other', parsed.verb);
-  // Debian's kernel finds virtio-mmio devices through ACPI only; the lab kernel by its command line.
-  const acpi = parsed.has('acpi') || (!parsed.has('no-acpi') && virtio.length > 0 && named?.isLab !== true);
-  const plain = parsed.text('append') ?? named?.commandLine ?? '';
-  const commandLine = acpi || plain.includes('virtio_mmio.device=') ? plain : [plain, ...virtio.map((_, slot) => virtioArgument(slot))].filter((text) => text !== '').join(' ');
-
-  const regime = askedRegime ?? (kernelFile === undefined ? named?.regime : undefined) ?? 'native';
-  if (!RECORDED_REGIMES.includes(regime)) throw parsed.wrong('regime', regime, `one of ${RECORDED_REGIMES.join(', ')}`);
-  const pv = parsed.text('pv');
-  if (pv !== undefined && !PARAVIRT_KINDS.some((kind) => kind === pv)) throw parsed.wrong('pv', pv, `one of ${PARAVIRT_KINDS.join(', ')}`);
-  if (pv !== undefined && !PARAVIRT_REGIMES.includes(regime)) throw new UsageError(`--pv ${pv} is the interface of a hypervisor on hardware assistance: add --regime hw`, parsed.verb);
-
-  if (kernelFile === undefined) {
-    if (regime === PARA_REGIME && named?.regime !== PARA_REGIME) throw new UsageError(`the guest ${guestName} has no build for --regime ${PARA_REGIME}: ${LAB_GUEST} has one`, parsed.verb);
-    if (regime !== PARA_REGIME && named?.regime === PARA_REGIME) throw new UsageError(`the guest ${guestName} boots under --regime ${PARA_REGIME} only`, parsed.verb);
-  }
-  for (const name of ['virtio', 'acpi', 'initrd', 'boot']) if (regime === PARA_REGIME && parsed.has(name)) throw new UsageError(`--${name} does not go with --regime ${PARA_REGIME}: its guest has a console and, with --disk, a disk`, parsed.verb);
-
+  for (const name of ['initrd', 'boot']) if (regime === PARA_REGIME && parsed.has(name)) throw new UsageError(`--${name} does not go with --regime ${PARA_REGIME}: its guest has a console and, with --disk, a disk`, parsed.verb);
   const protocol = parsed.text('boot') ?? 'auto';
   if (!BOOT_CHOICES.some((choice) => choice === protocol)) throw parsed.wrong('boot', protocol, `one of ${BOOT_CHOICES.join(', ')}`);
-
-  return {
-    images,
-    recipe: {
-      guest: guestName ?? (kernelFile === undefined ? LAB_GUEST : basename(kernelFile)),
-      commandLine,
+  try {
+    const recipe = recipeOf({
+      guest: guestName ?? basename(kernelFile as string),
+      named: kernelFile === undefined ? named : named && { ...named, regime: undefined },
+      commandLine: parsed.text('append'),
+      memoryBytes: parsed.bytes('memory'),
       protocol: protocol as BootChoice,
-      regime,
-      machine: {
-        memoryBytes: parsed.bytes('memory') ?? named?.memoryBytes ?? DEFAULT_MEMORY_BYTES,
-        seed: seedOf(parsed),
-        wallClockNs: wallClockOf(parsed),
-        acpi,
-        virtio,
-        accessCostNs: DEFAULT_ACCESS_COST_NS,
-        counts: true,
-        ...(pv !== undefined && { pv: pv as ParavirtKind }),
-      },
-      epochInstructions: instructions(parsed, 'epoch', 0) ?? DEFAULT_EPOCH_INSTRUCTIONS,
-      digestInstructions: parsed.count('digest-every') ?? DEFAULT_DIGEST_INSTRUCTIONS,
-    },
-  };
-}
-
-function seedOf(parsed: Arguments): string {
-  const text = parsed.text('seed');
-  if (text === undefined) return DEFAULT_SEED;
-  if (!/^(\d+|0x[0-9a-fA-F]+)$/.test(text) || BigInt(text) >= 1n << 64n) throw parsed.wrong('seed', text, 'a whole number below 2^64, decimal or 0x...');
-  return BigInt(text).toString(16).padStart(16, '0');
+      regime: askedRegime,
+      pv: parsed.text('pv'),
+      acpi: parsed.has('acpi') ? true : parsed.has('no-acpi') ? false : undefined,
+      virtio,
+      seed: parsed.text('seed'),
+      wallClockNs: wallClockOf(parsed),
+      epochInstructions: instructions(parsed, 'epoch', 0),
+      digestInstructions: parsed.count('digest-every'),
+    });
+    return { images, recipe };
+  } catch (error) {
+    if (!(error instanceof RecipeSettingError)) throw error;
+    throw new UsageError(`--${error.message}`, parsed.verb);
+  }
 }
 
 function wallClockOf(parsed: Arguments): string {

@@ -17,6 +17,7 @@ import { guestsFolder, listGuests, openGuest, readGuestImage } from '../guests/s
 import { StoreError, fileError } from './errors.ts';
 import { FileSource, readImage } from './files.ts';
 import { newHostHash } from './host-hash.ts';
+import { FETCHABLE } from './guest-list.ts';
 import { labImages, readLabImage } from './lab-guests.ts';
 import { nearest } from './suggest.ts';
 
@@ -40,7 +41,7 @@ export async function openNamedGuest(name: string): Promise<NamedGuest> {
     return { name, kernel: readLabImage(image), initrd: undefined, commandLine: image.commandLine, memoryBytes: image.memoryBytes, isLab: true, regime: image.regime };
   }
   const stored = await listGuests();
-  const fetchable = ['linux', 'linux-full'];
+  const fetchable = Object.keys(FETCHABLE);
   if (!stored.includes(name) && !fetchable.includes(name)) {
     const known = [...new Set([...lab.map((each) => each.name), ...fetchable, ...stored])];
     const near = nearest(name, known);
