@@ -16,5 +16,7 @@ it('has the whole tree, whichever of its logs is asked for, in order of where br
 
 it('takes copies for one, says which parent is missing, and ends where logs name each other', () => {
   expect(textOf(branchTree([log('child', 'gone', 5), log('child', 'gone', 5, 'copy')], 'child')!)).toBe('child@5?');
+  // Of copies the one that is looked at.
+  expect(textOf(branchTree([log('child', 'gone', 5), log('child', 'gone', 5, 'copy')], 'child', { place: 'server', id: 'copy' })!)).toBe('copy@5?');
   expect(textOf(branchTree([log('a', 'b', 1), log('b', 'a', 2)], 'a')!)).toMatch(/^[ab]@\d\([ab]@\d\)$/);
 });

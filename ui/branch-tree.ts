@@ -15,11 +15,12 @@ export interface BranchTree {
   readonly children: readonly BranchTree[];
 }
 
-/** The whole tree that a log is part of, from its furthest ancestor that is known. Undefined if the log is not. */
-export function branchTree(known: readonly KnownBranch[], logId: string): BranchTree | undefined {
+/** The whole tree that a log is part of, from its furthest ancestor that is known. Undefined if the log is not. own: the copy of it that is looked at. */
+export function branchTree(known: readonly KnownBranch[], logId: string, own?: RecordingPlace): BranchTree | undefined {
   // Copies of a log are one node.
   const byLog = new Map<string, KnownBranch>();
-  for (const each of known) if (!byLog.has(each.summary.id)) byLog.set(each.summary.id, each);
+  const looked = known.filter(({ place, id }) => place === own?.place && id === own.id);
+  for (const each of [...looked, ...known]) if (!byLog.has(each.summary.id)) byLog.set(each.summary.id, each);
   let top = byLog.get(logId);
   const climbed = new Set<string>();
   while (top?.parent !== undefined && byLog.has(top.parent.logId) && !climbed.has(top.summary.id)) {

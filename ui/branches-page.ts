@@ -7,6 +7,7 @@ import { AnalysisPage, PAGE_PROPERTIES } from './analysis-page.ts';
 import { analysis } from './analysis-styles.ts';
 import { type BranchTree, type KnownBranch, branchTree } from './branch-tree.ts';
 import { describeEnd, formatCount, formatInstructions } from './format.ts';
+import { lastPlace } from './last-place.ts';
 import { localLog, localRecordings, serverRecordings } from './library.ts';
 import { serverGuests } from './recording/server-run.ts';
 import { formatRoute } from './router.ts';
@@ -84,7 +85,7 @@ export class BranchesPage extends AnalysisPage {
       const isListed = known.some((each) => each.summary.id === summary.id);
       // Never one that is there: nothing is written over.
       this.freeName = `${summary.guest}-branch-${Date.now().toString(36).slice(-5)}`;
-      this.tree = branchTree(isListed ? known : [...known, { place, id, name: summary.guest, summary, parent: undefined }], summary.id);
+      this.tree = branchTree(isListed ? known : [...known, { place, id, name: summary.guest, summary, parent: undefined }], summary.id, this.route);
     });
   }
 
@@ -96,7 +97,15 @@ export class BranchesPage extends AnalysisPage {
       <ul class="top" data-testid="branches">${this.node(tree, lastOf(tree))}</ul>
       ${isAlone ? html`<p class="muted">Nothing goes on from this recording yet. ${this.canBranch === true ? 'Make a branch below, or one with' : 'Make a branch with'} <code>chronovisor branch FILE --at @POSITION</code>, put it beside it (or drop it on this page), and it is shown here.</p>` : nothing}
     </div></section>
-    ${this.canBranch === true ? html`<lab-branch-form recording=${this.route.id} at=${/^\d+$/.test(this.query['at'] ?? '') ? `@${this.query['at']}` : 'end'} name=${this.freeName} @branched=${() => this.start()}></lab-branch-form>` : nothing}`;
+    ${this.canBranch === true ? html`<lab-branch-form recording=${this.route.id} at=${this.leaving()} name=${this.freeName} @branched=${() => this.start()}></lab-branch-form>` : nothing}`;
+  }
+
+  /** From the link, or where a person was last in this recording; at its end a guest may do nothing any more. */
+  private leaving(): string {
+    const { at } = this.query;
+    if (/^\d+$/.test(at ?? '')) return `@${at}`;
+    const last = lastPlace()?.route;
+    return last?.kind === 'run' && last.place === this.route.place && last.id === this.route.id && last.at !== undefined ? `@${last.at}` : '50%';
   }
 
   private node({ branch, parent, children }: BranchTree, last: number): unknown {

@@ -20,7 +20,7 @@ import { controls, panels } from './styles.ts';
 
 const MEMORY_MIB: readonly number[] = [16, 32, 64, 128, 256, 512, 1024];
 const REGIMES: Readonly<Record<string, string>> = {
-  native: 'native: nothing is offered', full: 'full: binary translation', hw: 'hw: VT-x with EPT', 'hw-shadow': 'hw-shadow: VT-x, shadow page tables', para: 'para: paravirtual, under a VMM',
+  native: 'native: none', full: 'full: binary translation', hw: 'hw: VT-x with EPT', 'hw-shadow': 'hw-shadow: VT-x, shadow page tables', para: 'para: paravirtual, under a VMM',
 }; // prettier-ignore
 /** The guest with a build for PARA_REGIME has this name for the server; in the page it is its image. */
 const LAB_GUEST = 'lab';
@@ -85,6 +85,11 @@ export class RecordPage extends LitElement {
         gap: 0.3rem;
         color: var(--muted);
         font-size: 0.88rem;
+      }
+      label > select,
+      label > input {
+        width: 100%;
+        min-width: 0;
       }
       form .wide,
       form p {
@@ -354,7 +359,7 @@ export class RecordPage extends LitElement {
         <label>Guest<select data-testid="guest-choice" ?disabled=${isBusy} @change=${(event: Event) => this.chooseGuest((event.target as HTMLSelectElement).value)}>
           ${this.choices.map(({ name, missing }) => html`<option value=${name} ?selected=${name === this.guest} ?disabled=${missing !== undefined}>${name === GIVEN ? (this.given?.name ?? '') : name}${missing === undefined ? '' : ' (not here)'}</option>`)}
         </select></label>
-        <label>Technique offered<select data-testid="regime-choice" ?disabled=${isBusy} @change=${(event: Event) => (this.regime = (event.target as HTMLSelectElement).value)}>
+        <label>Technique offered<select data-testid="regime-choice" title=${REGIMES[this.regime] ?? this.regime} ?disabled=${isBusy} @change=${(event: Event) => (this.regime = (event.target as HTMLSelectElement).value)}>
           ${this.regimes.map((regime) => html`<option value=${regime} ?selected=${regime === this.regime}>${REGIMES[regime] ?? regime}</option>`)}
         </select></label>
         <label>Memory<select data-testid="memory-choice" ?disabled=${isBusy} @change=${(event: Event) => (this.memoryMib = Number((event.target as HTMLSelectElement).value))}>

@@ -33,13 +33,13 @@ export interface Lab {
   close(): Promise<void>;
 }
 
-/** writable: the name of the folder that runs and uploads go to. */
-export async function startLab(folders: readonly RecordingFolder[], imageFiles: readonly string[] = [], writable?: string): Promise<Lab> {
+/** writable: the name of the folder that runs and uploads go to. guests: the folder of fetched ones, whose images are offered. */
+export async function startLab(folders: readonly RecordingFolder[], imageFiles: readonly string[] = [], writable?: string, guests?: string): Promise<Lab> {
   assertBuilt();
   const browser = await launchChromium();
   let server: FastifyInstance | undefined;
   try {
-    server = createLabServer({ version: 'test', folders, images: { guests: undefined, files: imageFiles }, uiFolder: UI, writable });
+    server = createLabServer({ version: 'test', folders, images: { guests, files: imageFiles }, uiFolder: UI, writable });
     const url = (await server.listen({ host: '127.0.0.1', port: 0 })).replace('127.0.0.1', 'localhost');
     const errors: string[] = [];
     const running = server;
