@@ -86,7 +86,7 @@ export async function explainDiff(a: Side, b: Side, parsed: Arguments, { out, er
     lines.push(`  pages that differ: ${state.pages.length}`);
     for (const { page, address, a: ofA, b: ofB, count } of state.pages.slice(0, rows)) lines.push(`    0x${page.toString(16)}  ${count} bytes, the first at 0x${address.toString(16)}: 0x${ofA.toString(16)} 0x${ofB.toString(16)}`);
   }
-  if (divergence !== undefined) lines.push('  the first event that differs:', ...describeDivergence(divergence).slice(1).map((line) => `    ${line.replace('expected:', 'A:').replace('actual:  ', 'B:')}`));
+  if (divergence !== undefined) lines.push('  the first event that differs:', `    A               ${eventText(divergence.expected)}`, `    B               ${eventText(divergence.actual)}`);
   out.write(`${lines.join('\n')}\n`);
   return status;
 }
