@@ -6,7 +6,7 @@ import { formatCount } from './format.ts';
 import { ModelController } from './model-controller.ts';
 import type { RunModel } from './run-model.ts';
 import type { GuestTerminal, TextRun } from './terminal.ts';
-import { controls, panels } from './styles.ts';
+import { controls, panelHost, panels } from './styles.ts';
 
 /** Of a look at the terminal's lines. */
 const SLOW_MS = 4;
@@ -16,15 +16,8 @@ export class ConsoleView extends LitElement {
   static override styles = [
     controls,
     panels,
+    panelHost,
     css`
-      :host {
-        display: flex;
-        min-width: 0;
-        min-height: 0;
-      }
-      .panel {
-        flex: 1;
-      }
       pre {
         flex: 1;
         min-height: 0;

@@ -12,7 +12,7 @@ import { ALL_KINDS, KIND_ORDER, kindName } from './kinds.ts';
 import { ModelController } from './model-controller.ts';
 import type { EventText } from '../engine/protocol/events.ts';
 import type { RunModel } from './run-model.ts';
-import { controls, panels } from './styles.ts';
+import { controls, panelHost, panels } from './styles.ts';
 
 const ROW = 1.75;
 const SPACER_MAX = 8_000_000;
@@ -24,15 +24,8 @@ export class EventTable extends LitElement {
   static override styles = [
     controls,
     panels,
+    panelHost,
     css`
-      :host {
-        display: flex;
-        min-width: 0;
-        min-height: 0;
-      }
-      .panel {
-        flex: 1;
-      }
       .chips {
         display: flex;
         flex-wrap: wrap;

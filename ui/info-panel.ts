@@ -4,22 +4,15 @@ import { formatBytes, formatCount, formatNs } from './format.ts';
 import { KIND_ORDER, kindName } from './kinds.ts';
 import { ModelController } from './model-controller.ts';
 import type { RunModel } from './run-model.ts';
-import { controls, panels } from './styles.ts';
+import { controls, panelHost, panels } from './styles.ts';
 
 export class InfoPanel extends LitElement {
   static override properties = { model: { attribute: false } };
   static override styles = [
     controls,
     panels,
+    panelHost,
     css`
-      :host {
-        display: flex;
-        min-width: 0;
-        min-height: 0;
-      }
-      .panel {
-        flex: 1;
-      }
       .body {
         flex: 1;
         min-height: 0;

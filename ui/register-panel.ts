@@ -6,7 +6,7 @@ import { ModelController } from './model-controller.ts';
 import { GENERAL_REGISTERS } from '../engine/debug/inspect.ts';
 import { failureOf } from './engine-client.ts';
 import type { RunModel } from './run-model.ts';
-import { controls, panels } from './styles.ts';
+import { controls, panelHost, panels } from './styles.ts';
 
 /** Those whose values may be addresses. */
 const ADDRESSES: ReadonlySet<string> = new Set([...GENERAL_REGISTERS, 'rip', 'cr2', 'fs.base', 'gs.base']);
@@ -18,15 +18,8 @@ export class RegisterPanel extends LitElement {
   static override styles = [
     controls,
     panels,
+    panelHost,
     css`
-      :host {
-        display: flex;
-        min-width: 0;
-        min-height: 0;
-      }
-      .panel {
-        flex: 1;
-      }
       .body {
         flex: 1;
         min-height: 0;

@@ -161,6 +161,18 @@ export const controls = css`
   }
 `;
 
+/** An element that is one panel, and fills the place that it is given. */
+export const panelHost = css`
+  :host {
+    display: flex;
+    min-width: 0;
+    min-height: 0;
+  }
+  .panel {
+    flex: 1;
+  }
+`;
+
 export const panels = css`
   .panel {
     display: flex;

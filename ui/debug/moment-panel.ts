@@ -4,20 +4,13 @@ import type { Failure } from '../../engine/protocol/messages.ts';
 import type { Look, Moment } from '../../engine/protocol/moment.ts';
 import { ModelController } from '../model-controller.ts';
 import type { RunModel } from '../run-model.ts';
-import { controls, panels } from '../styles.ts';
+import { controls, panelHost, panels } from '../styles.ts';
 
 export const panelStyles = [
   controls,
   panels,
+  panelHost,
   css`
-    :host {
-      display: flex;
-      min-width: 0;
-      min-height: 0;
-    }
-    .panel {
-      flex: 1;
-    }
     .panel > header form,
     .panel > header .fields {
       display: flex;
