@@ -1,10 +1,10 @@
 /** What `bisect` and `last-write` share: a recording opened for walking, with symbols; places, ranges and stores as text. */
 import { basename } from 'node:path';
+import { type AskedRange, AskedRangeError, askedRange } from '../../engine/debug/asked-range.ts';
 import { type Before, valueText } from '../../engine/debug/beginning.ts';
-import { ExpressionError, parseExpression } from '../../engine/debug/expression.ts';
-import { ExpressionView } from '../../engine/debug/expression-view.ts';
+import { ExpressionError } from '../../engine/debug/expression.ts';
 import { type GuestSymbols, type SourceLine, guestSymbols } from '../../engine/debug/guest-symbols.ts';
-import { type PhysicalRange, physicalRanges, readRegister } from '../../engine/debug/inspect.ts';
+import { readRegister } from '../../engine/debug/inspect.ts';
 import { type LinuxTask, currentTask } from '../../engine/debug/linux.ts';
 import { PLACE_FORMS, parsePlace } from '../../engine/debug/places.ts';
 import type { Write } from '../../engine/debug/queries.ts';
@@ -120,47 +120,14 @@ export function goTo(travel: TimeTravel, parsed: Arguments, name: string, otherw
   return travel.position;
 }
 
-export const RANGE_BYTES_MAX = 65_536;
-
-export interface AskedRange {
-  readonly address: bigint;
-  readonly length: number;
-  readonly ranges: readonly PhysicalRange[];
-}
-
 /** `ADDRESS[,BYTES]` or a symbol, worked out at the cursor. Throws UsageError, ExpressionError. */
 export function rangeOf({ travel, symbols }: Opened, text: string, isPhysical: boolean, verb: string): AskedRange {
-  const comma = lastComma(text);
-  const place = (comma < 0 ? text : text.slice(0, comma)).trim();
-  const address = parseExpression(place, symbols).value(new ExpressionView(travel.machine));
-  if (address === undefined) throw new UsageError(`"${place}" reads memory that is not mapped at @${travel.position}`, verb);
-  let length = 8;
-  if (comma >= 0) {
-    const bytes = text.slice(comma + 1).trim();
-    length = /^(0x[0-9a-f]{1,8}|\d{1,9})$/i.test(bytes) ? Number(bytes) : NaN;
-    if (!(length >= 1 && length <= RANGE_BYTES_MAX)) throw new UsageError(`"${text}": after the comma comes a number of bytes from 1 to ${RANGE_BYTES_MAX}`, verb);
-  } else if (/^[A-Za-z_.$][\w.$]*(:[A-Za-z_.$][\w.$]*)?$/.test(place) && (symbols.has(place) || place.includes(':'))) {
-    const { size } = symbols.find(place);
-    if (size > 0) length = Math.min(size, RANGE_BYTES_MAX);
+  try {
+    return askedRange(travel, symbols, text, isPhysical);
+  } catch (error) {
+    if (!(error instanceof AskedRangeError)) throw error;
+    throw new UsageError(`${error.kind === 'beyond' ? '--physical ' : ''}${error.message}${error.kind === 'unmapped' ? ': say when it is (--before, --to), or give --physical' : ''}`, verb);
   }
-  if (address < 0n || address >= 1n << 64n) throw new UsageError(`"${place}" is ${address}, which is no address`, verb);
-  const { ramBytes } = travel.machine.core;
-  if (isPhysical && address + BigInt(length) > BigInt(ramBytes)) throw new UsageError(`--physical 0x${address.toString(16)}: memory ends at 0x${ramBytes.toString(16)}`, verb);
-  const ranges = isPhysical ? [{ paddr: Number(address), length }] : physicalRanges(travel.machine, address, length);
-  if (ranges.length === 0) throw new UsageError(`0x${address.toString(16)} is not mapped to memory at @${travel.position}: say when it is (--before, --to), or give --physical`, verb);
-  return { address, length, ranges };
-}
-
-/** Not one inside of brackets. */
-function lastComma(text: string): number {
-  let depth = 0;
-  let last = -1;
-  for (let i = 0; i < text.length; i++) {
-    if ('(['.includes(text[i])) depth++;
-    if (')]'.includes(text[i])) depth--;
-    if (text[i] === ',' && depth === 0) last = i;
-  }
-  return last;
 }
 
 /** What tells names, and lines of the source if it knows them. */

@@ -8,7 +8,8 @@ import { syscallName } from '../../engine/debug/linux.ts';
 import type { Condition, StopPoint } from '../../engine/debug/stop-points.ts';
 import { finish } from '../../engine/debug/steps.ts';
 import type { TimeTravel } from '../../engine/debug/time-travel.ts';
-import { type AskedRange, rangeOf } from '../cli/bisect-common.ts';
+import type { AskedRange } from '../../engine/debug/asked-range.ts';
+import { rangeOf } from '../cli/bisect-common.ts';
 import { DebuggerError } from './error.ts';
 
 export type PointKind = 'breakpoint' | 'watchpoint' | 'catchpoint';

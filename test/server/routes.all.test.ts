@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { FORMAT_MAJOR, FORMAT_MINOR } from '../../engine/log/header.ts';
 import { TimeTravel } from '../../engine/debug/time-travel.ts';
 import { readRegister } from '../../engine/debug/inspect.ts';
 import { eventAt } from '../../engine/log/event-batch.ts';
@@ -69,7 +70,7 @@ it('describes itself', async () => {
   const html = await (await fetch(`${lab.url}/api`)).text();
   for (const path of Object.keys(document.paths)) expect(html).toContain(path.replace(/\{(\w+)\}/g, ':$1'));
   expect(await ask('GET /api/v1/health', '/api/v1/health')).toMatchObject({ status: 'ok' });
-  expect(await ask('GET /api/v1/version', '/api/v1/version')).toMatchObject({ api: 1, logFormat: '1.1' });
+  expect(await ask('GET /api/v1/version', '/api/v1/version')).toMatchObject({ api: 1, logFormat: `${FORMAT_MAJOR}.${FORMAT_MINOR}` });
   const { guests } = await ask<{ guests: { name: string; state: string }[] }>('GET /api/v1/guests', '/api/v1/guests');
   expect(guests).toContainEqual(expect.objectContaining({ name: 'lab', state: 'ready' }));
   const { regimes, policies } = await ask<{ regimes: { id: string }[]; policies: { name: string }[] }>('GET /api/v1/regimes', '/api/v1/regimes');

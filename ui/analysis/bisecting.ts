@@ -1,10 +1,10 @@
 /** Where something begins: questions of the bisect page, and what there is to say about the place that was found. */
+import { type AskedRange, AskedRangeError, askedRange } from '../../engine/debug/asked-range.ts';
 import { type Before, type Beginning, type BeginningAsked, findBeginning, sceneOf, stackNames, valueText } from '../../engine/debug/beginning.ts';
 import { textOf } from '../../engine/debug/disassembler.ts';
 import { ExpressionError, parseExpression } from '../../engine/debug/expression.ts';
-import { ExpressionView } from '../../engine/debug/expression-view.ts';
 import type { GuestSymbols } from '../../engine/debug/guest-symbols.ts';
-import { GENERAL_REGISTERS, type PhysicalRange, physicalRanges } from '../../engine/debug/inspect.ts';
+import { GENERAL_REGISTERS } from '../../engine/debug/inspect.ts';
 import { instructionAt } from '../../engine/debug/listing.ts';
 import { PLACE_FORMS, parsePlace } from '../../engine/debug/places.ts';
 import type { Write } from '../../engine/debug/queries.ts';
@@ -18,7 +18,6 @@ import { Refusal } from '../refusal.ts';
 
 /** Stores to the same memory that are shown. */
 const STORES_MAX = 4;
-const RANGE_BYTES_MAX = 65_536;
 const EXAMPLES = 'such as u64(ticks) > 100, rip == panic && cpl == 0 or length(u64(FILE.c:LIST)) > 3';
 
 /** Moves the cursor. Throws Refusal, DivergedError. */
@@ -60,19 +59,22 @@ function questionOf(travel: TimeTravel, { table }: GuestSymbols, { question, tex
   }
 }
 
-/** `ADDRESS[,BYTES]` or a symbol, worked out at the cursor. */
-function rangeOf(travel: TimeTravel, symbols: GuestSymbols['table'], text: string): { readonly address: bigint; readonly length: number; readonly ranges: readonly PhysicalRange[] } {
-  const match = /^(.*?)(?:,\s*(0x[0-9a-f]{1,8}|\d{1,9}))?$/is.exec(text.trim());
-  const place = (match?.[1] ?? '').trim();
-  if (place === '') throw new Refusal('There is no address', 'write a symbol or an address, and how many bytes: ticks,8');
-  const address = parseExpression(place, symbols).value(new ExpressionView(travel.machine));
-  if (address === undefined) throw new Refusal(`"${place}" reads memory that is not mapped at @${formatCount(travel.position)}`, 'begin the search later');
-  const length = match?.[2] === undefined ? (symbols.has(place) ? symbols.find(place).size || 8 : 8) : Number(match[2]);
-  if (!(length >= 1 && length <= RANGE_BYTES_MAX)) throw new Refusal(`${length} bytes cannot be watched`, `give 1 to ${RANGE_BYTES_MAX}`);
-  if (address < 0n || address >= 1n << 64n) throw new Refusal(`"${place}" is ${address}, which is no address`, 'write a symbol or an address');
-  const ranges = physicalRanges(travel.machine, address, length);
-  if (ranges.length === 0) throw new Refusal(`0x${address.toString(16)} is not mapped to memory at @${formatCount(travel.position)}`, 'begin the search later, where the guest has mapped it');
-  return { address, length, ranges };
+const RANGE_ADVICE: Readonly<Record<AskedRangeError['kind'], string>> = {
+  empty: 'write a symbol or an address, and how many bytes: ticks,8',
+  unreadable: 'begin the search later',
+  length: 'write how many bytes after the comma: ticks,8',
+  'no-address': 'write a symbol or an address',
+  beyond: 'write an address of memory',
+  unmapped: 'begin the search later, where the guest has mapped it',
+};
+
+function rangeOf(travel: TimeTravel, symbols: GuestSymbols['table'], text: string): AskedRange {
+  try {
+    return askedRange(travel, symbols, text, false);
+  } catch (error) {
+    if (!(error instanceof AskedRangeError)) throw error;
+    throw new Refusal(error.message, RANGE_ADVICE[error.kind]);
+  }
 }
 
 function answerAt(travel: TimeTravel, guest: GuestSymbols, place: Beginning, from: number): BisectAnswer {
