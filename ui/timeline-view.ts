@@ -38,6 +38,13 @@ export function lowerBound(positions: ArrayLike<number>, count: number, at: numb
   return low;
 }
 
+/** A position on a ruler, with as many digits as its neighbour, a step away, needs to be another. */
+export function tickText(at: number, step: number): string {
+  const [unit, name] = at >= 1e9 ? [1e9, ' G'] : at >= 1e6 ? [1e6, ' M'] : at >= 1e4 ? [1e3, ' k'] : [1, ''];
+  if (step < 1000 || unit === 1) return at.toLocaleString('en-US');
+  return (at / unit).toFixed(Math.max(0, Math.ceil(Math.log10(unit / step) - 1e-9))) + name;
+}
+
 /** Round positions for a ruler, at most `most` of them. */
 export function ticksOf(view: View, most: number): { readonly step: number; readonly ticks: readonly number[] } {
   const raw = (view.to - view.from) / Math.max(1, most);

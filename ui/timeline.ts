@@ -16,7 +16,7 @@ import { ModelController } from './model-controller.ts';
 import type { RunModel } from './run-model.ts';
 import { type Arrow, GUTTER, type NamedSpan, PAD, Palette, RULER, STRIP, TRACK, TimelinePainter } from './timeline-painter.ts';
 import { type TrackRow, type WindowView, binPositions, binWindow, binWindows, RECORDER, hasDetails, linesOf, trackRows, windowAround } from './timeline-tracks.ts';
-import { type View, clampView, lowerBound, panView, ticksOf, zoomView } from './timeline-view.ts';
+import { type View, clampView, lowerBound, panView, tickText, ticksOf, zoomView } from './timeline-view.ts';
 import { modesOf } from './vcpu-modes.ts';
 
 interface Drawn {
@@ -329,7 +329,7 @@ export class Timeline extends LitElement {
     const { gutter, plot, bins, rulerHeight } = painter;
     const bottom = painter.top(lines[rows.length]);
     const { ticks, step } = ticksOf(view, Math.floor(plot / (7.5 * rem)));
-    painter.ruler(ticks, (at) => (step >= 1000 ? formatInstructions(at) : formatCount(at)), bottom);
+    painter.ruler(ticks, (at) => tickText(at, step), bottom);
 
     const asked = windowAround(view, bins, this.last);
     const tracks = rows.flatMap((row) => (row.kind === 'kind' ? [`kind:${row.name}`] : row.kind === 'recorder' ? row.names.map((name) => `kind:${name}`) : row.kind === 'detail' ? [row.track] : []));
@@ -388,7 +388,7 @@ export class Timeline extends LitElement {
       }
       case 'heat': {
         const ink = painter.colour(`kind-${row.name}`);
-        painter.head(top, bottom, ink, kindLabel(row.code, row.name), `to ${formatBytes(model.heat!.pagesOfRange * model.heat!.ranges * PAGE_BYTES)}`, false);
+        painter.head(top, bottom, ink, kindLabel(row.code, row.name), `${formatBytes(model.heat!.pagesOfRange * model.heat!.ranges * PAGE_BYTES)}`, false);
         painter.heat(top, bottom, ink, model.heat!);
         return;
       }
