@@ -13,54 +13,32 @@ export class SliceContent implements PageContent {
   private readonly timeline: DirtyTimeline;
   private readonly columns: readonly number[] | undefined;
   private readonly powerOn: PowerOnPages | undefined;
-  /** Entries of page p: order[starts[p]] to order[starts[p + 1] - 1], in order of time. */
-  private readonly starts: Uint32Array;
-  private readonly order: Uint32Array;
-
   /** columns: three numbers an entry of the timeline; undefined: a page that was written is not zeros, and nothing else is known. */
   constructor(timeline: DirtyTimeline, columns: readonly number[] | undefined, powerOn: PowerOnPages | undefined) {
     this.timeline = timeline;
     this.columns = columns;
     this.knowsBytes = columns !== undefined;
     this.powerOn = powerOn;
-    let pages = powerOn?.isZero.length ?? 0;
-    for (const page of timeline.page) if (page >= pages) pages = page + 1;
-    this.starts = new Uint32Array(pages + 1);
-    for (const page of timeline.page) this.starts[page + 1]++;
-    for (let page = 0; page < pages; page++) this.starts[page + 1] += this.starts[page];
-    const next = this.starts.slice();
-    this.order = new Uint32Array(timeline.length);
-    for (let i = 0; i < timeline.length; i++) this.order[next[timeline.page[i]]++] = i;
-  }
-
-  /** In `order`: the number of the page's first entry after `ns`. */
-  private after(page: number, ns: number): number {
-    let low = this.starts[page] ?? 0;
-    let high = this.starts[page + 1] ?? low;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (this.timeline.atNs[this.order[middle]] <= ns) low = middle + 1;
-      else high = middle;
-    }
-    return low;
   }
 
   isZero(page: number, atNs: number): boolean {
-    const after = this.after(page, atNs);
-    if (after === (this.starts[page] ?? 0)) return this.powerOn?.isZero[page] === 1;
-    return this.columns !== undefined && this.columns[this.order[after - 1] * STRIDE] === 1;
+    const last = this.timeline.lastOf(page, atNs, true);
+    if (last < 0) return this.powerOn?.isZero[page] === 1;
+    return this.columns !== undefined && this.columns[last * STRIDE] === 1;
   }
 
   deltaBytes(page: number, fromNs: number, toNs: number): number {
     if (this.columns === undefined) return PAGE_BYTES + 1;
+    const { timeline } = this;
     let sum = 0;
-    for (let i = this.after(page, fromNs); i < this.after(page, toNs); i++) sum += this.columns[this.order[i] * STRIDE + 1];
+    // `before` is one more than the index.
+    for (let i = timeline.lastOf(page, toNs, true); i >= 0 && timeline.atNs[i] > fromNs; i = timeline.before[i] - 1) sum += this.columns[i * STRIDE + 1];
     return sum;
   }
 
   compressedBytes(page: number, atNs: number): number {
-    const after = this.after(page, atNs);
-    if (after > (this.starts[page] ?? 0)) return this.columns?.[this.order[after - 1] * STRIDE + 2] ?? PAGE_BYTES;
+    const last = this.timeline.lastOf(page, atNs, true);
+    if (last >= 0) return this.columns?.[last * STRIDE + 2] ?? PAGE_BYTES;
     return this.powerOn?.compressedBytes?.[page] ?? PAGE_BYTES;
   }
 }

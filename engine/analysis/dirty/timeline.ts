@@ -56,6 +56,35 @@ export class DirtyTimeline implements TimelineColumns {
     return low;
   }
 
+  private starts: Uint32Array | undefined;
+  private order: Uint32Array = new Uint32Array();
+
+  /** The last entry of a page before `ns` (with `inclusive`: or at it), among all entries; -1 if there is none. */
+  lastOf(page: number, ns: number, inclusive = false): number {
+    const starts = (this.starts ??= this.byPage());
+    const from = starts[page] ?? this.length;
+    let low = from;
+    let high = starts[page + 1] ?? from;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const at = this.atNs[this.order[middle]];
+      if (at < ns || (inclusive && at === ns)) low = middle + 1;
+      else high = middle;
+    }
+    return low === from ? -1 : this.order[low - 1];
+  }
+  /** Entries of page p: order[starts[p]] to order[starts[p + 1] - 1], in order of time. */
+  private byPage(): Uint32Array {
+    const pages = this.page.reduce((most, page) => Math.max(most, page + 1), 0);
+    const starts = new Uint32Array(pages + 1);
+    for (const page of this.page) starts[page + 1]++;
+    for (let page = 0; page < pages; page++) starts[page + 1] += starts[page];
+    const next = starts.slice();
+    this.order = new Uint32Array(this.length);
+    for (let i = 0; i < this.length; i++) this.order[next[this.page[i]]++] = i;
+    return starts;
+  }
+
   /** D: distinct pages with an entry from `fromNs` (inclusive) to `toNs` (exclusive). */
   distinct(fromNs: number, toNs: number): number {
     return this.distinctBetween(this.indexAt(fromNs), this.indexAt(toNs));

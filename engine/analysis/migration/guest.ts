@@ -93,6 +93,13 @@ class TimelineCursor {
     }
     return this.timeline.page[this.i++];
   }
+  /** Leaves out repetitions, but never the last whole one before `ns`: which pages have entries, and which is the last of each, stays what it was. */
+  skip(ns: number): void {
+    const length = this.truth.endNs - this.repeatFromNs;
+    if (!this.repeats || (this.i < this.timeline.length && this.timeline.atNs[this.i] < this.repeatFromNs)) return;
+    const whole = Math.floor((ns - this.nextNs()) / length) - 1;
+    if (whole > 0 && whole !== Infinity) this.offsetNs += whole * length;
+  }
 }
 
 export class RecordedGuest implements MigratingGuest {
@@ -134,6 +141,7 @@ export class RecordedGuest implements MigratingGuest {
   }
 
   private see(): void {
+    this.cursor.skip(this.nowNs);
     for (let at = this.cursor.nextNs(); at < this.nowNs; at = this.cursor.nextNs()) {
       const page = this.cursor.take();
       this.lastNs[page] = at;
@@ -154,9 +162,25 @@ export class RecordedGuest implements MigratingGuest {
   cleared(): void {}
   sent(): void {}
 
+  /** A moment of the recording since which the page holds what it holds now. */
   private contentMoment(page: number): number {
-    this.see();
-    return momentInRecording(this.truth, this.options, this.lastNs[page]);
+    const { truth, options, nowNs } = this;
+    const { timeline, endNs } = truth;
+    const startNs = options.startNs ?? truth.beginNs;
+    const fromNs = options.repeatFromNs ?? truth.beginNs;
+    const length = endNs - fromNs;
+    let untilNs = nowNs;
+    if (nowNs > endNs && options.afterEnd !== 'idle' && length > 0) {
+      const repetition = fromNs + ((nowNs - fromNs) % length);
+      const entry = timeline.lastOf(page, repetition);
+      if (entry >= 0 && timeline.atNs[entry] >= fromNs) return timeline.atNs[entry];
+      // Not in this one: in the one before, the first of which began at the start.
+      untilNs = Infinity;
+      const last = timeline.lastOf(page, Infinity);
+      if (nowNs >= endNs + length && last >= 0 && timeline.atNs[last] >= fromNs) return timeline.atNs[last];
+    }
+    const entry = timeline.lastOf(page, untilNs);
+    return entry < 0 ? startNs : Math.max(startNs, timeline.atNs[entry]);
   }
   isZero(page: number): boolean {
     const { content } = this.truth;

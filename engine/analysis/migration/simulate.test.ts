@@ -244,6 +244,23 @@ describe('time', () => {
     expect(idle.notes.join()).toMatch(/nothing is written after its end/);
   });
 
+  it('what the last epoch of a log wrote, at its end, is no page of zeros in a repetition', () => {
+    // One page a repetition of 100 ms, at the very end of it; known by its epoch.
+    const written = exactTruth(PAGES, 100 * MS, (add) => add(100 * MS, 7), { times: 'epoch end', epochEndsNs: Float64Array.of(100 * MS) });
+    const content = { ...contentOf({}), isZero: (page: number, atNs: number) => page === 7 && atNs < 100 * MS };
+    const { ram } = simulate({ ...written, content }, { kind: 'rounds', name: 'r', stopAfterRounds: 8 }, LINK, { ...FREE, startNs: 50 * MS });
+    // Zeros in the first round if its turn comes before the write; never after.
+    expect(ram.duplicate).toBeLessThanOrEqual(1);
+    expect(ram.normal + ram.duplicate).toBeGreaterThan(PAGES);
+  });
+
+  it('repetitions that are left out change no dirty set: a migration over thousands of them', () => {
+    const truth = steadyWriter(PAGES, 4000, 400, 0.1);
+    const hour = simulate(truth, { kind: 'rounds', name: 'r', stopAfterRounds: 3 }, { bytesPerSecond: PAGES * 4 }, FREE);
+    expect(hour.totalTimeMs).toBeGreaterThan(1_000_000);
+    expect(hour.rounds.slice(0, 2).map(({ dirtied }) => dirtied)).toEqual([400, 400]);
+  });
+
   it('what was written stays written when the recording is repeated: it is no page of zeros again', () => {
     const written = exactTruth(PAGES, S, (add) => add(900 * MS, 7));
     const content = { ...contentOf({}), isZero: (page: number, atNs: number) => page === 7 && atNs < 900 * MS };
