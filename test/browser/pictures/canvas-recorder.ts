@@ -136,13 +136,30 @@ export function installCanvasRecorder(): void {
         context.restore();
         if (clips.length > 1) clips.pop();
       },
+      /** Of another canvas, all of it. */
+      drawImage(source: RecordedCanvas, x: number, y: number, w: number, h: number) {
+        context.drawImage(source, x, y, w, h);
+        if (source.svgOfFrame === undefined || w === undefined) throw new Error('the recorder of canvases draws whole canvases that it has recorded only');
+        const m = matrix();
+        const [across, down] = [(w * m.a) / source.width, (h * m.d) / source.height].map((scale) => Math.round(scale * 1000) / 1000);
+        const move = `translate(${point(x, y)})`;
+        push(`<g><g transform="${move}${across === 1 && down === 1 ? '' : ` scale(${across} ${down})`}">${source.svgOfFrame.join('')}</g></g>`);
+      },
       putImageData(data: ImageData, x: number, y: number) {
         context.putImageData(data, x, y);
+        if (x === 0 && y === 0 && data.width >= canvas.width && data.height >= canvas.height) {
+          frame = [];
+          bars = undefined;
+        }
         // A heat map: its cells as bars of one colour, row by row.
         for (let row = 0; row < data.height; row++) {
           for (let from = 0, to = 1; from < data.width; from = to, to++) {
-            const colour = (column: number): string => `rgb(${data.data.slice((row * data.width + column) * 4, (row * data.width + column) * 4 + 3).join(' ')})`;
+            const colour = (column: number): string => {
+              const [red, green, blue, alpha255] = data.data.slice((row * data.width + column) * 4, (row * data.width + column) * 4 + 4);
+              return alpha255 === 0 ? '' : `rgb(${red} ${green} ${blue}${alpha255 === 255 ? '' : ` / ${Math.round((100 * alpha255) / 255)}%`})`;
+            };
             while (to < data.width && colour(to) === colour(from)) to++;
+            if (colour(from) === '') continue;
             settle();
             frame.push(`<rect x="${x + from}" y="${y + row}" width="${to - from}" height="1" fill="${colour(from)}" shape-rendering="crispEdges"/>`);
           }
