@@ -37,6 +37,16 @@ export interface TlbListener {
   flush(what: number, pageLow: number, pageHigh: number): void;
 }
 
+/** Who compiles hot code (engine/jit). */
+export interface Compiler {
+  /** The block whose header is at this address has been interpreted JIT_THRESHOLD times. */
+  hotBlock(block: number): void;
+  /** The code of a compiled block has changed. What it is part of may be running. */
+  dropCompiled(block: number): void;
+  /** All decoded code goes. None of it is running. */
+  dropAllCompiled(): void;
+}
+
 export interface CoreCounts {
   /** Retired at privilege 0 to 2. */
   readonly kernelInstructions: number;
@@ -62,6 +72,8 @@ interface CoreExports {
   newEpoch(): void;
   pagesReset(): void;
   setWatch(frame: number, watch: number): void;
+  blockAt(paddr: number): number;
+  runsAlone(paddr: number): number;
 }
 
 const UNWIND = Object.freeze({ unwind: true });
@@ -79,6 +91,9 @@ export class Core {
   readonly exports: CoreExports;
   /** Told by the counting build of the core only. Changes nothing. */
   tlb: TlbListener | undefined;
+  /** The functions that the run loop calls by number. */
+  readonly table: WebAssembly.Table;
+  compiler: Compiler | undefined;
 
   /** ramBytes: a multiple of 4096, at most 2 GiB. RAM is zero, registers are not set up: call reset(), then set the state. */
   constructor(module: WebAssembly.Module, ramBytes: number, handlers: CoreHandlers) {
@@ -92,8 +107,16 @@ export class Core {
     this.u32 = new Uint32Array(buffer);
     this.i32 = new Int32Array(buffer);
     this.u64 = new BigUint64Array(buffer);
+    this.table = new WebAssembly.Table({ initial: L.JIT_TABLE_BASE, element: 'anyfunc' });
     const env = {
       memory: this.memory,
+      table: this.table,
+      hotBlock: (block: number) => {
+        // Compiled code tells no listener.
+        if (this.tlb === undefined) this.compiler?.hotBlock(block);
+      },
+      dropCompiled: (block: number) => this.compiler?.dropCompiled(block),
+      dropAllCompiled: () => this.compiler?.dropAllCompiled(),
       abort: (): never => {
         throw new Error('the interpreter stopped on an assertion');
       },

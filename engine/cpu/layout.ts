@@ -3,6 +3,7 @@
  * and (later) compiled code. This file is valid AssemblyScript and valid TypeScript: plain constants only.
  *
  * 0x0000_1000  CPU state (this page is what both tiers read and write)
+ * 0x0000_2000  what interpreter and compiler tell each other: no part of the state
  * 0x0000_4000  static data of the interpreter
  * 0x0010_0000  software TLB
  * 0x0030_0000  block look-up tables
@@ -165,6 +166,45 @@ export const MAILBOX = 0x1800;
 export const STATE_BEGIN = 0x1000;
 export const STATE_END = 0x2000;
 
+// ---- between interpreter and compiler (engine/jit) ----
+/** u32: a block that has been interpreted so often is handed to the compiler; 0 never. */
+export const JIT_THRESHOLD = 0x2000;
+/** u32: index mask of a software TLB set, in bytes. */
+export const JIT_TLB_MASK = 0x2004;
+/** u64 each, for statistics: instructions retired by compiled code, visits to it, blocks interpreted. */
+export const JIT_RETIRED = 0x2008;
+export const JIT_VISITS = 0x2010;
+/** Where a compiled function leaves what its flags follow from: u64 operands a and b, result, carry, form (SITE_FLAGS). */
+export const JIT_FLAGS = 0x2018;
+/** u32: the cell to be told, with SITE_VERIFY. */
+export const JIT_CELL = 0x2040;
+/**
+ * How a compiled function is left, u64: bits 0 and 1, 0: full check at RIP, SITE_GO_ON: the block at RIP, SITE_RESUME: the interpreter goes on at micro-op
+ * (SITE_OP, 10 bits) of the block (SITE_BLOCK, its address). SITE_VERIFY: the cell in JIT_CELL holds if RIP is in its frame. SITE_FLAGS, 13 bits: form of the flags (4 bits, of
+ * settleFlags), logarithm of the bytes (2), shift count (6), CF apart (1).
+ */
+export const SITE_GO_ON = 1;
+export const SITE_RESUME = 2;
+export const SITE_VERIFY = 4;
+export const SITE_FLAGS = 3;
+export const SITE_OP = 16;
+export const SITE_BLOCK = 26;
+/** u32: entries of the core's function table below this belong to the core. */
+export const JIT_TABLE_BASE = 1;
+
+// ---- header of a decoded block, which its micro-ops follow (assembly/blocks.ts) ----
+export const BLOCK_PADDR = 4;
+export const BLOCK_BYTES = 8;
+export const BLOCK_COUNT = 10;
+export const BLOCK_MODE = 12;
+export const BLOCK_HEAT = 24;
+/** u32: 0, or index of the compiled function << 16 | number of the block in it. */
+export const BLOCK_COMPILED = 28;
+export const BLOCK_HEADER = 32;
+/** Look-up of a block by virtual address, entries of 16 bytes: u64 rip ^ mode << 52, u32 block, u32 generation. */
+export const VIRTUAL_ENTRIES = 16384;
+
+
 export const TLB = 0x00100000;
 /** Of the counting build (assembly/memory.ts, COUNT_TLB), bits of an access; the logarithm of the page's size is above TLB_SHIFT. */
 export const TLB_FETCH = 1;
@@ -199,6 +239,20 @@ export const PAGE_CODE_MASK = 0x03900000;
 export const PAGE_WATCH = 0x03b00000;
 /** u8 for each offset in a page: non-zero where an instruction that starts there is observed. */
 export const OBSERVED_OFFSETS = 0x03b80000;
+/**
+ * Memory of compiled functions (engine/jit): cells, one for each page of code, and tables of blocks that indirect branches may lead to.
+ * Cell: u32 GENERATION for which it holds, u32 page frame, u64 virtual page that was found to be there.
+ * Entry of a table: i64 place of the block, u16 its number, u16 its instructions, u32 its page's cell.
+ */
+export const JIT_MEMORY = 0x03b82000;
+export const JIT_MEMORY_END = 0x04000000;
+export const CELL_BYTES = 16;
+export const CELL_FRAME = 4;
+export const CELL_PAGE = 8;
+export const TARGET_BYTES = 16;
+export const TARGET_BLOCK = 8;
+export const TARGET_COUNT = 10;
+export const TARGET_CELL = 12;
 export const WATCH_READ = 1;
 export const WATCH_WRITE = 2;
 /** u32: non-zero while calls and returns are observed. */

@@ -7,6 +7,7 @@
  * Virtual time (ns) = instructions retired + time offset; the offset grows by idle time and by the cost of device accesses.
  */
 import { Core } from '../cpu/core.ts';
+import { type Jit, attachJit } from '../jit/jit.ts';
 import * as L from '../cpu/layout.ts';
 import { CpuModel, PLAIN_MSRS } from '../cpu/model.ts';
 import { AcpiPm } from '../devices/acpi-pm/acpi-pm.ts';
@@ -149,6 +150,7 @@ export class Machine {
   /** Where the run stops after a watched access. */
   private accessStop = Infinity;
   private readonly costNs: number;
+  readonly jit: Jit | undefined;
   private readonly hypervisor: Hypervisor | undefined;
   private hypervisorWaits = false;
   private handover: Handover = { kind: 'attend' };
@@ -193,6 +195,7 @@ export class Machine {
         else this.cr8 = value;
       },
     });
+    this.jit = attachJit(this.core);
     const report = (event: DeviceReport): void => this.sink?.device(this.position(), event);
     this.scheduler = new Scheduler({
       now: () => this.nowNs(),
@@ -476,6 +479,7 @@ export class Machine {
 
   private runCore(): number {
     this.inCore = true;
+    this.jit?.flush();
     try {
       return this.core.run();
     } catch (thrown) {

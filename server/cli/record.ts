@@ -22,6 +22,7 @@ import { LAB_GUEST, LAB_PV_GUEST } from '../store/lab-guests.ts';
 import { ownPackage } from '../store/package-root.ts';
 import type { Arguments, OptionSpec, VerbSpec } from './arguments.ts';
 import { JSON_OPTION, QUIET_OPTION } from './common-options.ts';
+import { JIT_OPTIONS, applyJit, jitLines } from './jit-options.ts';
 import type { Context, Verb } from './context.ts';
 import { type DriveEnd, LiveInput, drive } from './drive.ts';
 import { type ExitName, exitCode, exitNameOfEnd } from './exit-codes.ts';
@@ -57,7 +58,7 @@ const GUEST_OPTIONS: readonly OptionSpec[] = [
   { name: 'idle-limit', value: 'SECONDS', help: `gives up a guest that is idle for so long, in virtual time (default: ${DEFAULT_IDLE_LIMIT_S}; 0: never); not at a terminal` },
 ];
 
-const OUTPUT_OPTIONS: readonly OptionSpec[] = [QUIET_OPTION, JSON_OPTION];
+const OUTPUT_OPTIONS: readonly OptionSpec[] = [...JIT_OPTIONS, QUIET_OPTION, JSON_OPTION];
 
 const NOTES = [
   `The regimes ${RECORDED_REGIMES.filter((name) => name !== PARA_REGIME).join(', ')} are the same machine: an unmodified guest cannot tell them apart, and one recording answers for all (\`compare\`). What --pv offers a guest does see: with it, it runs otherwise.`,
@@ -111,6 +112,7 @@ async function start(parsed: Arguments, context: Context, isRecorded: boolean): 
   const sink = output === undefined ? undefined : new FileSink(output, '-o');
   const { recipe, images } = await runOf(parsed);
   const module = loadCore();
+  applyJit(parsed);
 
   const isJson = parsed.has('json');
   const isQuiet = parsed.has('quiet');
@@ -212,6 +214,7 @@ async function start(parsed: Arguments, context: Context, isRecorded: boolean): 
         ...(index !== undefined && { index }),
         seconds,
         mips,
+        ...(parsed.has('jit-stats') && { jit: recorder.machine.jit?.statistics() ?? null }),
         exitCode: status,
       })}\n`,
     );
@@ -221,6 +224,7 @@ async function start(parsed: Arguments, context: Context, isRecorded: boolean): 
     context.err.write(`  @${grouped(position)}, ${virtualTime(state().virtualNs)} of virtual time, ${seconds.toFixed(1)} s, ${mips.toFixed(1)} MIPS, digest ${digest}\n`);
     if (sink !== undefined) context.err.write(`  ${sink.path}: ${grouped(recorder.records)} events, ${megabytes(recorder.logBytes)}\n`);
     if (index !== undefined) context.err.write(`  ${index.file}: ${index.checkpoints} checkpoints, ${megabytes(index.bytes)}\n`);
+    if (parsed.has('jit-stats')) for (const line of jitLines(recorder.machine.jit?.statistics(), position)) context.err.write(`  ${line}\n`);
     if (until.isAsked && end.cause.kind === 'guest') context.err.write('  the run ended before --until was reached\n');
     if (!isScriptDone && end.cause.kind !== 'until') {
       const step = script?.waitingFor;

@@ -10,6 +10,8 @@ import { IMAGE_OPTIONS, JSON_OPTION, QUIET_OPTION, imagePlaces } from './common-
 import type { Context, Verb } from './context.ts';
 import { exitCode } from './exit-codes.ts';
 import { lineOf } from './event-text.ts';
+import type { JitStatistics } from '../../engine/jit/jit.ts';
+import { JIT_OPTIONS, applyJit, jitLines } from './jit-options.ts';
 import { monotonicMs, turn } from './host.ts';
 import { toJson } from './output.ts';
 import { Progress } from './progress.ts';
@@ -27,6 +29,7 @@ const SPEC: VerbSpec = {
     { name: 'times', value: 'N', help: 'replays N times (default: 1)' },
     { name: 'console', help: "shows the guest's console on stdout" },
     ...IMAGE_OPTIONS,
+    ...JIT_OPTIONS,
     QUIET_OPTION,
     JSON_OPTION,
   ],
@@ -46,10 +49,12 @@ async function start(parsed: Arguments, context: Context): Promise<number> {
   const { reader, torn } = openRecording(source, parsed.all('parent'));
   const images = openImages(reader, imagePlaces(parsed));
   const module = loadCore();
+  applyJit(parsed);
   const consoleOut = !parsed.has('console') || isQuiet ? undefined : isJson ? err : out;
 
   const runs: { readonly seconds: number; readonly mips: number }[] = [];
   let result: ReplayResult | undefined;
+  let jit: JitStatistics | undefined;
   for (let i = 0; i < times; i++) {
     let shown: number[] = [];
     const replayer = new Replayer({ reader, images, module, outputs: consoleOut === undefined ? {} : { console: (byte) => shown.push(byte) } });
@@ -76,6 +81,8 @@ async function start(parsed: Arguments, context: Context): Promise<number> {
     const seconds = (monotonicMs() - startMs) / 1000;
     runs.push({ seconds, mips: replayer.position / seconds / 1e6 });
     result = status;
+    jit = replayer.machine.jit?.statistics();
+    if (parsed.has('jit-stats') && !isJson) for (const line of jitLines(jit, replayer.position)) err.write(`  ${line}\n`);
     if (!isQuiet && !isJson) {
       const nth = times === 1 ? '' : `${i + 1} of ${times}: `;
       const speed = `  (${seconds.toFixed(1)} s, ${(replayer.position / seconds / 1e6).toFixed(1)} MIPS)`;
@@ -102,6 +109,7 @@ async function start(parsed: Arguments, context: Context): Promise<number> {
           : { divergence: { ...result.divergence, expectedText: result.divergence.expected && lineOf(result.divergence.expected), actualText: result.divergence.actual && lineOf(result.divergence.actual) } }),
         ...(torn !== undefined && { torn: { code: torn.code, offset: torn.offset, detail: torn.detail } }),
         runs,
+        ...(parsed.has('jit-stats') && { jit: jit ?? null }),
         exitCode: status,
       })}\n`,
     );

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { JIT_MODES, type JitMode, setJitMode } from '../../engine/jit/jit.ts';
 import { StoreError, systemCode } from './errors.ts';
 import { ownPackage } from './package-root.ts';
 
@@ -20,8 +21,20 @@ export function countingCoreFile(): string {
 
 const compiled = new Map<string, { readonly bytes: Uint8Array; readonly module: WebAssembly.Module }>();
 
+/** Whether guest code is compiled: the mode asked for on the command line, else CHRONOVISOR_JIT, else the engine's own choice. Throws StoreError. */
+export function chooseJit(asked?: JitMode): void {
+  setJitMode(asked ?? jitOf(process.env['CHRONOVISOR_JIT']) ?? 'on', () => performance.now());
+}
+function jitOf(text: string | undefined): JitMode | undefined {
+  if (text === undefined || text === '') return undefined;
+  const mode = JIT_MODES.find((each) => each === text);
+  if (mode === undefined) throw new StoreError('jit-unknown', { detail: text });
+  return mode;
+}
+
 /** Compiles once a process. Throws StoreError. */
 export function loadCore(file: string = coreFile()): WebAssembly.Module {
+  if (compiled.size === 0) chooseJit();
   let bytes: Uint8Array<ArrayBuffer>;
   try {
     bytes = readFileSync(file);

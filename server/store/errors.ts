@@ -20,6 +20,7 @@ export const STORE_ERRORS = {
   'page-missing': 'the built page {file} is missing: run `npm run build`',
   'core-missing': 'the compiled interpreter {file} is missing: run `npm run build`',
   'core-damaged': 'the compiled interpreter {file} is no WebAssembly module ({detail}): run `npm run build`',
+  'jit-unknown': 'CHRONOVISOR_JIT is "{detail}": set it to off or on, or unset it',
 } as const;
 
 export type StoreErrorCode = keyof typeof STORE_ERRORS;

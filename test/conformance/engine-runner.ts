@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { Core, type CoreHandlers } from '../../engine/cpu/core.ts';
 import * as L from '../../engine/cpu/layout.ts';
+import { attachJit } from '../../engine/jit/jit.ts';
 import { TIMEOUT, type Case, type MemoryRun, type Outcome } from './case.ts';
 import { baseImage, FS_BASE, GS_BASE, SELECTORS, WINDOWS, type Window } from './layout.ts';
 import { repositoryPath } from './paths.ts';
@@ -69,6 +70,7 @@ export class EngineRunner {
     };
     const core = new Core(module, RAM_BYTES, handlers);
     this.core = core;
+    attachJit(core);
     let physical = WINDOWS_PHYSICAL;
     this.windows = WINDOWS.map((window) => {
       const base = baseImage(window);

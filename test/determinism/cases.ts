@@ -166,12 +166,12 @@ export function labCases(instructionsMax: number): fc.Arbitrary<Case> {
 
 // ---- tiny guests ----
 
-function programs(): fc.Arbitrary<TinyProgram> {
+function programs(passesMax: number): fc.Arbitrary<TinyProgram> {
   const chunk: fc.Arbitrary<Instruction[]> = fc.array(instructions(PROGRAM), { minLength: 1, maxLength: 6 });
   return fc.record({
     protocol: fc.constantFrom(...TINY_PROTOCOLS),
     chunks: fc.array(chunk, { minLength: 1, maxLength: 24 }),
-    passes: fc.tuple(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 1, max: 12 })),
+    passes: fc.tuple(fc.integer({ min: 1, max: passesMax }), fc.integer({ min: 1, max: passesMax })),
     timer: fc.oneof(
       fc.record({ kind: fc.constant('pit' as const), divisor: fc.oneof(fc.integer({ min: 3, max: 30 }), fc.integer({ min: 3, max: 300 })) }),
       fc.record({ kind: fc.constant('lapic' as const), count: fc.oneof(fc.integer({ min: 1500, max: 9000 }), fc.integer({ min: 1500, max: 200_000 })) }),
@@ -188,10 +188,10 @@ function tellProgram(program: TinyProgram): string {
   return `${JSON.stringify(rest)}\n${chunks.map((chunk, i) => `  ${i}: ${chunk.map(({ text }) => text).join(' | ')}`).join('\n')}\n`;
 }
 
-/** Guests of drawn instructions. */
-export function tinyCases(instructionsMax: number): fc.Arbitrary<Case> {
+/** Guests of drawn instructions, which run up to passesMax times in each ring. */
+export function tinyCases(instructionsMax: number, passesMax = 12): fc.Arbitrary<Case> {
   return fc
-    .record({ machine: machineDraw, program: programs(), drive: driveOf(anyText, fc.oneof(fc.nat(200), fc.nat(30_000)), instructionsMax, 5) })
+    .record({ machine: machineDraw, program: programs(passesMax), drive: driveOf(anyText, fc.oneof(fc.nat(200), fc.nat(30_000)), instructionsMax, 5) })
     .map(({ machine, program, drive }) => {
       const timed = program.timer.kind === 'lapic' && !machine.acpi ? { ...program, timer: { kind: 'pit' as const, divisor: 20 } } : program;
       return assemble(machine, { name: 'tiny', kernel: buildTinyGuest(timed), commandLine: '', protocol: program.protocol }, `tiny guest ${tellProgram(timed)}`, drive);

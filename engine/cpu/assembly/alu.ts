@@ -5,7 +5,7 @@
 import { REGS, REG_EA, REG_ZERO, SEG_EFFECTIVE, FLAGS, FLAG_RESULT, FLAG_AUX } from "../layout";
 import { ld8, ld16, ld32, ld64, st8, st16, st32, st64, loadForStoreSlow, hostWrite, storeSlow } from "./memory";
 import { raise, raiseError } from "./exceptions";
-import { OP_BYTES } from "./ops";
+import { OP_BYTES } from "../ops";
 import {
   flagsAdd, flagsSub, flagsLogic, flagsResultCarry, setCarryOverflow, setCarry, carry, ccO, ccZ, signExtend, setArithmetic, getFlags, condition, ARITHMETIC
 } from "./flags";

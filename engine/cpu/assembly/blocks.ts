@@ -4,22 +4,23 @@
  *
  * Block header, 32 bytes, followed by micro-ops:
  *   +0  u32 next block of the page      +4  u32 physical address      +8  u16 bytes     +10 u16 instructions
- *   +12 u32 mode, DEAD when invalidated +16 u32 fall-through link     +20 u32 taken link +24 u32 run count (for the compiler)
+ *   +12 u32 mode, DEAD when invalidated +16 u32 fall-through link     +20 u32 taken link +24 u32 times interpreted
+ *   +28 u32 compiled function << 16 | number of the block in it
  *
  * Look-up: virtual cache (rip and mode, valid for one GENERATION) -> fetch TLB -> physical hash -> decode.
  */
 import {
-  BLOCKS, CODE, CODE_END, RAM, RAM_SIZE, PAGE_ATTR, PAGE_CODE, PAGE_BLOCKS, PAGE_CODE_MASK, GENERATION, MODE, RIP, BLOCK, REGS, REG_PAGE, CURSOR
+  BLOCKS, CODE, CODE_END, RAM, RAM_SIZE, PAGE_ATTR, PAGE_CODE, PAGE_BLOCKS, PAGE_CODE_MASK, GENERATION, MODE, RIP, BLOCK, REGS, REG_PAGE, CURSOR, BLOCK_COMPILED, STOP_AT, VIRTUAL_ENTRIES, CELL_FRAME, CELL_PAGE
 } from "../layout";
 import { translateFetch, guardFrame, bumpGeneration } from "./memory";
 import { decodeBlock, MAX_BLOCK_BYTES, crossedPage } from "./decode";
 import { MODE_64 } from "./segments";
 import { raiseError } from "./exceptions";
+import { hostDropCompiled, hostDropAllCompiled } from "./host";
 
 export const HEADER: u32 = 32;
 export const DEAD: u32 = 0xffffffff;
 const VIRTUAL: usize = BLOCKS;
-const VIRTUAL_ENTRIES: u32 = 16384;
 const HASH: usize = BLOCKS + 0x80000;
 const HASH_ENTRIES: u32 = 131072;
 /** Addresses of instructions that touched a device or their own block: they get blocks of their own. */
@@ -40,6 +41,7 @@ export function codeReset(): void {
 
 /** Drops all decoded code. */
 export function codeFlush(): void {
+  hostDropAllCompiled();
   memory.fill(HASH, 0, HASH_ENTRIES * 4);
   const frames = load<u32>(RAM_SIZE) >> 12;
   memory.fill(PAGE_BLOCKS, 0, frames << 2);
@@ -86,6 +88,20 @@ export function lookUp(rip: u64): u32 {
     return load<u32>(e, 8);
   }
   return findBlock(rip, e, tag);
+}
+
+/** The block at a physical address, in the current mode, if it is decoded; else 0. */
+export function blockAt(paddr: u32): u32 {
+  const mode = load<u32>(MODE);
+  const known = load<u32>(hashSlot(paddr, mode));
+  return known != 0 && load<u32>(known, 4) == paddr && load<u32>(known, 12) == mode ? known : 0;
+}
+
+/** For a cell of compiled code: the page of rip is where this block is, for the mappings of now. */
+export function verified(cell: usize, rip: u64, block: u32): void {
+  if (load<u32>(block, 4) >> 12 != load<u32>(cell, CELL_FRAME)) return;
+  store<u64>(cell, rip & 0xfffffffffffff000, CELL_PAGE);
+  store<u32>(cell, load<u32>(GENERATION));
 }
 
 function findBlock(rip: u64, e: usize, tag: u64): u32 {
@@ -171,12 +187,8 @@ export function decodeScratch(rip: u64, instructions: u32): u32 {
 
 /** The block at an offset of the running page, for branches inside it. */
 export function findInPage(offset: u32, from: u32): u32 {
-  const mode = load<u32>(MODE);
   const paddr = (load<u32>(from, 4) & 0xfffff000) | offset;
-  if (paddr >= load<u32>(RAM_SIZE)) return 0;
-  const known = load<u32>(hashSlot(paddr, mode));
-  if (known != 0 && load<u32>(known, 4) == paddr && load<u32>(known, 12) == mode) return known;
-  return 0;
+  return paddr < load<u32>(RAM_SIZE) ? blockAt(paddr) : 0;
 }
 
 /** True when a store to these bytes changes an instruction of the running block. */
@@ -211,6 +223,12 @@ export function codeWrite(paddr: u32, size: u32): void {
         const slot = hashSlot(from, mode);
         if (load<u32>(slot) == block) store<u32>(slot, 0);
         store<u32>(block, DEAD, 12);
+        const compiled = load<u32>(block, BLOCK_COMPILED);
+        if (compiled != 0) {
+          hostDropCompiled(block);
+          // It may be running: it is left at the end of the block.
+          store<u64>(STOP_AT, 0);
+        }
         dropped = true;
       }
       store<u32>(link, next);

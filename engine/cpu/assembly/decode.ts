@@ -10,7 +10,7 @@ import { translateFetch } from "./memory";
 import { HEADER, runsAlone } from "./blocks";
 import { sseExists, sseHasImm8 } from "./sse";
 import { mmxExists, mmxHasImm8 } from "./mmx";
-import * as O from "./ops";
+import * as O from "../ops";
 
 const BYTES: u32 = O.OP_BYTES;
 /** Instructions a block holds at most. */
@@ -226,7 +226,7 @@ function binary(family: u32, size: u32, toRegister: bool): void {
   } else {
     setOp(family + O.FORM_MR + size);
     setSrc(regOf(reg, size));
-    lockable = family < O.CMP_RR8;
+    lockable = family < <u32>O.CMP_RR8;
   }
   push();
 }
@@ -237,7 +237,7 @@ function withImmediate(family: u32, size: u32, imm: i32): void {
     setDst(regOf(rm, size));
   } else {
     setOp(family + O.FORM_MI + size);
-    lockable = family < O.CMP_RR8;
+    lockable = family < <u32>O.CMP_RR8;
   }
   setImm(imm);
   push();
@@ -248,9 +248,9 @@ function jump(op: u32, rel: i32): void {
   if (!mode64) {
     setOp(O.OP_HELP_JUMP);
     setAux(op == O.JMP ? O.H_JMP_GENERIC : op == O.CALL64 ? O.H_CALL_GENERIC : O.H_JCC_GENERIC);
-    if (op >= O.JO && op <= O.JG) setDst(op - O.JO);
+    if (op >= <u32>O.JO && op <= <u32>O.JG) setDst(op - O.JO);
     setSrc(osz);
-  } else if (op == O.JMP || op == O.CALL64 || (op >= O.JO && op <= O.JG)) branch = true;
+  } else if (op == O.JMP || op == O.CALL64 || (op >= <u32>O.JO && op <= <u32>O.JG)) branch = true;
   push();
   ending = 1;
 }

@@ -19,7 +19,7 @@ import * as S from "./system";
 import { stringOnce, stringRepeat } from "./strings";
 import { x87Wait } from "./x87";
 import { ldmxcsr } from "./sse";
-import * as O from "./ops";
+import * as O from "../ops";
 
 /** INTR_SHADOW after STI; after MOV SS and POP SS, which hold off debug exceptions as well. */
 const SHADOW_INTERRUPT: u32 = 1;
@@ -169,20 +169,20 @@ export function checkSegment(s: u32, offset: u32, size: u32, write: bool): void 
 function operandOf(p: usize): u32 {
   const write: u32 = 0x10000;
   const op = <u32>load<u16>(p);
-  if (op >= O.ADD_RR8 && op <= O.TEST_MI64) {
-    const form = (op - O.ADD_RR8) % 20 >> 2;
-    const tests = op >= O.TEST_RR8 || (op >= O.CMP_RR8 && op <= O.CMP_MI64);
+  if (op >= <u32>O.ADD_RR8 && op <= <u32>O.TEST_MI64) {
+    const form = (op - <u32>O.ADD_RR8) % 20 >> 2;
+    const tests = op >= <u32>O.TEST_RR8 || (op >= <u32>O.CMP_RR8 && op <= <u32>O.CMP_MI64);
     return (1 << (op & 3)) | (form >= 3 && !tests ? write : 0);
   }
-  if ((op >= O.MOVZX_M8_16 && op <= O.MOVZX_M32_64) || (op >= O.MOVSX_M8_16 && op <= O.MOVSX_M32_64)) {
-    return 1 << ((op - (op >= O.MOVSX_M8_16 ? O.MOVSX_M8_16 : O.MOVZX_M8_16)) / 3);
+  if ((op >= <u32>O.MOVZX_M8_16 && op <= <u32>O.MOVZX_M32_64) || (op >= <u32>O.MOVSX_M8_16 && op <= <u32>O.MOVSX_M32_64)) {
+    return 1 << ((op - (op >= <u32>O.MOVSX_M8_16 ? <u32>O.MOVSX_M8_16 : <u32>O.MOVZX_M8_16)) / 3);
   }
-  if (op >= O.INC_R8 && op <= O.NOT_M64) return (1 << (op & 3)) | write;
+  if (op >= <u32>O.INC_R8 && op <= <u32>O.NOT_M64) return (1 << (op & 3)) | write;
   if (op == O.CMPXCHG_MR32 || op == O.XADD_MR32) return 4 | write;
   if (op == O.IMUL_RM32 || op == O.IMUL_RMI32 || op == O.CMOV_RM32) return 4;
   if (op == O.SSE_MOVAPS_RM || op == O.SSE_MOVUPS_RM) return 16;
   if (op == O.SSE_MOVAPS_MR || op == O.SSE_MOVUPS_MR) return 16 | write;
-  if (op < O.OP_HELP || op > O.OP_HELP_JUMP) return 1;
+  if (op < <u32>O.OP_HELP || op > <u32>O.OP_HELP_JUMP) return 1;
   const size: u32 = 1 << (imm(p) & 3);
   switch (load<u32>(p, 20)) {
     case O.H_SHIFT_M: return (1 << <u32>load<u8>(p, 3)) | write;

@@ -59,6 +59,18 @@ export declare function hostTlbAccess(pageLow: u32, pageHigh: u32, kind: u32): v
 // @ts-ignore: decorator
 @external("env", "tlbFlush")
 export declare function hostTlbFlush(what: u32, pageLow: u32, pageHigh: u32): void;
+/** A block has been interpreted JIT_THRESHOLD times. */
+// @ts-ignore: decorator
+@external("env", "hotBlock")
+export declare function hostHotBlock(block: u32): void;
+/** A block that is part of compiled functions has changed: they must not be entered again. */
+// @ts-ignore: decorator
+@external("env", "dropCompiled")
+export declare function hostDropCompiled(block: u32): void;
+/** All decoded code is about to go. */
+// @ts-ignore: decorator
+@external("env", "dropAllCompiled")
+export declare function hostDropAllCompiled(): void;
 /** Throws: unwinds the interpreter to the run loop of the machine, which calls fault(). */
 // @ts-ignore: decorator
 @external("env", "unwind")

@@ -7,4 +7,9 @@ export { updateMode } from "./segments";
 export { getFlags, setFlags } from "./flags";
 export { currentIcount, virtualTime } from "./system";
 export { currentRip } from "./exceptions";
+// For compiled code (engine/jit).
+export { helper } from "./helpers";
+export { shiftByCl } from "./alu";
+export { runVector, multiplyOverflows, settleFlags } from "./interp";
+export { blockAt, runsAlone } from "./blocks";
 export { hashDirtyPages, hashBytes, newEpoch, pagesReset } from "./digest";

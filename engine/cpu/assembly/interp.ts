@@ -6,12 +6,13 @@
  */
 import {
   REGS, REG_PAGE, RIP, FLAGS, FLAG_RESULT, FLAG_AUX, ICOUNT, LIMIT, STOP_AT, INTR, INTR_SHADOW, HALTED, CURSOR, BLOCK, EXIT, ISOLATE, MODE, DR6, DR7, DR0,
-  DEBUG_PENDING, SEG_EFFECTIVE, XMM, CR0, CR4, EXIT_LIMIT, EXIT_HLT, EXIT_REQUEST, EXIT_UNSUPPORTED, CPL
+  DEBUG_PENDING, SEG_EFFECTIVE, XMM, CR0, CR4, EXIT_LIMIT, EXIT_HLT, EXIT_REQUEST, EXIT_UNSUPPORTED, CPL, BLOCK_COMPILED, BLOCK_HEAT, JIT_THRESHOLD, JIT_RETIRED, JIT_VISITS, JIT_FLAGS, JIT_CELL, SITE_FLAGS,
+  SITE_GO_ON, SITE_RESUME, SITE_VERIFY, SITE_OP, SITE_BLOCK
 } from "../layout";
-import { hostAcknowledge, hostObserve } from "./host";
+import { hostAcknowledge, hostObserve, hostHotBlock } from "./host";
 import { mload, mstore, hostWrite, loadForStoreSlow, storeSlow, ld128, st128 } from "./memory";
 import { deliverInterrupt, deliverTrap, raiseError, stopHere, takeEnd, END_KEEPS_RF, END_NO_TRAP } from "./exceptions";
-import { lookUp, findInPage, decodeScratch, HEADER, DEAD } from "./blocks";
+import { lookUp, verified, findInPage, decodeScratch, HEADER, DEAD } from "./blocks";
 import {
   flagsAdd, flagsSub, flagsLogic, flagsInc, flagsDec, flagsResultCarry, setCarryOverflow, setCarry, carry, ccO, ccB, ccZ, ccBE, ccS, ccP, ccL, ccLE, condition,
   IF, TF, RF
@@ -22,7 +23,7 @@ import { x87Reg, x87Mem } from "./x87";
 import { mmxOp } from "./mmx";
 import { sseOp } from "./sse";
 import { MODE_64, MODE_32 } from "./segments";
-import * as O from "./ops";
+import * as O from "../ops";
 
 const NEXT: u32 = O.OP_BYTES;
 
@@ -350,6 +351,81 @@ function rotate<T>(p: usize, left: bool): void {
   else setCarryOverflow(high, high ^ (<u64>(r >> (top - 1)) & 1));
 }
 
+// ---- micro-ops that compiled code leaves to the interpreter: guest registers and flags are in memory, CURSOR is set ----
+
+/** OP_SSE, OP_X87, OP_MMX and OP_EA. */
+export function runVector(p: usize): void {
+  const imm = load<u32>(p, 12);
+  const inMemory: u32 = imm & 0x10000 ? 0 : 1;
+  switch (<u32>load<u16>(p)) {
+    case O.OP_SSE:
+      checkSse();
+      sseOp(load<u32>(p, 20), load<u8>(p, 2), load<u8>(p, 3), inMemory, ea(p), imm & 0xff, imm >> 8 & 3);
+      return;
+    case O.OP_X87:
+      checkFpu();
+      if (inMemory) x87Mem(imm & 7, imm >> 8 & 0xff, ea(p), imm >> 20);
+      else x87Reg(imm & 7, imm >> 8 & 0xff);
+      return;
+    case O.OP_MMX:
+      checkMmx();
+      mmxOp(load<u32>(p, 20), load<u8>(p, 2), load<u8>(p, 3), inMemory, ea(p), imm & 0xff, imm >> 8 & 3);
+      return;
+    default: computeAddress(p);
+  }
+}
+/** CF and OF of a signed product of 64 bits. */
+export function multiplyOverflows(a: i64, b: i64): u32 {
+  return multiplyHighSigned(a, b) != (a * b) >> 63 ? 1 : 0;
+}
+
+/**
+ * The flags of compiled code, from their form (SITE_FLAGS in bits), operands and result (upper parts zero), carry, or FLAG_RESULT and FLAG_AUX as they were.
+ * Forms: 0 as they were, 1 add, 2 sub, 3 logic, 4 inc, 5 dec (a: CF), 6 shl, 7 shr, 8 sar, 9 imul of 32 bits (a: product), 10 of 64 bits.
+ */
+export function settleFlags(bits: u64, a: u64, b: u64, r: u64, oc: u64, result: u64, aux: u64): void {
+  const form = <u32>(bits >> SITE_FLAGS) & 15;
+  if (form != 0) {
+    const width: u64 = <u64>8 << (bits >> (SITE_FLAGS + 4) & 3);
+    const count = bits >> (SITE_FLAGS + 6) & 63;
+    const top = width - 1;
+    result = <u64>(<i64>(r << (64 - width)) >> (64 - width));
+    let cf: u64 = 0;
+    let overflow: u64 = 0;
+    aux = 0;
+    switch (form) {
+      case 1: aux = (a & b) | ((a | b) & ~r); break;
+      case 2: aux = (b & r) | ((b | r) & ~a); break;
+      case 3: break;
+      case 4: cf = a; overflow = <u64>(r == <u64>1 << top); aux = <u64>((r & 15) == 0) << 3; break;
+      case 5: cf = a; overflow = <u64>(r == (<u64>1 << top) - 1); aux = <u64>((r & 15) == 15) << 3; break;
+      case 6: cf = a >> (width - count) & 1; overflow = (a >> top ^ a >> (top - 1)) & 1; break;
+      case 7: cf = a >> (count - 1) & 1; overflow = a >> top; break;
+      case 8: cf = a >> (count - 1) & 1; break;
+      case 9: aux = <u64>(a != <u64>(<i64>(a << 32) >> 32)) << 63; break;
+      default: aux = <u64>multiplyOverflows(<i64>a, <i64>b) << 63;
+    }
+    if (form < 3) aux = ((aux & <u64>3 << (width - 2)) << (64 - width)) | (aux & 8);
+    else if (form < 9) aux |= cf << 63 | (cf ^ overflow) << 62;
+    else if (r == 0) result = 0x100;
+  }
+  // OF stays.
+  if (bits >> (SITE_FLAGS + 12) & 1) aux = (aux & 0x3fffffffffffffff) | oc << 63 | ((aux >> 63 ^ aux >> 62) & 1 ^ oc) << 62;
+  store<u64>(FLAG_RESULT, result);
+  store<u64>(FLAG_AUX, aux);
+}
+function settleSite(site: u64): void {
+  let bits = site;
+  if ((bits >> SITE_FLAGS & 15) == PASSED) bits = load<u64>(JIT_FLAGS, 32) | (site & <u64>1 << (SITE_FLAGS + 12));
+  if ((bits & SETTLED) != 0) {
+    settleFlags(bits, load<u64>(JIT_FLAGS), load<u64>(JIT_FLAGS, 8), load<u64>(JIT_FLAGS, 16), load<u64>(JIT_FLAGS, 24), load<u64>(FLAG_RESULT), load<u64>(FLAG_AUX));
+  }
+}
+/** The form of the flags is in JIT_FLAGS. */
+const PASSED: u64 = 11;
+/** The form of the flags, and whether CF is apart. */
+const SETTLED: u64 = <u64>0x100f << SITE_FLAGS;
+
 /** Executes until LIMIT, HLT, shutdown or a request. Returns EXIT_*. */
 export function run(): u32 {
   while (true) {
@@ -393,9 +469,39 @@ export function run(): u32 {
 
     // ---- chained blocks ----
     while (true) {
+      const compiled = load<u32>(block, BLOCK_COMPILED);
+      let p: usize;
+      if (compiled != 0) {
+        const before = load<u64>(ICOUNT);
+        store<u64>(ICOUNT, before + <u64>load<u16>(block, 10));
+        const site = call_indirect<u64>(compiled >>> 16, compiled & 0xffff);
+        store<u64>(JIT_RETIRED, load<u64>(JIT_RETIRED) + load<u64>(ICOUNT) - before);
+        store<u64>(JIT_VISITS, load<u64>(JIT_VISITS) + 1);
+        settleSite(site);
+        if (site & SITE_RESUME) {
+          block = <u32>(site >> SITE_BLOCK);
+          p = block + HEADER + (<u32>(site >> SITE_OP) & 1023) * NEXT;
+        } else {
+          if ((site & SITE_GO_ON) == 0 || load<u64>(STOP_AT) == 0) break;
+          const rip = load<u64>(RIP);
+          const next = lookUp(rip);
+          if (site & SITE_VERIFY) verified(load<u32>(JIT_CELL), rip, next);
+          if (load<u64>(ICOUNT) + <u64>load<u16>(next, 10) > load<u64>(STOP_AT)) break;
+          store<u64>(REGS + (REG_PAGE << 3), rip & 0xfffffffffffff000);
+          block = next;
+          continue;
+        }
+      } else {
+        const heat = load<u32>(block, BLOCK_HEAT) + 1;
+        store<u32>(block, heat, BLOCK_HEAT);
+        if (heat == load<u32>(JIT_THRESHOLD)) {
+          hostHotBlock(block);
+          if (load<u32>(block, BLOCK_COMPILED) != 0) continue;
+        }
+        store<u64>(ICOUNT, load<u64>(ICOUNT) + <u64>load<u16>(block, 10));
+        p = block + HEADER;
+      }
       store<u32>(BLOCK, block);
-      store<u64>(ICOUNT, load<u64>(ICOUNT) + <u64>load<u16>(block, 10));
-      let p: usize = block + HEADER;
       let target: u64 = 0;
       // 0 fall through to `offset`, 1 branch to `target`, 2 RIP is set, 3 next instruction, full check
       let leave: u32 = 0;

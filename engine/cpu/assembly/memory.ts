@@ -15,13 +15,13 @@ import {
   REGS, TLB, TLB_READ, TLB_WRITE, GENERATION, CPL, CR0, CR3, CR4, EFER, FLAGS, PDPTE, RAM, RAM_SIZE, PAGE_ATTR, PAGE_DIRTY,
   DIRTY_LIST, DIRTY_COUNT, PAGE_CODE, PAGE_TABLE, PAGE_TABLE_GLOBAL, PAGE_WRITABLE, PAGE_LEVELS, REASON_PAGE_TABLE, PAGE_WATCH, WATCHING, WATCH_READ, WATCH_WRITE, ACCESS_LOAD, ACCESS_STORE, ACCESS_WALK, ACCESS_DEVICE, CURSOR, BLOCK, ISOLATE, EXC_ADDRESS,
   TLB_FETCH, TLB_USER, TLB_GLOBAL, TLB_SHIFT, TLB_FLUSH_LOCAL,
-  MAILBOX, REG_PAGE, CR2, DR0, DR7, DEBUG_PENDING, SEG_FLAT_STACK, SS, STOP_AT
+  MAILBOX, REG_PAGE, CR2, DR0, DR7, DEBUG_PENDING, SEG_FLAT_STACK, SS, STOP_AT, JIT_TLB_MASK
 } from "../layout";
 import { hostExitEvent, hostMmioRead, hostMmioWrite, hostObserveAccess, hostTlbAccess, hostTlbFlush } from "./host";
 import { raiseError, retry } from "./exceptions";
 import { codeWrite, codeWriteHits } from "./blocks";
 import { AC } from "./flags";
-import { CALL64, CALL_R64, CALL_M64, PUSH_M64, OP_HELP, OP_HELP_END, OP_HELP_JUMP, H_REP_STRING } from "./ops";
+import { CALL64, CALL_R64, CALL_M64, PUSH_M64, OP_HELP, OP_HELP_END, OP_HELP_JUMP, H_REP_STRING } from "../ops";
 
 export const ACCESS_READ: u32 = 0;
 export const ACCESS_WRITE: u32 = 1;
@@ -82,6 +82,7 @@ export function tlbReset(): void {
   tablesGlobalCount = 0;
   slotsCount = 0;
   slotsOverflow = false;
+  store<u32>(JIT_TLB_MASK, MASK << 4);
   bumpGeneration();
 }
 

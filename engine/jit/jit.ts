@@ -1,0 +1,258 @@
+/**
+ * The second tier: hands hot regions to the translator, keeps what was made, and throws it away when the code behind it changes.
+ * What is compiled when changes nothing that a guest or a log can see.
+ */
+import type { Compiler, Core } from '../cpu/core.ts';
+import * as L from '../cpu/layout.ts';
+import { type RegionBlock, type RegionLimits, layOutMemory, memoryBytes, regionAround } from './region.ts';
+import { IMPORTS, Translator } from './translate.ts';
+import { type Func, moduleOf } from './wasm.ts';
+
+export interface JitOptions {
+  /** Times a block is interpreted before it is compiled; 1: at once. */
+  readonly threshold: number;
+  /** Hot blocks that are waited for, to make one module of them. */
+  readonly batch: number;
+  /** Blocks and micro-ops of a region. */
+  readonly blocks: number;
+  readonly microOps: number;
+  /** WebAssembly bytes that may be alive; beyond it all compiled code is dropped. */
+  readonly codeBytes: number;
+}
+/**
+ * threshold: compiling a region takes some 5 ms of CPU time, most of it V8's optimising compiler on another thread (measured), in which the interpreter does
+ * 500,000 instructions. Compiled when it has run about as many, code costs at most twice what it would cost whoever knew how often it will run.
+ */
+const DEFAULTS: JitOptions = { threshold: 16_000, batch: 8, blocks: 200, microOps: 3_000, codeBytes: 48 << 20 };
+
+/** off: interpreted only. on: hot code is compiled. eager, always: after a few times, at once; to test the compiler, not to be fast. */
+export const JIT_MODES = ['off', 'on', 'eager', 'always'] as const;
+export type JitMode = (typeof JIT_MODES)[number];
+const MODES: Readonly<Record<JitMode, JitOptions | undefined>> = {
+  off: undefined, on: DEFAULTS, eager: { ...DEFAULTS, threshold: 12, batch: 4 }, always: { ...DEFAULTS, threshold: 1, batch: 1, blocks: 4 },
+};
+
+/** What the host of the engine chooses. */
+let chosen: { mode: JitMode; nowMs: (() => number) | undefined } = { mode: 'on', nowMs: undefined };
+/** How machines that are made from now on use the compiler. It changes speed, and nothing else. nowMs: a clock, for statistics. */
+export function setJitMode(mode: JitMode, nowMs?: () => number): void {
+  chosen = { mode, nowMs };
+}
+/** The compiler of a new core, by the chosen mode. */
+export function attachJit(core: Core): Jit | undefined {
+  const options = MODES[chosen.mode];
+  return options === undefined ? undefined : new Jit(core, options, chosen.nowMs);
+}
+
+export interface JitStatistics {
+  /** Made so far, and blocks in them; some blocks are in several. */
+  readonly regions: number;
+  readonly blocks: number;
+  readonly modules: number;
+  readonly liveRegions: number;
+  /** WebAssembly alive, and bytes of it made so far. */
+  readonly codeBytes: number;
+  readonly madeBytes: number;
+  /** Regions dropped because their code changed, because memory for code was full or all decoded code went, and for a larger one with all their blocks. */
+  readonly invalidated: number;
+  readonly evicted: number;
+  readonly replaced: number;
+  /** Retired since a compiled function was entered and until it was left. */
+  readonly instructions: number;
+  readonly visits: number;
+  /** Of the thread that runs the guest, in making modules; undefined without a clock. */
+  readonly compileMs: number | undefined;
+  /** Why nothing is compiled any more: the host's words. */
+  readonly stopped: string | undefined;
+}
+
+interface Region {
+  readonly blocks: readonly RegionBlock[];
+  /** 0 until it is compiled. */
+  readonly bytes: number;
+}
+
+const DEAD = 0xffff_ffff;
+/** Numbers of functions have 16 bits in a block's header. */
+const TABLE_MAX = 65_000;
+/** Linux allows a process 65,530 mappings, and an instance has two (measured: 32,000 instances are the end). Of all cores of the process. */
+const INSTANCES_MAX = 20_000;
+/** Of one core: more are dropped as a whole. */
+const MODULES_MAX = 5_000;
+const COPIES_MAX = 8;
+
+/** Instances that the garbage collector has not taken yet. */
+let instances = 0;
+const collected = new FinalizationRegistry<undefined>(() => instances--);
+
+export class Jit implements Compiler {
+  private readonly core: Core;
+  private readonly options: JitOptions;
+  private readonly nowMs: (() => number) | undefined;
+  private readonly translator: Translator;
+  private readonly imports: Record<string, unknown>;
+  private readonly memoryPages: number;
+  private readonly limits: RegionLimits;
+  private queue: { readonly index: number; readonly blocks: readonly RegionBlock[]; readonly memory: number }[] = [];
+  private readonly functions: (Region | undefined)[] = [];
+  private free: number[] = [];
+  /** The functions that a block is part of, by the address of its header. */
+  private readonly owners = new Map<number, readonly number[]>();
+  private liveBytes = 0;
+  /** Made since compiled code was last dropped as a whole. */
+  private modules = 0;
+  private nextMemory = L.JIT_MEMORY;
+  private compileMs = 0;
+  private stopped: string | undefined;
+  private made = { regions: 0, blocks: 0, modules: 0, madeBytes: 0, invalidated: 0, evicted: 0, replaced: 0 };
+
+  constructor(core: Core, options: JitOptions, nowMs?: () => number) {
+    this.core = core;
+    this.options = options;
+    this.nowMs = nowMs;
+    this.translator = new Translator(core);
+    const exports = core.exports as unknown as Record<string, unknown>;
+    this.imports = { memory: core.memory };
+    for (const { name } of IMPORTS) this.imports[name] = exports[name];
+    this.memoryPages = core.memory.buffer.byteLength / 65_536;
+    this.limits = { blocks: options.blocks, microOps: options.microOps, heat: Math.max(1, Math.floor(options.threshold / 16)), copies: COPIES_MAX };
+    core.compiler = this;
+    core.u32[L.JIT_THRESHOLD >>> 2] = options.threshold;
+  }
+
+  hotBlock(block: number): void {
+    const { core } = this;
+    // What is decoded anew each time is no code to keep.
+    if (block === L.CODE || this.stopped !== undefined || core.u32[(block + L.BLOCK_COMPILED) >>> 2] !== 0) return;
+    if (instances >= INSTANCES_MAX) {
+      // When it is still hot after the next collection.
+      core.u32[(block + L.BLOCK_HEAT) >>> 2] = 0;
+      return;
+    }
+    const blocks = regionAround(core, block, core.big(L.REGS + L.REG_PAGE * 8), this.limits, (each) => this.owners.get(each)?.length ?? 0);
+    if (blocks.length === 0) return;
+    if (this.isFull(blocks)) this.dropAll();
+    this.dropContained(new Set(blocks.map(({ address }) => address)));
+    const index = this.free.pop() ?? this.functions.length + L.JIT_TABLE_BASE;
+    this.functions[index - L.JIT_TABLE_BASE] = { blocks, bytes: 0 };
+    for (const { address } of blocks) this.owners.set(address, [...(this.owners.get(address) ?? []), index]);
+    this.queue.push({ index, blocks, memory: this.nextMemory });
+    this.nextMemory += memoryBytes(blocks);
+    if (this.queue.length >= this.options.batch) this.flush();
+  }
+
+  /** Compiles what waits. */
+  flush(): void {
+    const { core, queue } = this;
+    if (queue.length === 0) return;
+    this.queue = [];
+    // What has changed while it waited goes.
+    const regions = queue.filter(({ index, blocks }) => {
+      if (this.functions[index - L.JIT_TABLE_BASE]?.blocks !== blocks) return false;
+      if (blocks.every(({ address }) => core.u32[(address + L.BLOCK_MODE) >>> 2] !== DEAD)) return true;
+      this.drop(index, 'invalidated');
+      return false;
+    });
+    if (regions.length === 0) return;
+    const begin = this.nowMs?.() ?? 0;
+    const functions: Func[] = [];
+    for (const { index, blocks, memory } of regions) functions.push(...this.translator.translate(blocks, index, IMPORTS.length + functions.length + 1, layOutMemory(core, blocks, memory)));
+    const bytes = moduleOf(IMPORTS, functions, this.memoryPages);
+    const instance = this.instantiate(bytes);
+    if (instance === undefined) return;
+    instances++;
+    collected.register(instance, undefined);
+    this.modules++;
+    this.made.modules++;
+    this.made.madeBytes += bytes.length;
+    this.liveBytes += bytes.length;
+    for (const { index, blocks } of regions) {
+      if (index >= core.table.length) core.table.grow(Math.max(256, core.table.length));
+      core.table.set(index, instance.exports[`f${index}`] as () => bigint);
+      this.functions[index - L.JIT_TABLE_BASE] = { blocks, bytes: bytes.length / regions.length };
+      // Blocks of an earlier function may have been taken along; from now on they are entered here.
+      blocks.forEach(({ address }, i) => (core.u32[(address + L.BLOCK_COMPILED) >>> 2] = (index << 16) | i));
+      this.made.regions++;
+      this.made.blocks += blocks.length;
+    }
+    if (this.nowMs !== undefined) this.compileMs += this.nowMs() - begin;
+  }
+
+  /** Undefined when the host has no memory for code left: then the interpreter goes on alone. */
+  private instantiate(bytes: Uint8Array<ArrayBuffer>): WebAssembly.Instance | undefined {
+    try {
+      return new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: this.imports } as WebAssembly.Imports);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      this.stopped = error.message;
+      this.core.u32[L.JIT_THRESHOLD >>> 2] = 0;
+      this.dropAll();
+      return undefined;
+    }
+  }
+
+  dropCompiled(block: number): void {
+    for (const index of this.owners.get(block) ?? []) this.drop(index, 'invalidated');
+  }
+
+  dropAllCompiled(): void {
+    this.dropAll();
+  }
+
+  private isFull(next: readonly RegionBlock[]): boolean {
+    return this.liveBytes > this.options.codeBytes || this.modules > MODULES_MAX || this.functions.length - this.free.length > TABLE_MAX || this.nextMemory + memoryBytes(next) > L.JIT_MEMORY_END;
+  }
+
+  private dropAll(): void {
+    this.queue = [];
+    this.functions.forEach((region, i) => {
+      if (region !== undefined) this.drop(i + L.JIT_TABLE_BASE, 'evicted');
+    });
+    this.modules = 0;
+    this.nextMemory = L.JIT_MEMORY;
+  }
+
+  /** A function all of whose blocks are in a new one is not needed any more. */
+  private dropContained(blocks: ReadonlySet<number>): void {
+    const others = new Set<number>();
+    for (const block of blocks) for (const index of this.owners.get(block) ?? []) others.add(index);
+    for (const index of others) {
+      if (this.functions[index - L.JIT_TABLE_BASE]!.blocks.every(({ address }) => blocks.has(address))) this.drop(index, 'replaced');
+    }
+  }
+
+  /** Its blocks are interpreted from now on, unless they are in another function, and are counted anew, unless they are about to be. */
+  private drop(index: number, why: 'invalidated' | 'evicted' | 'replaced'): void {
+    const { core } = this;
+    const region = this.functions[index - L.JIT_TABLE_BASE]!;
+    for (const { address } of region.blocks) {
+      const others = this.owners.get(address)!.filter((each) => each !== index);
+      if (others.length === 0) this.owners.delete(address);
+      else this.owners.set(address, others);
+      const entry = (address + L.BLOCK_COMPILED) >>> 2;
+      if (core.u32[entry] >>> 16 === index) {
+        // As long as any function has it, it says so: a store to it must be told.
+        const next = others.find((each) => this.functions[each - L.JIT_TABLE_BASE]!.bytes > 0);
+        core.u32[entry] = next === undefined ? 0 : (next << 16) | this.functions[next - L.JIT_TABLE_BASE]!.blocks.findIndex((each) => each.address === address);
+      }
+      if (why !== 'replaced' && others.length === 0) core.u32[(address + L.BLOCK_HEAT) >>> 2] = 0;
+    }
+    if (region.bytes > 0) this.made[why]++;
+    this.functions[index - L.JIT_TABLE_BASE] = undefined;
+    this.liveBytes -= region.bytes;
+    this.free.push(index);
+    if (index < core.table.length) core.table.set(index, null);
+  }
+
+  statistics(): JitStatistics {
+    return {
+      ...this.made,
+      liveRegions: this.functions.filter((each) => each !== undefined && each.bytes > 0).length,
+      codeBytes: Math.round(this.liveBytes),
+      instructions: this.core.number(L.JIT_RETIRED),
+      visits: this.core.number(L.JIT_VISITS),
+      compileMs: this.nowMs === undefined ? undefined : this.compileMs,
+      stopped: this.stopped,
+    };
+  }
+}

@@ -1,0 +1,141 @@
+/**
+ * Which blocks are compiled together: those that are reached from a hot one by direct jumps and calls, in its page and others, and have been run.
+ *
+ * A *place* is an address relative to the virtual page of the hot block. Places decide which block a direct jump leads to; in the page that is certain,
+ * in another page it holds as long as no mapping changes.
+ */
+import type { Core } from '../cpu/core.ts';
+import * as L from '../cpu/layout.ts';
+import * as O from '../cpu/ops.ts';
+
+/** A decoded block of the interpreter that becomes part of a function. */
+export interface RegionBlock {
+  /** Address of its header. */
+  readonly address: number;
+  /** Place of its page, and of its first instruction. */
+  readonly page: number;
+  readonly place: number;
+  readonly instructions: number;
+  /** Addresses of its micro-ops. */
+  readonly first: number;
+  readonly last: number;
+  /** Places where it may go on without an indirect branch, and where it comes back to after a call. */
+  readonly successors: readonly number[];
+}
+
+export interface RegionLimits {
+  readonly blocks: number;
+  readonly microOps: number;
+  /** Times a block must have been interpreted to be taken along. */
+  readonly heat: number;
+  /** Functions that a block may be part of. */
+  readonly copies: number;
+}
+
+const MODE_64 = 1;
+
+/** What the compiler needs to know of a block; undefined if it stays with the interpreter. */
+export function readBlock(core: Core, address: number, page: number): RegionBlock | undefined {
+  const { u8, u16, u32, i32 } = core;
+  const paddr = u32[(address + L.BLOCK_PADDR) >>> 2];
+  const bytes = u16[(address + L.BLOCK_BYTES) >>> 1];
+  const instructions = u16[(address + L.BLOCK_COUNT) >>> 1];
+  const mode = u32[(address + L.BLOCK_MODE) >>> 2];
+  if (mode === 0xffffffff || (mode & MODE_64) === 0 || (paddr & 0xfff) + bytes > 4096) return undefined;
+  if (instructions === 1 && core.exports.runsAlone(paddr)) return undefined;
+  const first = address + L.BLOCK_HEADER;
+  let p = first;
+  for (;; p += O.OP_BYTES) {
+    const op = u16[p >>> 1];
+    const aux = u32[(p + 20) >>> 2];
+    if (op === O.OP_OBSERVE) return undefined;
+    let successors: number[] | undefined;
+    if (op === O.OP_END) successors = [aux];
+    else if (op >= O.JO && op <= O.JG) successors = [aux, aux + i32[(p + 12) >>> 2]];
+    else if (op === O.JMP) successors = [aux + i32[(p + 12) >>> 2]];
+    // The place it returns to is no successor, but belongs to the same loop.
+    else if (op === O.CALL64) successors = [aux + i32[(p + 12) >>> 2], aux];
+    else if (op === O.CALL_R64 || op === O.CALL_M64) successors = [u16[(p + 16) >>> 1] + u8[p + 18]];
+    else if (op === O.OP_HELP_END) successors = [u16[(p + 16) >>> 1] + u8[p + 18]];
+    else if (op === O.OP_HELP_JUMP || op === O.RET64 || op === O.RET64_I || op === O.JMP_R64 || op === O.JMP_M64) successors = [];
+    if (successors !== undefined) return { address, page, place: page + (paddr & 0xfff), instructions, first, last: p, successors: successors.map((offset) => page + offset) };
+  }
+}
+
+/** What a function keeps in the core's memory: layout.ts, JIT_MEMORY. */
+export interface RegionMemory {
+  /** Address of a page's cell, by its place. */
+  readonly cells: ReadonlyMap<number, number>;
+  readonly table: number;
+  /** Of the table, a power of two. */
+  readonly entries: number;
+}
+export const PLACE_SHIFT = 6;
+
+/** Bytes for the cells and the table of a region. */
+export function memoryBytes(blocks: readonly RegionBlock[]): number {
+  return new Set(blocks.map(({ page }) => page)).size * L.CELL_BYTES + tableEntries(blocks) * L.TARGET_BYTES;
+}
+function tableEntries(blocks: readonly RegionBlock[]): number {
+  return 2 << Math.ceil(Math.log2(blocks.length));
+}
+
+/** Lays them out at an address. */
+export function layOutMemory(core: Core, blocks: readonly RegionBlock[], at: number): RegionMemory {
+  const { u8, u16, u32, u64 } = core;
+  const cells = new Map<number, number>();
+  const entries = tableEntries(blocks);
+  const bytes = memoryBytes(blocks);
+  u8.fill(0, at, at + bytes);
+  const table = at + bytes - entries * L.TARGET_BYTES;
+  // A place that no block has: the middle of the address space.
+  for (let e = table; e < at + bytes; e += L.TARGET_BYTES) u64[e >>> 3] = 1n << 62n;
+  blocks.forEach(({ address, page, place, instructions }, i) => {
+    let cell = cells.get(page);
+    if (cell === undefined) {
+      cell = at + cells.size * L.CELL_BYTES;
+      cells.set(page, cell);
+      u32[(cell + L.CELL_FRAME) >>> 2] = u32[(address + L.BLOCK_PADDR) >>> 2] >>> 12;
+    }
+    const entry = table + ((place ^ (place >>> PLACE_SHIFT)) & (entries - 1)) * L.TARGET_BYTES;
+    u64[entry >>> 3] = BigInt.asUintN(64, BigInt(place));
+    u16[(entry + L.TARGET_BLOCK) >>> 1] = i;
+    u16[(entry + L.TARGET_COUNT) >>> 1] = instructions;
+    u32[(entry + L.TARGET_CELL) >>> 2] = cell;
+  });
+  return { cells, table, entries };
+}
+
+/** The region around a hot block at this virtual page, in order of place; empty if that cannot be compiled. */
+export function regionAround(core: Core, seed: number, virtualPage: bigint, limits: RegionLimits, copies: (block: number) => number): RegionBlock[] {
+  const start = readBlock(core, seed, 0);
+  if (start === undefined) return [];
+  const found = new Map<number, RegionBlock>([[start.place, start]]);
+  const frames = new Map([[0, core.u32[(seed + L.BLOCK_PADDR) >>> 2] >>> 12]]);
+  const queue = [start];
+  let microOps = (start.last - start.first) / O.OP_BYTES + 1;
+  for (let block = queue.shift(); block !== undefined; block = queue.shift()) {
+    for (const place of block.successors) {
+      if (found.has(place)) continue;
+      const page = Math.floor(place / 4096) * 4096;
+      let frame = frames.get(page);
+      if (frame === undefined) frames.set(page, (frame = frameAt(core, virtualPage + BigInt(page))));
+      const address = frame < 0 ? 0 : core.exports.blockAt(frame * 4096 + place - page);
+      if (address === 0 || core.u32[(address + L.BLOCK_HEAT) >>> 2] < limits.heat || copies(address) >= limits.copies) continue;
+      const next = readBlock(core, address, page);
+      if (next === undefined) continue;
+      const size = (next.last - next.first) / O.OP_BYTES + 1;
+      if (found.size >= limits.blocks || microOps + size > limits.microOps) continue;
+      microOps += size;
+      found.set(place, next);
+      queue.push(next);
+    }
+  }
+  return [...found.values()].sort((a, b) => a.place - b.place);
+}
+
+/** The page frame at a virtual page, -1 if there is none in RAM. */
+function frameAt(core: Core, page: bigint): number {
+  const physical = BigInt.asUintN(64, core.exports.inspectAddress(BigInt.asIntN(64, page)));
+  return physical < BigInt(core.ramBytes) ? Number(physical >> 12n) : -1;
+}

@@ -1,0 +1,1297 @@
+/**
+ * A region of decoded blocks to one WebAssembly function.
+ *
+ *   function (number of the block) -> how to go on: SITE_* of layout.ts
+ *
+ * Guest registers, the position and the flags live in locals. There is one way out, which writes all of them back; what leaves only says
+ * which of three: to the block at RIP, to the full check at RIP, or *resume*: the interpreter takes over at a micro-op in the middle of a block. That is what an access does
+ * whose page the software TLB does not have, and whatever is about to fault: nothing of it has been done yet, so that slow and exceptional
+ * things happen in the interpreter alone. Only helpers are called from inside, between `spill` and `reload`.
+ *
+ * Flags are computed where they are read; the operands wait in locals (PendingFlags). From block to block FK says in which form.
+ *
+ * Blocks are laid out in the order of their places. A jump forward is a branch, a jump back to the block itself a loop, any other goes
+ * through the table at the top, which is the entry as well. Before each jump the position is raised by the instructions of the block it goes
+ * to; if that passes STOP_AT, the function is left before it.
+ */
+import type { Core } from '../cpu/core.ts';
+import * as L from '../cpu/layout.ts';
+import * as O from '../cpu/ops.ts';
+import { PLACE_SHIFT, type RegionBlock, type RegionMemory } from './region.ts';
+import { Code, type Func, I32, I64, type Import, OP, V128 } from './wasm.ts';
+
+/** Functions of the core that compiled code calls; the numbers are their place in `IMPORTS`. */
+const F = { helper: 0, shiftByCl: 1, runVector: 2, multiplyOverflows: 3, settleFlags: 4 } as const;
+export const IMPORTS: readonly Import[] = [
+  { name: 'helper', signature: { parameters: [I32, I32], results: [] } },
+  { name: 'shiftByCl', signature: { parameters: [I32, I32, I32], results: [] } },
+  { name: 'runVector', signature: { parameters: [I32], results: [] } },
+  { name: 'multiplyOverflows', signature: { parameters: [I64, I64], results: [I32] } },
+  { name: 'settleFlags', signature: { parameters: [I64, I64, I64, I64, I64, I64, I64], results: [] } },
+];
+
+/** Locals. 0 is the parameter: the block to go to. */
+const NEXT = 0;
+const R = 1;
+const FR = 17;
+const FA = 18;
+const ICOUNT = 19;
+const STOP = 20;
+const PAGE = 21;
+/** Operands and result of the instruction that set the flags last; the carry that a later one put over it. */
+const PA = 22;
+const PB = 23;
+const PR = 24;
+const OC = 25;
+const T0 = 26;
+const T1 = 27;
+const T2 = 28;
+const ADDR = 29;
+const G0 = 30;
+/** How the flags follow from the locals, as in the way out (SITE_FLAGS), where that depends on the way that led here. */
+const FK = 31;
+/** i32 */
+const ENTRY = 32;
+const TR = 33;
+const TW = 34;
+const HOST = 35;
+const LOCALS = [[31, I64], [4, I32]] as const;
+
+/**
+ * How the flags follow from locals. `plain`: they are in FR and FA, as the interpreter keeps them. `passed`: FK tells. All else: from PA, PB and PR, whose
+ * upper parts are zero; `over`: CF is OC. The numbers are those of settleFlags in the core.
+ */
+const KINDS = ['plain', 'add', 'sub', 'logic', 'inc', 'dec', 'shl', 'shr', 'sar', 'mul32', 'mul64', 'passed'] as const;
+interface PendingFlags {
+  readonly kind: (typeof KINDS)[number];
+  readonly size: number;
+  /** Shifts: by how much. */
+  readonly count: number;
+  /** ADC and SBB: CF does not follow from a comparison. */
+  readonly withCarry: boolean;
+  readonly over: boolean;
+}
+const PLAIN: PendingFlags = { kind: 'plain', size: 3, count: 0, withCarry: false, over: false };
+const PASSED: PendingFlags = { ...PLAIN, kind: 'passed' };
+
+const MASKS = [0xff, 0xffff, 0xffff_ffff] as const;
+/** Where the way out puts what the flags follow from. */
+const WAITING = [L.FLAG_RESULT, L.FLAG_AUX, L.JIT_FLAGS, L.JIT_FLAGS + 8, L.JIT_FLAGS + 16, L.JIT_FLAGS + 24, L.JIT_FLAGS + 32] as const;
+const LOADS = [OP.i64Load8U, OP.i64Load16U, OP.i64Load32U, OP.i64Load] as const;
+const STORES = [OP.i64Store8, OP.i64Store16, OP.i64Store32, OP.i64Store] as const;
+const PAGE_MASK = -4096;
+const RCX = 1;
+const RSP = 4;
+const RBP = 5;
+/** An operand that is REGS[REG_ZERO], [REG_PAGE], [REG_EA], as byte offsets. */
+const BASE_ZERO = L.REG_ZERO * 8;
+const BASE_PAGE = L.REG_PAGE * 8;
+const BASE_EA = L.REG_EA * 8;
+
+/** Registers and flags that a micro-op touches; bits 0 to 15 are registers. */
+interface Effects {
+  reads: number;
+  writes: number;
+}
+
+const FLAGS_USE = 1;
+const FLAGS_KILL = 2;
+
+export class Translator {
+  private readonly core: Core;
+  private code = new Code();
+  private blocks: readonly RegionBlock[] = [];
+  private numbers = new Map<number, number>();
+  /** Registers that the region touches, and those it changes. */
+  private used = 0;
+  private changed = 0;
+  private changedList: number[] = [];
+  private liveIn: boolean[] = [];
+  private liveAfter = new Map<number, boolean>();
+  private flags: PendingFlags = PLAIN;
+  private current = 0;
+  private depth = 0;
+  private selfLoop = false;
+  private spillIndex = 0;
+  private memory: RegionMemory = { cells: new Map(), table: 0, entries: 1 };
+  private mask = 0;
+  private sseChecked = false;
+
+  constructor(core: Core) {
+    this.core = core;
+  }
+
+  /** The function number `index` of the core's table and its `spill`, which will have the number `spillIndex` in the module. */
+  translate(blocks: readonly RegionBlock[], index: number, spillIndex: number, memory: RegionMemory): [Func, Func] {
+    this.code = new Code();
+    this.blocks = blocks;
+    this.numbers = new Map(blocks.map(({ place }, i) => [place, i]));
+    this.spillIndex = spillIndex;
+    this.memory = memory;
+    this.mask = this.core.u32[L.JIT_TLB_MASK >>> 2];
+    this.findRegisters();
+    this.findLiveFlags();
+    const { code } = this;
+    for (const r of this.list(this.used)) code.i32(0).memory(OP.i64Load, L.REGS + r * 8).set(R + r);
+    code.i32(0).memory(OP.i64Load, L.FLAG_RESULT).set(FR);
+    code.i32(0).memory(OP.i64Load, L.FLAG_AUX).set(FA);
+    code.i32(0).memory(OP.i64Load, L.ICOUNT).set(ICOUNT);
+    code.i32(0).memory(OP.i64Load, L.STOP_AT).set(STOP);
+    code.i32(0).memory(OP.i64Load, L.REGS + BASE_PAGE).set(PAGE);
+    this.loadTlbBases();
+    const n = blocks.length;
+    code.block(I64);
+    code.loop();
+    if (n > 1) {
+      for (let i = n - 1; i >= 0; i--) code.block(0x40);
+      code.get(NEXT).op(OP.brTable);
+      code.u32(n - 1);
+      for (let i = 0; i < n; i++) code.u32(i);
+      code.end();
+    }
+    for (let i = 0; i < n; i++) {
+      this.block(i);
+      if (i < n - 1) code.end();
+    }
+    code.end();
+    code.op(OP.unreachable).end();
+    this.wayOut();
+    return [{ signature: { parameters: [I32], results: [I64] }, locals: LOCALS, body: code, exported: `f${index}` }, this.spillFunction()];
+  }
+
+  /** What every exit of the function does; SITE_* is on the stack. */
+  private wayOut(): void {
+    const { code } = this;
+    code.i32(0).i32(0).memory(OP.i32Store, L.BLOCK);
+    code.i32(0).get(ICOUNT).memory(OP.i64Store, L.ICOUNT);
+    code.i32(0).get(PAGE).memory(OP.i64Store, L.REGS + BASE_PAGE);
+    code.i32(0).get(T2).memory(OP.i64Store, L.RIP);
+    code.i32(0).get(HOST).memory(OP.i32Store, L.JIT_CELL);
+    [FR, FA, PA, PB, PR, OC, FK].forEach((local, i) => code.i32(0).get(local).memory(OP.i64Store, WAITING[i]));
+    for (const r of this.changedList) code.i32(0).get(R + r).memory(OP.i64Store, L.REGS + r * 8);
+    code.end();
+  }
+
+  /** (block, icount, page, changed registers...): writes them to memory. */
+  private spillFunction(): Func {
+    const code = new Code();
+    code.i32(0).get(0).memory(OP.i32Store, L.BLOCK);
+    code.i32(0).get(1).memory(OP.i64Store, L.ICOUNT);
+    code.i32(0).get(2).memory(OP.i64Store, L.REGS + BASE_PAGE);
+    this.changedList.forEach((r, i) => code.i32(0).get(3 + i).memory(OP.i64Store, L.REGS + r * 8));
+    code.end();
+    return { signature: { parameters: [I32, I64, I64, ...this.changedList.map(() => I64)], results: [] }, locals: [], body: code, exported: undefined };
+  }
+
+  // ---- analysis ----
+
+  private list(mask: number): number[] {
+    const out: number[] = [];
+    for (let r = 0; r < 16; r++) if ((mask >>> r) & 1) out.push(r);
+    return out;
+  }
+
+  private findRegisters(): void {
+    let reads = 0;
+    let writes = 0;
+    for (const { first, last } of this.blocks) {
+      for (let p = first; p <= last; p += O.OP_BYTES) {
+        const effects = this.effects(p);
+        reads |= effects.reads;
+        writes |= effects.writes;
+      }
+    }
+    this.used = (reads | writes) & 0xffff;
+    this.changed = writes & 0xffff;
+    this.changedList = this.list(this.changed);
+  }
+
+  /** Registers of native micro-ops. Helpers work in memory: what they change is read back if it is used, and written back by nobody. */
+  private effects(p: number): Effects {
+    const { u8, u16 } = this.core;
+    const op = u16[p >>> 1];
+    const dst = 1 << (u8[p + 2] >>> 3);
+    const src = 1 << (u8[p + 3] >>> 3);
+    const base = u8[p + 4] >>> 3;
+    const index = u8[p + 5] >>> 3;
+    const memory = (base < 16 ? 1 << base : 0) | (index < 16 ? 1 << index : 0);
+    const both = (registers: number): Effects => ({ reads: registers, writes: registers });
+    if (op >= O.ADD_RR8 && op <= O.TEST_MI64) {
+      const form = ((op - O.ADD_RR8) % 20) & ~3;
+      const onlyReads = (op >= O.CMP_RR8 && op <= O.CMP_MI64) || op >= O.TEST_RR8;
+      if (form === O.FORM_RR) return { reads: dst | src, writes: onlyReads ? 0 : dst };
+      if (form === O.FORM_RI) return { reads: dst, writes: onlyReads ? 0 : dst };
+      if (form === O.FORM_RM) return { reads: dst | memory, writes: onlyReads ? 0 : dst };
+      if (form === O.FORM_MR) return { reads: src | memory, writes: 0 };
+      return { reads: memory, writes: 0 };
+    }
+    if (op >= O.MOVZX_R8_16 && op <= O.MOVSX_M32_64) return { reads: dst | (isMemoryExtension(op) ? memory : src), writes: dst };
+    if (op >= O.INC_R8 && op <= O.NOT_M64) return (op & 4) === (O.INC_R8 & 4) ? both(dst) : { reads: memory, writes: 0 };
+    if (op >= O.SHL_RI32 && op <= O.ROR_RI64) return both(dst);
+    if (op >= O.SHL_RC32 && op <= O.SAR_RC64) return { reads: dst | (1 << RCX), writes: dst };
+    if (op >= O.SET_R_O && op <= O.SET_R_G) return both(dst);
+    if (op >= O.JO && op <= O.JG) return { reads: 0, writes: 0 };
+    const rsp = 1 << RSP;
+    switch (op) {
+      case O.IMUL_RR32: case O.IMUL_RR64: case O.CMOV_RR32: case O.CMOV_RR64: return { reads: dst | src, writes: dst };
+      case O.IMUL_RM32: case O.IMUL_RM64: case O.CMOV_RM32: case O.CMOV_RM64: return { reads: dst | memory, writes: dst };
+      case O.IMUL_RRI32: case O.IMUL_RRI64: return { reads: src | dst, writes: dst };
+      case O.IMUL_RMI32: case O.IMUL_RMI64: return { reads: memory | dst, writes: dst };
+      case O.MOV_RI64_WIDE: return both(dst);
+      case O.LEA_16: case O.LEA_32: case O.LEA_64: return { reads: memory | dst, writes: dst };
+      case O.PUSH_R64: return { reads: src | rsp, writes: rsp };
+      case O.PUSH_I64: case O.CALL64: case O.RET64: case O.RET64_I: return both(rsp);
+      case O.PUSH_M64: case O.CALL_M64: return { reads: memory | rsp, writes: rsp };
+      case O.POP_R64: return { reads: rsp | dst, writes: rsp | dst };
+      case O.CALL_R64: return { reads: src | rsp, writes: rsp };
+      case O.JMP_R64: return { reads: src, writes: 0 };
+      case O.JMP_M64: return { reads: memory, writes: 0 };
+      case O.CDQE: case O.CWDE: return both(1);
+      case O.CQO: case O.CDQ: return { reads: 1 | 4, writes: 4 };
+      case O.LEAVE64: return { reads: rsp | (1 << RBP), writes: rsp | (1 << RBP) };
+      case O.BSWAP32: case O.BSWAP64: return both(dst);
+      case O.XCHG_RR32: case O.XCHG_RR64: return both(dst | src);
+      case O.CMPXCHG_MR32: case O.CMPXCHG_MR64: return { reads: src | memory | 1, writes: 1 };
+      case O.XADD_MR32: case O.XADD_MR64: return { reads: src | memory, writes: src };
+      case O.BT_RI32: case O.BT_RI64: return { reads: dst, writes: 0 };
+      case O.BT_RR32: case O.BT_RR64: return { reads: dst | src, writes: 0 };
+      case O.SSE_MOVAPS_RM: case O.SSE_MOVAPS_MR: case O.SSE_MOVUPS_RM: case O.SSE_MOVUPS_MR: return { reads: memory, writes: 0 };
+      default: return { reads: 0, writes: 0 };
+    }
+  }
+
+  /** Whether a micro-op needs the flags (or shows them to somebody), or sets them all. */
+  private flagEffects(p: number): number {
+    const { u16, u32 } = this.core;
+    const op = u16[p >>> 1];
+    if (op >= O.ADD_RR8 && op <= O.TEST_MI64) {
+      const family = Math.floor((op - O.ADD_RR8) / 20);
+      const form = ((op - O.ADD_RR8) % 20) & ~3;
+      if (form >= O.FORM_RM) return FLAGS_USE;
+      if (op >= O.MOV_RR8 && op <= O.MOV_MI64) return 0;
+      return family === 2 || family === 3 ? FLAGS_USE : FLAGS_KILL;
+    }
+    if (op >= O.MOVZX_R8_16 && op <= O.MOVSX_M32_64) return isMemoryExtension(op) ? FLAGS_USE : 0;
+    if (op >= O.NEG_R8 && op <= O.NEG_R64) return FLAGS_KILL;
+    if (op >= O.NOT_R8 && op <= O.NOT_R64) return 0;
+    if (op >= O.SHL_RI32 && op <= O.SAR_RI64) return FLAGS_KILL;
+    switch (op) {
+      case O.OP_NOP: case O.MOV_RI64_WIDE: case O.LEA_16: case O.LEA_32: case O.LEA_64: case O.CDQE: case O.CWDE: case O.CQO: case O.CDQ: case O.BSWAP32: case O.BSWAP64: case O.XCHG_RR32:
+      case O.XCHG_RR64:
+        return 0;
+      case O.IMUL_RR32: case O.IMUL_RR64: case O.IMUL_RRI32: case O.IMUL_RRI64: return FLAGS_KILL;
+      case O.OP_HELP: return isIdle(u32[(p + 20) >>> 2]) ? 0 : FLAGS_USE;
+      default: return FLAGS_USE;
+    }
+  }
+
+  /** Flags are seen at the end of every block, where the function may be left: only within a block are they dead. */
+  private findLiveFlags(): void {
+    this.liveAfter.clear();
+    this.liveIn = this.blocks.map(({ first, last }) => {
+      let live = true;
+      for (let p = last; p >= first; p -= O.OP_BYTES) {
+        this.liveAfter.set(p, live);
+        const effect = this.flagEffects(p);
+        if (effect === FLAGS_USE) live = true;
+        else if (effect === FLAGS_KILL) live = false;
+      }
+      return live;
+    });
+  }
+
+  // ---- a block ----
+
+  private block(i: number): void {
+    const { code, blocks } = this;
+    const block = blocks[i];
+    this.current = i;
+    this.flags = PASSED;
+    this.sseChecked = false;
+    this.depth = 0;
+    this.selfLoop = block.successors.includes(block.place) && this.core.u16[block.last >>> 1] !== O.CALL64;
+    if (this.selfLoop) {
+      code.loop();
+      this.depth++;
+    }
+    for (let p = block.first; p <= block.last; p += O.OP_BYTES) this.microOp(p);
+    if (this.selfLoop) {
+      code.op(OP.unreachable).end();
+      this.depth--;
+    }
+  }
+
+  /** Branches to a block of the region; the code behind is not reached. */
+  private jump(k: number): void {
+    const { code } = this;
+    if (k === this.current && this.selfLoop) code.br(this.depth - 1);
+    else if (k > this.current) code.br(this.depth + (k - this.current - 1));
+    else {
+      if (this.blocks.length > 1) code.i32(k).set(NEXT);
+      code.br(this.depth + (this.blocks.length - 1 - this.current));
+    }
+  }
+
+  /** Branches to the way out when what is on the stack over its SITE_* says so. */
+  private leaveIf(): void {
+    this.code.brIf(this.outside).op(OP.drop);
+  }
+  private get outside(): number {
+    return this.depth + this.blocks.length - this.current;
+  }
+  /** SITE_* of now, but for the micro-op. */
+  private site(how: number): number {
+    const { kind, size, count, over } = this.flags;
+    return how + ((KINDS.indexOf(kind) + size * 16 + count * 64 + (over ? 4096 : 0)) << L.SITE_FLAGS);
+  }
+  /** Pushes SITE_*: the interpreter goes on at this micro-op, of which nothing has been done yet. */
+  private pushResume(p: number): void {
+    const { address, first } = this.blocks[this.current];
+    this.code.i64Number(this.site(L.SITE_RESUME) + ((p - first) / O.OP_BYTES) * 2 ** L.SITE_OP + address * 2 ** L.SITE_BLOCK);
+  }
+
+  /** Goes on at an offset of the page, which may be in another page. */
+  private edge(offset: number): void {
+    const { code } = this;
+    const { page } = this.blocks[this.current];
+    const k = this.numbers.get(page + offset);
+    if (k === undefined) {
+      this.leaveTo(offset, L.SITE_GO_ON);
+      return;
+    }
+    const { instructions, page: nextPage } = this.blocks[k];
+    if (nextPage !== page) {
+      const cell = this.memory.cells.get(nextPage)!;
+      code.get(PAGE).i64(nextPage - page).op(OP.i64Add).set(T0);
+      this.unlessVerified(T0, cell);
+      this.depth++;
+      code.i32(cell).set(HOST);
+      this.leaveTo(offset, L.SITE_GO_ON | L.SITE_VERIFY);
+      this.depth--;
+      code.end();
+    }
+    code.get(ICOUNT).i64(instructions).op(OP.i64Add).tee(T1).get(STOP).op(OP.i64GtU).if();
+    this.depth++;
+    this.leaveTo(offset, 0);
+    this.depth--;
+    code.end();
+    code.get(T1).set(ICOUNT);
+    if (this.liveIn[k]) this.passFlags();
+    if (nextPage !== page) code.get(T0).set(PAGE);
+    this.jump(k);
+  }
+
+  /** Leaves before the instruction at an offset of the page. */
+  private leaveTo(offset: number, how: number): void {
+    const { code } = this;
+    code.get(PAGE).i64(offset).op(OP.i64Add).set(T2);
+    code.i64Number(this.site(how)).br(this.outside);
+  }
+
+  /** To another block, which does not know where it is come to from. */
+  private passFlags(): void {
+    const { code, flags } = this;
+    if (flags.kind !== 'passed') code.i64Number(this.site(0)).set(FK);
+    else if (flags.over) code.get(FK).i64Number(4096 * 2 ** L.SITE_FLAGS).op(OP.i64Or).set(FK);
+  }
+
+  /** Opens an if: the page in a local is not known to be where the cell (whose address is in HOST, or given) says, for the mappings of now. */
+  private unlessVerified(page: number, cell: number | undefined): void {
+    const { code } = this;
+    const pushCell = (offset: number): number => {
+      if (cell === undefined) code.get(HOST);
+      else code.i32(0);
+      return (cell ?? 0) + offset;
+    };
+    code.memory(OP.i32Load, pushCell(0)).i32(0).memory(OP.i32Load, L.GENERATION).op(OP.i32Ne);
+    code.memory(OP.i64Load, pushCell(L.CELL_PAGE)).get(page).op(OP.i64Ne).op(OP.i32Or).if();
+  }
+
+  /** Goes on at the address in T2: in this function if a block of it is there. */
+  private goIndirect(): void {
+    const { code, memory } = this;
+    const { page } = this.blocks[this.current];
+    code.get(T2).get(PAGE).op(OP.i64Sub);
+    if (page !== 0) code.i64(page).op(OP.i64Add);
+    code.tee(T0).op(OP.i32WrapI64).tee(ENTRY).get(ENTRY).i32(PLACE_SHIFT).op(OP.i32ShrU).op(OP.i32Xor).i32(memory.entries - 1).op(OP.i32And).i32(4).op(OP.i32Shl).tee(ENTRY);
+    code.memory(OP.i64Load, memory.table).get(T0).op(OP.i64Eq).if();
+    this.depth++;
+    code.get(ENTRY).memory(OP.i32Load, memory.table + L.TARGET_CELL).set(HOST);
+    code.get(T2).i64(PAGE_MASK).op(OP.i64And).set(T1);
+    this.unlessVerified(T1, undefined);
+    this.depth++;
+    code.i64Number(this.site(L.SITE_GO_ON | L.SITE_VERIFY)).br(this.outside);
+    this.depth--;
+    code.end();
+    code.get(ICOUNT).get(ENTRY).memory(OP.i64Load16U, memory.table + L.TARGET_COUNT).op(OP.i64Add).tee(T0).get(STOP).op(OP.i64LeU).if();
+    this.depth++;
+    this.passFlags();
+    code.get(T0).set(ICOUNT).get(T1).set(PAGE);
+    code.get(ENTRY).memory(OP.i32Load16U, memory.table + L.TARGET_BLOCK).set(NEXT);
+    code.br(this.outside - 1);
+    this.depth -= 2;
+    code.end().end();
+    code.i64Number(this.site(L.SITE_GO_ON)).br(this.outside);
+  }
+
+  // ---- state ----
+
+  /** Writes back what the region may have changed, before a helper is called. */
+  private spillHere(): void {
+    const { code } = this;
+    this.settle();
+    code.i32(this.blocks[this.current].address).get(ICOUNT).get(PAGE);
+    for (const r of this.changedList) code.get(R + r);
+    code.call(this.spillIndex);
+  }
+  /** Computes the flags, into memory. */
+  private settle(): void {
+    const { code, flags } = this;
+    if (flags.kind === 'plain' && !flags.over) {
+      code.i32(0).get(FR).memory(OP.i64Store, L.FLAG_RESULT).i32(0).get(FA).memory(OP.i64Store, L.FLAG_AUX);
+      return;
+    }
+    if (flags.kind === 'passed') {
+      code.get(FK);
+      if (flags.over) code.i64Number(4096 * 2 ** L.SITE_FLAGS).op(OP.i64Or);
+    } else code.i64Number(this.site(0));
+    for (const local of [PA, PB, PR, OC, FR, FA]) code.get(local);
+    code.call(F.settleFlags);
+  }
+  private cursor(p: number): void {
+    this.code.i32(0).i32(p).memory(OP.i32Store, L.CURSOR);
+  }
+  private reloadStop(): void {
+    this.code.i32(0).memory(OP.i64Load, L.STOP_AT).set(STOP);
+  }
+  private loadTlbBases(): void {
+    const { code } = this;
+    code.i32(0).memory(OP.i32Load, L.TLB_READ).set(TR);
+    code.i32(0).memory(OP.i32Load, L.TLB_WRITE).set(TW);
+  }
+  /** After a helper that works on memory. */
+  private reload(): void {
+    const { code } = this;
+    for (const r of this.list(this.used)) code.i32(0).memory(OP.i64Load, L.REGS + r * 8).set(R + r);
+    code.i32(0).memory(OP.i64Load, L.FLAG_RESULT).set(FR);
+    code.i32(0).memory(OP.i64Load, L.FLAG_AUX).set(FA);
+    this.flags = PLAIN;
+    this.reloadStop();
+    this.loadTlbBases();
+    this.sseChecked = false;
+  }
+
+  // ---- registers ----
+
+  /** The register at a byte offset, zero-extended from its size. */
+  private read(at: number, size: number): void {
+    const { code } = this;
+    code.get(R + (at >>> 3));
+    if (size === 0) {
+      if (at & 7) code.i64(8).op(OP.i64ShrU);
+      code.i64(0xff).op(OP.i64And);
+    } else if (size === 1) code.i64(0xffff).op(OP.i64And);
+    else if (size === 2) code.op(OP.i32WrapI64).op(OP.i64ExtendI32U);
+  }
+  /** Writes the local, whose upper part is zero, into the register. */
+  private write(at: number, size: number, local: number): void {
+    const { code } = this;
+    const r = R + (at >>> 3);
+    if (size >= 2) {
+      code.get(local).set(r);
+      return;
+    }
+    if (size === 1) code.get(r).i64(-65536).op(OP.i64And).get(local).op(OP.i64Or).set(r);
+    else if (at & 7) code.get(r).i64(-65281).op(OP.i64And).get(local).i64(8).op(OP.i64Shl).op(OP.i64Or).set(r);
+    else code.get(r).i64(-256).op(OP.i64And).get(local).op(OP.i64Or).set(r);
+  }
+  /** Zero-extends what is on the stack. */
+  private narrow(size: number): void {
+    const { code } = this;
+    if (size === 2) code.op(OP.i32WrapI64).op(OP.i64ExtendI32U);
+    else if (size < 2) code.i64(MASKS[size]).op(OP.i64And);
+  }
+  private signed(size: number): void {
+    if (size < 3) this.code.op(size === 2 ? OP.i64Extend32S : size === 1 ? OP.i64Extend16S : OP.i64Extend8S);
+  }
+  private immediate(p: number, size: number): void {
+    const value = this.core.i32[(p + 12) >>> 2];
+    if (size === 3) this.code.i64(value);
+    else if (size === 2) {
+      if (value >= 0) this.code.i64(value);
+      else this.code.i64Wide(BigInt(value >>> 0));
+    } else this.code.i64(value & MASKS[size]);
+  }
+
+  // ---- memory ----
+
+  /** The linear address of the operand. */
+  private address(p: number): void {
+    const { code } = this;
+    const { u8, i32 } = this.core;
+    const base = u8[p + 4];
+    const index = u8[p + 5];
+    const seg = u8[p + 7];
+    const disp = i32[(p + 8) >>> 2];
+    let any = false;
+    const add = (): void => {
+      if (any) code.op(OP.i64Add);
+      any = true;
+    };
+    if (base === BASE_PAGE) {
+      code.get(PAGE);
+      add();
+    } else if (base === BASE_EA) {
+      code.i32(0).memory(OP.i64Load, L.REGS + BASE_EA);
+      add();
+    } else if (base !== BASE_ZERO) {
+      code.get(R + (base >>> 3));
+      add();
+    }
+    if (disp !== 0 || (!any && index === BASE_ZERO)) {
+      code.i64(disp);
+      add();
+    }
+    if (index !== BASE_ZERO) {
+      code.get(R + (index >>> 3));
+      if (u8[p + 6] !== 0) code.i64(u8[p + 6]).op(OP.i64Shl);
+      add();
+    }
+    if (seg < L.SEG_FLAT * 8) {
+      code.i32(0).memory(OP.i64Load, L.SEG_EFFECTIVE + seg);
+      add();
+    }
+  }
+
+  /** Leaves to the interpreter unless the TLB set whose base is in a local has the page of ADDR; ENTRY is its entry. */
+  private probe(set: number, bytes: number, p: number): void {
+    const { code } = this;
+    this.pushResume(p);
+    code.get(set).get(ADDR).op(OP.i32WrapI64).i32(8).op(OP.i32ShrU).i32(this.mask).op(OP.i32And).op(OP.i32Add).tee(ENTRY).memory(OP.i64Load, 0);
+    code.get(ADDR);
+    if (bytes > 1) code.i64(bytes - 1).op(OP.i64Add);
+    code.i64(PAGE_MASK).op(OP.i64And).op(OP.i64Ne);
+    this.leaveIf();
+  }
+  private host(): void {
+    this.code.get(ADDR).op(OP.i32WrapI64).get(ENTRY).memory(OP.i32Load, 8).op(OP.i32Add);
+  }
+  /** Loads at ADDR; the value is on the stack. */
+  private load(p: number, size: number): void {
+    this.probe(TR, 1 << size, p);
+    this.host();
+    this.code.memory(LOADS[size], 0);
+  }
+  private loadOperand(p: number, size: number): void {
+    this.address(p);
+    this.code.set(ADDR);
+    this.load(p, size);
+  }
+  /** Stores the local at ADDR. */
+  private store(p: number, size: number, local: number): void {
+    this.probe(TW, 1 << size, p);
+    this.host();
+    this.code.get(local).memory(STORES[size], 0);
+  }
+  /** The load half of a read-modify-write at ADDR; HOST is where. */
+  private loadForStore(p: number, size: number): void {
+    this.probe(TW, 1 << size, p);
+    this.host();
+    this.code.tee(HOST).memory(LOADS[size], 0);
+  }
+  private storeLoaded(size: number, local: number): void {
+    this.code.get(HOST).get(local).memory(STORES[size], 0);
+  }
+
+  // ---- flags ----
+
+  private setFlags(kind: PendingFlags['kind'], size: number, count = 0, withCarry = false): void {
+    this.flags = { kind, size, count, withCarry, over: false };
+  }
+  private pushResult(): void {
+    const { code, flags } = this;
+    if (flags.kind === 'plain') {
+      code.get(FR);
+      return;
+    }
+    if (flags.kind === 'mul32' || flags.kind === 'mul64') {
+      // ZF is clear, SF and PF are those of the product.
+      code.get(PR);
+      this.signed(flags.size);
+      code.i64(0x100).get(PR).op(OP.i64Eqz).op(OP.i32Eqz).op(OP.select);
+      return;
+    }
+    code.get(PR);
+    this.signed(flags.size);
+  }
+  /** Puts bits 0 of the locals for CF and OF where they belong. */
+  private pushCarries(cf: () => void, of: () => void): void {
+    const { code } = this;
+    cf();
+    code.tee(G0).i64(63).op(OP.i64Shl).get(G0);
+    of();
+    code.op(OP.i64Xor).i64(62).op(OP.i64Shl).op(OP.i64Or);
+  }
+  private pushAux(): void {
+    const { code, flags } = this;
+    this.pushAuxBelow();
+    if (!flags.over) return;
+    // OF stays, CF is OC.
+    code.set(G0);
+    code.get(G0).i64Wide(0x3fff_ffff_ffff_ffffn).op(OP.i64And).get(OC).i64(63).op(OP.i64Shl).op(OP.i64Or);
+    code.get(G0).i64(63).op(OP.i64ShrU).get(G0).i64(62).op(OP.i64ShrU).op(OP.i64Xor).i64(1).op(OP.i64And).get(OC).op(OP.i64Xor).i64(62).op(OP.i64Shl).op(OP.i64Or);
+  }
+  private pushAuxBelow(): void {
+    const { code, flags } = this;
+    const { size } = flags;
+    const top = (8 << size) - 1;
+    switch (flags.kind) {
+      case 'passed': throw new Error('the flags are not known');
+      case 'plain': code.get(FA); return;
+      case 'logic': code.i64(0); return;
+      case 'add':
+        code.get(PA).get(PB).op(OP.i64And).get(PA).get(PB).op(OP.i64Or).get(PR).i64(-1).op(OP.i64Xor).op(OP.i64And).op(OP.i64Or);
+        this.placeCarries(size);
+        return;
+      case 'sub':
+        code.get(PB).get(PR).op(OP.i64And).get(PB).get(PR).op(OP.i64Or).get(PA).i64(-1).op(OP.i64Xor).op(OP.i64And).op(OP.i64Or);
+        this.placeCarries(size);
+        return;
+      case 'inc': case 'dec': {
+        const isInc = flags.kind === 'inc';
+        this.pushCarries(() => code.get(PA), () => {
+          code.get(PR).i64Wide(isInc ? 1n << BigInt(top) : (1n << BigInt(top)) - 1n).op(OP.i64Eq).op(OP.i64ExtendI32U);
+        });
+        code.get(PR).i64(15).op(OP.i64And).i64(isInc ? 0 : 15).op(OP.i64Eq).op(OP.i64ExtendI32U).i64(3).op(OP.i64Shl).op(OP.i64Or);
+        return;
+      }
+      case 'shl':
+        this.pushCarries(
+          () => code.get(PA).i64(top - flags.count + 1).op(OP.i64ShrU).i64(1).op(OP.i64And),
+          () => code.get(PA).i64(top).op(OP.i64ShrU).get(PA).i64(top - 1).op(OP.i64ShrU).op(OP.i64Xor).i64(1).op(OP.i64And),
+        );
+        return;
+      case 'shr':
+        this.pushCarries(() => code.get(PA).i64(flags.count - 1).op(OP.i64ShrU).i64(1).op(OP.i64And), () => code.get(PA).i64(top).op(OP.i64ShrU));
+        return;
+      case 'sar':
+        this.pushCarries(() => code.get(PA).i64(flags.count - 1).op(OP.i64ShrU).i64(1).op(OP.i64And), () => code.i64(0));
+        return;
+      case 'mul32': code.get(PA).get(PA).op(OP.i64Extend32S).op(OP.i64Ne).op(OP.i64ExtendI32U).i64(63).op(OP.i64Shl); return;
+      case 'mul64': code.get(PA).get(PB).call(F.multiplyOverflows).op(OP.i64ExtendI32U).i64(63).op(OP.i64Shl); return;
+    }
+  }
+  /** Carries at each bit of an operation to the form of FLAG_AUX. */
+  private placeCarries(size: number): void {
+    const { code } = this;
+    if (size === 3) {
+      code.i64Wide(-0x3fff_ffff_ffff_fff8n).op(OP.i64And);
+      return;
+    }
+    const top = 8 << size;
+    code.tee(G0).i64Wide(3n << BigInt(top - 2)).op(OP.i64And).i64(64 - top).op(OP.i64Shl).get(G0).i64(8).op(OP.i64And).op(OP.i64Or);
+  }
+  /** Computes the flags into FR and FA. */
+  private materialise(): void {
+    const { code } = this;
+    if (this.flags.kind === 'plain' && !this.flags.over) return;
+    if (this.flags.kind === 'passed') {
+      this.settle();
+      code.i32(0).memory(OP.i64Load, L.FLAG_RESULT).set(FR);
+      code.i32(0).memory(OP.i64Load, L.FLAG_AUX).set(FA);
+    } else {
+      this.pushAux();
+      this.pushResult();
+      code.set(FR).set(FA);
+    }
+    this.flags = PLAIN;
+  }
+  /** Their form is known from here on. */
+  private known(): void {
+    if (this.flags.kind === 'passed') this.materialise();
+  }
+  /** CF as an i64, 0 or 1. */
+  private pushCarry(): void {
+    const { code } = this;
+    if (!this.flags.over) this.known();
+    const { flags } = this;
+    if (flags.over) code.get(OC);
+    else if (flags.kind === 'logic') code.i64(0);
+    else if (flags.kind === 'inc' || flags.kind === 'dec') code.get(PA);
+    else if (flags.kind === 'sub' && !flags.withCarry) code.get(PA).get(PB).op(OP.i64LtU).op(OP.i64ExtendI32U);
+    else if (flags.kind === 'add' && !flags.withCarry) code.get(PR).get(PA).op(OP.i64LtU).op(OP.i64ExtendI32U);
+    else {
+      this.pushAux();
+      code.i64(63).op(OP.i64ShrU);
+    }
+  }
+  /** Condition code 0 to 15, as an i32. */
+  private condition(cc: number): void {
+    const { code } = this;
+    this.known();
+    const { flags } = this;
+    const { kind, size } = flags;
+    const isOdd = (cc & 1) !== 0;
+    const compares = kind === 'sub' && !flags.withCarry;
+    switch (cc >>> 1) {
+      case 1:
+        if (compares && !flags.over) {
+          code.get(PA).get(PB).op(isOdd ? OP.i64GeU : OP.i64LtU);
+          return;
+        }
+        this.pushCarry();
+        code.op(OP.i32WrapI64);
+        break;
+      case 2: this.pushZero(); break;
+      case 3:
+        if (compares && !flags.over) {
+          code.get(PA).get(PB).op(isOdd ? OP.i64GtU : OP.i64LeU);
+          return;
+        }
+        this.pushCarry();
+        code.op(OP.i32WrapI64);
+        this.pushZero();
+        code.op(OP.i32Or);
+        break;
+      case 4: this.pushSign(); break;
+      case 5:
+        this.pushResult();
+        code.op(OP.i32WrapI64).i32(0xff).op(OP.i32And).op(OP.i32Popcnt).i32(1).op(OP.i32And).i32(1).op(OP.i32Xor);
+        if (kind === 'plain') code.get(FA).op(OP.i32WrapI64).i32(1).op(OP.i32ShrU).i32(1).op(OP.i32And).op(OP.i32Xor);
+        break;
+      case 6: case 7: {
+        const orEqual = cc >>> 1 === 7;
+        if (compares) {
+          code.get(PA);
+          this.signed(size);
+          code.get(PB);
+          this.signed(size);
+          code.op(orEqual ? OP.i64LeS : OP.i64LtS);
+        } else if (kind === 'logic') {
+          code.get(PR);
+          this.signed(size);
+          code.i64(0).op(orEqual ? OP.i64LeS : OP.i64LtS);
+        } else {
+          this.pushSign();
+          this.pushOverflow();
+          code.op(OP.i32Xor);
+          if (orEqual) {
+            this.pushZero();
+            code.op(OP.i32Or);
+          }
+        }
+        break;
+      }
+      default: this.pushOverflow();
+    }
+    if (isOdd) code.op(OP.i32Eqz);
+  }
+  private pushZero(): void {
+    const { code } = this;
+    const { kind } = this.flags;
+    if (kind === 'plain') code.get(FR).op(OP.i64Eqz);
+    else if (kind === 'mul32' || kind === 'mul64') code.i32(0);
+    else if (kind === 'sub' && !this.flags.withCarry) code.get(PA).get(PB).op(OP.i64Eq);
+    else code.get(PR).op(OP.i64Eqz);
+  }
+  private pushSign(): void {
+    const { code } = this;
+    this.pushResult();
+    code.i64(0).op(OP.i64LtS);
+    if (this.flags.kind === 'plain') code.get(FA).op(OP.i32WrapI64).i32(1).op(OP.i32And).op(OP.i32Xor);
+  }
+  private pushOverflow(): void {
+    const { code } = this;
+    if (this.flags.kind === 'logic') {
+      code.i32(0);
+      return;
+    }
+    // OF is not touched by what only sets CF.
+    this.pushAuxBelow();
+    code.tee(G0).i64(63).op(OP.i64ShrU).get(G0).i64(62).op(OP.i64ShrU).op(OP.i64Xor).op(OP.i32WrapI64).i32(1).op(OP.i32And);
+  }
+
+  // ---- micro-ops ----
+
+  private microOp(p: number): void {
+    const { code } = this;
+    const { u8, u16, u32, i32 } = this.core;
+    const op = u16[p >>> 1];
+    const dst = u8[p + 2];
+    const src = u8[p + 3];
+    const aux = u32[(p + 20) >>> 2];
+    const imm = i32[(p + 12) >>> 2];
+    if (op >= O.ADD_RR8 && op <= O.TEST_MI64) {
+      this.binary(p, Math.floor((op - O.ADD_RR8) / 20), ((op - O.ADD_RR8) % 20) & ~3, op & 3);
+      return;
+    }
+    if (op >= O.MOVZX_R8_16 && op <= O.MOVSX_M32_64) {
+      this.extend(p, op, dst, src);
+      return;
+    }
+    if (op >= O.INC_R8 && op <= O.NOT_M64) {
+      this.unary(p, (op - O.INC_R8) >>> 3, op & 3, (op & 4) !== (O.INC_R8 & 4), dst);
+      return;
+    }
+    if (op >= O.SHL_RI32 && op <= O.ROR_RI64) {
+      this.shiftImmediate((op - O.SHL_RI32) >>> 1, 2 + (op & 1), dst, imm & 0xff);
+      return;
+    }
+    if (op >= O.SHL_RC32 && op <= O.SAR_RC64) {
+      this.spillHere();
+      this.cursor(p);
+      code.i32(op < O.SHR_RC32 ? 4 : op < O.SAR_RC32 ? 5 : 7).i32(p).i32(2 + (op & 1)).call(F.shiftByCl);
+      code.i32(0).memory(OP.i64Load, L.REGS + dst).set(R + (dst >>> 3));
+      code.i32(0).memory(OP.i64Load, L.FLAG_RESULT).set(FR);
+      code.i32(0).memory(OP.i64Load, L.FLAG_AUX).set(FA);
+      this.flags = PLAIN;
+      return;
+    }
+    if (op >= O.SET_R_O && op <= O.SET_R_G) {
+      this.condition(op - O.SET_R_O);
+      code.op(OP.i64ExtendI32U).set(T0);
+      this.write(dst, 0, T0);
+      return;
+    }
+    if (op >= O.JO && op <= O.JG) {
+      this.condition(op - O.JO);
+      code.if();
+      this.depth++;
+      this.edge(aux + imm);
+      this.depth--;
+      code.end();
+      this.edge(aux);
+      return;
+    }
+    switch (op) {
+      case O.OP_NOP: return;
+      case O.OP_END: this.edge(aux); return;
+      case O.JMP: this.edge(aux + imm); return;
+      case O.OP_HELP:
+        if (isIdle(aux)) return;
+        this.spillHere();
+        this.cursor(p);
+        code.i32(aux).i32(p).call(F.helper);
+        this.reload();
+        return;
+      case O.OP_HELP_END: case O.OP_HELP_JUMP:
+        this.spillHere();
+        this.cursor(p);
+        code.i32(aux).i32(p).call(F.helper);
+        if (op === O.OP_HELP_END) code.i32(0).get(PAGE).i64(u16[(p + 16) >>> 1] + u8[p + 18]).op(OP.i64Add).memory(OP.i64Store, L.RIP);
+        code.i32(0).i32(0).memory(OP.i32Store, L.BLOCK);
+        code.i64(0).op(OP.return);
+        return;
+      case O.OP_EA: case O.OP_SSE: case O.OP_X87: case O.OP_MMX:
+        this.spillHere();
+        this.cursor(p);
+        code.i32(p).call(F.runVector);
+        this.reload();
+        return;
+      case O.MOV_RI64_WIDE: code.i64Wide((BigInt(aux) << 32n) | BigInt(imm >>> 0)).set(R + (dst >>> 3)); return;
+      case O.LEA_16: case O.LEA_32: case O.LEA_64:
+        this.address(p);
+        if (op !== O.LEA_64) this.narrow(op === O.LEA_32 ? 2 : 1);
+        code.set(T0);
+        this.write(dst, op === O.LEA_16 ? 1 : 3, T0);
+        return;
+      case O.PUSH_R64:
+        code.get(R + (src >>> 3)).set(T0);
+        this.push(p, T0);
+        return;
+      case O.PUSH_I64:
+        code.i64(imm).set(T0);
+        this.push(p, T0);
+        return;
+      case O.PUSH_M64:
+        this.loadOperand(p, 3);
+        code.set(T0);
+        this.push(p, T0);
+        return;
+      case O.POP_R64:
+        code.get(R + RSP).set(ADDR);
+        this.load(p, 3);
+        code.set(T0);
+        code.get(ADDR).i64(8).op(OP.i64Add).set(R + RSP);
+        code.get(T0).set(R + (dst >>> 3));
+        return;
+      case O.CALL64:
+        code.get(PAGE).i64(aux).op(OP.i64Add).set(T0);
+        this.push(p, T0);
+        this.edge(aux + imm);
+        return;
+      case O.RET64: case O.RET64_I:
+        code.get(R + RSP).set(ADDR);
+        this.load(p, 3);
+        code.set(T2);
+        this.checkTarget(p);
+        code.get(ADDR).i64(8 + (op === O.RET64_I ? imm : 0)).op(OP.i64Add).set(R + RSP);
+        this.goIndirect();
+        return;
+      case O.JMP_R64:
+        code.get(R + (src >>> 3)).set(T2);
+        this.checkTarget(p);
+        this.goIndirect();
+        return;
+      case O.JMP_M64:
+        this.loadOperand(p, 3);
+        code.set(T2);
+        this.checkTarget(p);
+        this.goIndirect();
+        return;
+      case O.CALL_R64: case O.CALL_M64:
+        if (op === O.CALL_R64) code.get(R + (src >>> 3));
+        else this.loadOperand(p, 3);
+        code.set(T2);
+        code.get(PAGE).i64(u16[(p + 16) >>> 1] + u8[p + 18]).op(OP.i64Add).set(T0);
+        code.get(R + RSP).i64(8).op(OP.i64Sub).set(ADDR);
+        this.store(p, 3, T0);
+        this.checkTarget(p);
+        code.get(ADDR).set(R + RSP);
+        this.goIndirect();
+        return;
+      case O.IMUL_RR32: case O.IMUL_RM32: case O.IMUL_RRI32: case O.IMUL_RMI32: case O.IMUL_RR64: case O.IMUL_RM64: case O.IMUL_RRI64: case O.IMUL_RMI64:
+        this.multiply(p, op, dst, src);
+        return;
+      case O.CMOV_RR32: case O.CMOV_RR64: case O.CMOV_RM32: case O.CMOV_RM64: {
+        const size = op === O.CMOV_RR32 || op === O.CMOV_RM32 ? 2 : 3;
+        if (op === O.CMOV_RR32 || op === O.CMOV_RR64) this.read(src, size);
+        else this.loadOperand(p, size);
+        this.read(dst, size);
+        this.condition(aux & 0xff);
+        code.op(OP.select).set(R + (dst >>> 3));
+        return;
+      }
+      case O.CDQE: code.get(R).op(OP.i64Extend32S).set(R); return;
+      case O.CWDE: code.get(R).op(OP.i64Extend16S).op(OP.i32WrapI64).op(OP.i64ExtendI32U).set(R); return;
+      case O.CQO: code.get(R).i64(63).op(OP.i64ShrS).set(R + 2); return;
+      case O.CDQ: code.get(R).op(OP.i32WrapI64).i32(31).op(OP.i32ShrS).op(OP.i64ExtendI32U).set(R + 2); return;
+      case O.LEAVE64:
+        code.get(R + RBP).set(ADDR);
+        this.load(p, 3);
+        code.set(R + RBP);
+        code.get(ADDR).i64(8).op(OP.i64Add).set(R + RSP);
+        return;
+      case O.BSWAP32: case O.BSWAP64: this.swapBytes(dst, op === O.BSWAP32 ? 2 : 3); return;
+      case O.XCHG_RR32: case O.XCHG_RR64: {
+        const size = op === O.XCHG_RR32 ? 2 : 3;
+        this.read(dst, size);
+        this.read(src, size);
+        code.set(R + (dst >>> 3)).set(R + (src >>> 3));
+        return;
+      }
+      case O.CMPXCHG_MR32: case O.CMPXCHG_MR64: this.compareExchange(p, op === O.CMPXCHG_MR32 ? 2 : 3, src); return;
+      case O.XADD_MR32: case O.XADD_MR64: {
+        const size = op === O.XADD_MR32 ? 2 : 3;
+        this.address(p);
+        code.set(ADDR);
+        this.loadForStore(p, size);
+        code.set(T0);
+        this.read(src, size);
+        code.tee(T1).get(T0).op(OP.i64Add);
+        this.narrow(size);
+        code.set(T2);
+        this.storeLoaded(size, T2);
+        code.get(T0).set(R + (src >>> 3));
+        code.get(T0).set(PA).get(T1).set(PB).get(T2).set(PR);
+        this.setFlags('add', size);
+        return;
+      }
+      case O.BT_RI32: case O.BT_RI64: case O.BT_RR32: case O.BT_RR64: {
+        const size = op === O.BT_RI32 || op === O.BT_RR32 ? 2 : 3;
+        code.get(R + (dst >>> 3));
+        if (op === O.BT_RI32 || op === O.BT_RI64) code.i64(imm & (size === 2 ? 31 : 63));
+        else code.get(R + (src >>> 3)).i64(size === 2 ? 31 : 63).op(OP.i64And);
+        code.op(OP.i64ShrU).i64(1).op(OP.i64And).set(OC);
+        this.flags = { ...this.flags, over: true };
+        return;
+      }
+      case O.SSE_MOVAPS_RM: case O.SSE_MOVUPS_RM: case O.SSE_MOVAPS_MR: case O.SSE_MOVUPS_MR: {
+        const isLoad = op === O.SSE_MOVAPS_RM || op === O.SSE_MOVUPS_RM;
+        this.checkSse(p);
+        this.address(p);
+        code.set(ADDR);
+        if (op === O.SSE_MOVAPS_RM || op === O.SSE_MOVAPS_MR) {
+          this.pushResume(p);
+          code.get(ADDR).op(OP.i32WrapI64).i32(15).op(OP.i32And);
+          this.leaveIf();
+        }
+        this.probe(isLoad ? TR : TW, 16, p);
+        if (isLoad) code.i32(0);
+        this.host();
+        if (!isLoad) code.i32(0);
+        code.simdMemory(0, isLoad ? 0 : L.XMM + dst * 2).simdMemory(11, isLoad ? L.XMM + dst * 2 : 0);
+        return;
+      }
+      default: throw new Error(`micro-op ${op} has no translation`);
+    }
+  }
+
+  private push(p: number, local: number): void {
+    const { code } = this;
+    code.get(R + RSP).i64(8).op(OP.i64Sub).set(ADDR);
+    this.store(p, 3, local);
+    code.get(ADDR).set(R + RSP);
+  }
+
+  /** #GP unless T2 is canonical. */
+  private checkTarget(p: number): void {
+    this.pushResume(p);
+    this.code.get(T2).i64(16).op(OP.i64Shl).i64(16).op(OP.i64ShrS).get(T2).op(OP.i64Ne);
+    this.leaveIf();
+  }
+
+  private binary(p: number, family: number, form: number, size: number): void {
+    const { code } = this;
+    const { u8 } = this.core;
+    const dst = u8[p + 2];
+    const src = u8[p + 3];
+    const isLive = this.liveAfter.get(p)!;
+    // MOV
+    if (family === 8) {
+      if (form === O.FORM_RR) this.read(src, size);
+      else if (form === O.FORM_RI) this.immediate(p, size);
+      else if (form === O.FORM_RM) this.loadOperand(p, size);
+      else {
+        this.address(p);
+        code.set(ADDR);
+        if (form === O.FORM_MR) this.read(src, size);
+        else this.immediate(p, size);
+        code.set(T0);
+        this.store(p, size, T0);
+        return;
+      }
+      code.set(T0);
+      this.write(dst, size, T0);
+      return;
+    }
+    const isTest = family === 9;
+    const isCompare = family === 7;
+    const withCarry = family === 2 || family === 3;
+    const toMemory = form === O.FORM_MR || form === O.FORM_MI;
+    // Operands: T0 the destination's, T1 the other.
+    if (toMemory) {
+      this.address(p);
+      code.set(ADDR);
+      if (isTest || isCompare) this.load(p, size);
+      else this.loadForStore(p, size);
+      code.set(T0);
+      if (form === O.FORM_MR) this.read(src, size);
+      else this.immediate(p, size);
+      code.set(T1);
+    } else {
+      if (form === O.FORM_RM) {
+        this.loadOperand(p, size);
+        code.set(T1);
+      } else {
+        // XOR and SUB of a register with itself do not depend on it.
+        if (form === O.FORM_RR && dst === src && (family === 6 || family === 5) && size >= 2) {
+          code.i64(0).set(R + (dst >>> 3));
+          code.i64(0).set(PR);
+          if (family === 5) code.i64(0).set(PA).i64(0).set(PB);
+          this.setFlags(family === 6 ? 'logic' : 'sub', size);
+          return;
+        }
+        if (form === O.FORM_RR) this.read(src, size);
+        else this.immediate(p, size);
+        code.set(T1);
+      }
+      this.read(dst, size);
+      code.set(T0);
+    }
+    if (withCarry) {
+      this.pushCarry();
+      code.set(G0);
+    }
+    // Result in T2.
+    code.get(T0).get(T1);
+    switch (isTest ? 4 : family) {
+      case 0: code.op(OP.i64Add); break;
+      case 1: code.op(OP.i64Or); break;
+      case 2: code.op(OP.i64Add).get(G0).op(OP.i64Add); break;
+      case 3: code.op(OP.i64Sub).get(G0).op(OP.i64Sub); break;
+      case 4: code.op(OP.i64And); break;
+      case 6: code.op(OP.i64Xor); break;
+      default: code.op(OP.i64Sub);
+    }
+    const isLogic = family === 1 || family === 4 || family === 6 || isTest;
+    if (!isLogic) this.narrow(size);
+    code.set(T2);
+    if (!isTest && !isCompare) {
+      if (toMemory) this.storeLoaded(size, T2);
+      else this.write(dst, size, T2);
+    }
+    if (!isLive) {
+      // Nobody asks: what waits in the locals stays, and is not asked for either.
+      return;
+    }
+    code.get(T2).set(PR);
+    if (isLogic) {
+      this.setFlags('logic', size);
+      return;
+    }
+    code.get(T0).set(PA).get(T1).set(PB);
+    this.setFlags(family === 0 || family === 2 ? 'add' : 'sub', size, 0, withCarry);
+  }
+
+  private extend(p: number, op: number, dst: number, src: number): void {
+    const { code } = this;
+    const isSigned = op >= O.MOVSX_R8_16;
+    const place = (op - (isSigned ? O.MOVSX_R8_16 : O.MOVZX_R8_16)) % 9;
+    const from = Math.floor(place / 3);
+    const to = 1 + (place % 3);
+    if (isMemoryExtension(op)) this.loadOperand(p, from);
+    else this.read(src, from);
+    if (isSigned) {
+      this.signed(from);
+      if (to < 3) this.narrow(to);
+    } else if (to === 1 && from === 2) this.narrow(1);
+    code.set(T0);
+    this.write(dst, to, T0);
+  }
+
+  /** INC DEC NEG NOT. */
+  private unary(p: number, kind: number, size: number, inMemory: boolean, dst: number): void {
+    const { code } = this;
+    if (inMemory) {
+      this.address(p);
+      code.set(ADDR);
+      this.loadForStore(p, size);
+    } else this.read(dst, size);
+    code.set(T0);
+    if (kind === 0) code.get(T0).i64(1).op(OP.i64Add);
+    else if (kind === 1) code.get(T0).i64(1).op(OP.i64Sub);
+    else if (kind === 2) code.i64(0).get(T0).op(OP.i64Sub);
+    else code.get(T0).i64(-1).op(OP.i64Xor);
+    this.narrow(size);
+    code.set(T2);
+    if (inMemory) this.storeLoaded(size, T2);
+    else this.write(dst, size, T2);
+    if (kind === 3) return;
+    if (kind === 2) {
+      code.i64(0).set(PA).get(T0).set(PB).get(T2).set(PR);
+      this.setFlags('sub', size);
+      return;
+    }
+    this.pushCarry();
+    code.set(PA).get(T2).set(PR);
+    this.setFlags(kind === 0 ? 'inc' : 'dec', size);
+  }
+
+  /** SHL SHR SAR ROL ROR by an immediate that is not 0. */
+  private shiftImmediate(kind: number, size: number, dst: number, count: number): void {
+    const { code } = this;
+    this.read(dst, size);
+    code.set(T0);
+    if (kind >= 3) {
+      const isLeft = kind === 3;
+      if (count === 1) {
+        // OF changes too.
+        this.materialise();
+      }
+      if (size === 3) code.get(T0).i64(count).op(isLeft ? OP.i64Rotl : OP.i64Rotr);
+      else code.get(T0).op(OP.i32WrapI64).i32(count).op(isLeft ? OP.i32Rotl : OP.i32Rotr).op(OP.i64ExtendI32U);
+      code.set(T2);
+      this.write(dst, size, T2);
+      const top = (8 << size) - 1;
+      code.get(T2);
+      if (!isLeft) code.i64(top).op(OP.i64ShrU);
+      code.i64(1).op(OP.i64And).set(OC);
+      if (count !== 1) {
+        this.flags = { ...this.flags, over: true };
+        return;
+      }
+      code.get(FA).i64Wide(0x3fff_ffff_ffff_ffffn).op(OP.i64And).get(OC).i64(63).op(OP.i64Shl).op(OP.i64Or);
+      // CF xor OF: for ROL the top bit of the result, for ROR the one below it.
+      code.get(T2).i64(isLeft ? top : top - 1).op(OP.i64ShrU).i64(1).op(OP.i64And).i64(62).op(OP.i64Shl).op(OP.i64Or).set(FA);
+      return;
+    }
+    code.get(T0);
+    if (kind === 2) this.signed(size);
+    code.i64(count).op(kind === 0 ? OP.i64Shl : kind === 1 ? OP.i64ShrU : OP.i64ShrS);
+    this.narrow(size);
+    code.set(T2);
+    this.write(dst, size, T2);
+    code.get(T0).set(PA).get(T2).set(PR);
+    this.setFlags(kind === 0 ? 'shl' : kind === 1 ? 'shr' : 'sar', size, count);
+  }
+
+  private multiply(p: number, op: number, dst: number, src: number): void {
+    const { code } = this;
+    const size = op === O.IMUL_RR32 || op === O.IMUL_RM32 || op === O.IMUL_RRI32 || op === O.IMUL_RMI32 ? 2 : 3;
+    const withImmediate = op >= O.IMUL_RRI32;
+    if (op === O.IMUL_RM32 || op === O.IMUL_RM64 || op === O.IMUL_RMI32 || op === O.IMUL_RMI64) this.loadOperand(p, size);
+    else this.read(src, size);
+    code.set(T1);
+    if (withImmediate) this.immediate(p, size);
+    else this.read(dst, size);
+    code.set(T0);
+    code.get(T0);
+    this.signed(size);
+    code.get(T1);
+    this.signed(size);
+    code.op(OP.i64Mul).set(T2);
+    if (size === 2) {
+      code.get(T2).set(PA);
+      code.get(T2);
+      this.narrow(2);
+      code.tee(PR).set(R + (dst >>> 3));
+      this.setFlags('mul32', 2);
+    } else {
+      code.get(T0).set(PA).get(T1).set(PB).get(T2).tee(PR).set(R + (dst >>> 3));
+      this.setFlags('mul64', 3);
+    }
+  }
+
+  private swapBytes(dst: number, size: number): void {
+    const { code } = this;
+    this.read(dst, size);
+    code.set(T0);
+    const swap = (bits: number, mask: bigint): void => {
+      code.get(T0).i64(bits).op(OP.i64ShrU).i64Wide(mask).op(OP.i64And).get(T0).i64Wide(mask).op(OP.i64And).i64(bits).op(OP.i64Shl).op(OP.i64Or).set(T0);
+    };
+    swap(8, 0x00ff_00ff_00ff_00ffn);
+    if (size === 2) code.get(T0).op(OP.i32WrapI64).i32(16).op(OP.i32Rotl).op(OP.i64ExtendI32U).set(R + (dst >>> 3));
+    else {
+      swap(16, 0x0000_ffff_0000_ffffn);
+      code.get(T0).i64(32).op(OP.i64Rotl).set(R + (dst >>> 3));
+    }
+  }
+
+  private compareExchange(p: number, size: number, src: number): void {
+    const { code } = this;
+    this.address(p);
+    code.set(ADDR);
+    this.loadForStore(p, size);
+    code.set(T0);
+    this.read(0, size);
+    code.set(T1);
+    // The destination is written either way (SDM vol. 2, CMPXCHG).
+    this.read(src, size);
+    code.get(T0).get(T0).get(T1).op(OP.i64Eq).op(OP.select).set(T2);
+    this.storeLoaded(size, T2);
+    code.get(T0).get(R).get(T0).get(T1).op(OP.i64Ne).op(OP.select).set(R);
+    code.get(T1).set(PA).get(T0).set(PB).get(T1).get(T0).op(OP.i64Sub);
+    this.narrow(size);
+    code.set(PR);
+    this.setFlags('sub', size);
+  }
+
+  /** #UD or #NM where SSE is switched off; once a block is enough between helpers. */
+  private checkSse(p: number): void {
+    if (this.sseChecked) return;
+    this.pushResume(p);
+    this.code.i32(0).memory(OP.i32Load, L.CR0).i32(12).op(OP.i32And).i32(0).memory(OP.i32Load, L.CR4).i32(0x200).op(OP.i32And).op(OP.i32Eqz).op(OP.i32Or);
+    this.leaveIf();
+    this.sseChecked = true;
+  }
+}
+
+/** Helpers that do nothing at all. */
+function isIdle(helper: number): boolean {
+  return helper === O.H_FENCE || helper === O.H_PAUSE;
+}
+
+function isMemoryExtension(op: number): boolean {
+  return (op >= O.MOVZX_M8_16 && op <= O.MOVZX_M32_64) || (op >= O.MOVSX_M8_16 && op <= O.MOVSX_M32_64);
+}
