@@ -3,6 +3,9 @@
  *
  *     both at @N ── same? ──► on, in steps that get smaller ──► one instruction: before it the same, after it not ──► its bytes, registers, events ──► cause
  *
+ * The first EXACT_STEPS instructions after the first record that differs are looked at one by one; after those, a difference that comes and goes again inside a step (an interrupt taken an instruction later, a time that was
+ * read and overwritten) is not seen, and the first one that is still there at the end of a step is what is said.
+ *
  * Compared is what the guest sees: registers and memory. Runs of one machine with the same images cannot differ before the first record of their logs that does, so the search begins there. Runs of other images, or with another
  * command line, have other memory from the beginning: there it is registers and the bytes of what is executed, one by one for the first CODE_STEPS instructions.
  */
@@ -73,6 +76,8 @@ export type Explanation =
 const PARTS = 32;
 /** Below this, one instruction at a time. */
 const SINGLE_STEPS = 256;
+/** Most differences begin near the first record that differs, and some are gone again soon: so many instructions are looked at one by one there. */
+const EXACT_STEPS = 16_384;
 /** Other code: so many instructions are looked at one by one from the beginning. */
 const CODE_STEPS = 100_000;
 
@@ -99,8 +104,11 @@ export function* explaining(a: TimeTravel, b: TimeTravel): Generator<Position, E
   }
   let isFound = false;
   if (isOneMachine) {
-    // It is near, most often.
-    for (let step = 1; low < end; step *= 2) {
+    const near = Math.min(end, low + EXACT_STEPS);
+    const found = yield* singleSteps(a, b, level, low, near);
+    if (found !== undefined) return report(a, b, level, found - 1, found, divergence, fields);
+    low = near;
+    for (let step = SINGLE_STEPS; low < end; step *= 2) {
       const next = Math.min(end, low + step);
       both(next);
       yield a.position;
@@ -145,8 +153,8 @@ function* singleSteps(a: TimeTravel, b: TimeTravel, level: Level, low: number, h
   b.seek(low);
   for (let at = low; at < high; at++) {
     if (level === 'cpu' && !sameBytes(codeAt(a.machine).bytes, codeAt(b.machine).bytes)) return at + 1;
-    a.step();
-    b.step();
+    a.replayOn(at + 1);
+    b.replayOn(at + 1);
     if (!isSame(level, a.machine, b.machine)) return at + 1;
     if (at % 1024 === 0) yield a.position;
   }
@@ -155,11 +163,8 @@ function* singleSteps(a: TimeTravel, b: TimeTravel, level: Level, low: number, h
 
 function isSame(level: Level, a: Machine, b: Machine): boolean {
   if (level === 'cpu') return ['rip', 'rflags', ...GENERAL_REGISTERS].every((name) => readRegister(a, name) === readRegister(b, name));
-  const ofA = a.digest();
-  const ofB = b.digest();
-  if (ofA.ram !== ofB.ram) return false;
-  if (ofA.cpu === ofB.cpu) return true;
-  // The time is in the CPU's state, and no guest sees it without asking.
+  if (a.ramSum() !== b.ramSum()) return false;
+  // Not the digests of the CPUs: the time is in their state, and no guest sees it without asking.
   const registers = readRegisters(b);
   return [...readRegisters(a)].every(([name, value]) => registers.get(name) === value);
 }

@@ -41,7 +41,7 @@ const SPEC: VerbSpec = {
   notes: [
     'The machines are compared before the instruction at that position. Exit codes: 0 the same events, 3 different.',
     'A branch is compared as the whole run, its parent\'s part included: `diff PARENT CHILD` shows what the change did.',
-    'With --explain the state between two looks of the search is taken to be the same when it is the same at both; an index of each recording makes it quick.',
+    'With --explain every instruction of the first 16384 after the first event that differs is looked at; further on, the state between two looks is taken to be the same when it is the same at both; an index of each recording makes it quick.',
   ],
 };
 
