@@ -50,8 +50,11 @@ export class EventTable extends LitElement {
       .chip[aria-pressed='true'] i {
         background: var(--dot);
       }
+      .count {
+        font-variant-numeric: tabular-nums;
+      }
       input {
-        flex: 1 1 12rem;
+        flex: 1 1 8rem;
         min-width: 8rem;
       }
       .head,
@@ -256,11 +259,13 @@ export class EventTable extends LitElement {
     model.pages.need(first, end);
     const offset = this.top - (this.firstInView() - first) * this.rowHeight;
     const { filter } = model;
+    // The longest that it can be keeps its room: nothing moves under a pointer between two clicks.
+    const countRoom = 2 * formatCount(model.count).length + ' of  …'.length;
     const count = filter.shown === undefined ? `${formatCount(model.count)}` : `${formatCount(filter.shown)} of ${formatCount(model.count)}${filter.isBusy ? ' …' : ''}`;
     return html`<section class="panel ${this.isNarrow ? 'narrow' : ''} ${this.isTight ? 'tight' : ''}" aria-label="Events">
       <header>
         <h2>Events</h2>
-        <span class="muted" aria-live="polite" data-testid="event-count">${count}</span>
+        <span class="muted count" .style=${`min-width: ${countRoom}ch`} aria-live="polite" data-testid="event-count">${count}</span>
         <input
           type="search"
           aria-label="Filter events by text"
@@ -337,6 +342,7 @@ export class EventTable extends LitElement {
   }
 
   private readonly clear = (): void => {
+    clearTimeout(this.timer);
     const input = this.renderRoot.querySelector('input');
     if (input !== null) input.value = '';
     this.model?.setFilter(ALL_KINDS, '');

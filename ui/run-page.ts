@@ -50,7 +50,7 @@ export class RunPage extends LitElement {
     css`
       :host {
         display: grid;
-        grid-template-rows: auto auto auto minmax(0, 1fr);
+        grid-template: auto auto auto minmax(0, 1fr) / minmax(0, 1fr);
         gap: 0.6rem;
         height: 100%;
         min-height: 46rem;
@@ -78,7 +78,7 @@ export class RunPage extends LitElement {
         letter-spacing: -0.01em;
       }
       .command {
-        flex: 1 1 8rem;
+        flex: 1 1 0;
         min-width: 0;
         overflow: hidden;
         color: var(--muted);
@@ -135,12 +135,37 @@ export class RunPage extends LitElement {
         height: 1.1rem;
         fill: currentColor;
       }
+      /* As wide as what takes turns here: nothing beside it moves. */
+      .more {
+        display: flex;
+        flex: none;
+        align-items: center;
+        gap: 0.35rem 0.6rem;
+        min-width: 19rem;
+      }
+      .more progress {
+        flex: 1 1 4rem;
+        width: 4rem;
+      }
+      .more .verify {
+        flex: 1;
+      }
+      .where,
       .event {
-        flex: 1 1 12rem;
         min-width: 0;
         overflow: hidden;
+        font-variant-numeric: tabular-nums;
         text-overflow: ellipsis;
         white-space: nowrap;
+      }
+      .event {
+        flex: 1 1 0;
+      }
+      @media (min-width: 1200px) {
+        .top,
+        .transport {
+          flex-wrap: nowrap;
+        }
       }
       .panels {
         display: grid;
@@ -511,19 +536,19 @@ export class RunPage extends LitElement {
         ${SPEEDS.map((speed) => html`<option value=${speed} ?selected=${speed === this.speed}>${formatInstructions(speed)}/s</option>`)}
       </select></label>
       <label>Position <input id="position" class="mono" data-testid="position" inputmode="numeric" spellcheck="false" .value=${`@${formatCount(cursor.position)}`} ?disabled=${isOff} @change=${this.onPosition} @keydown=${this.onPositionKey} /></label>
-      <span class="muted">event #${formatCount(cursor.row)} of ${formatCount(model?.count ?? 0)}${text === undefined ? '' : html`, ${formatNs(text.timeNs)}`}</span>
-      ${this.folding()} ${this.moreTracks()}
+      <span class="more">${this.folding() ?? this.moreTracks()}</span>
+      <span class="muted where">event #${formatCount(cursor.row)} of ${formatCount(model?.count ?? 0)}${text === undefined ? '' : html`, ${formatNs(text.timeNs)}`}</span>
       <code class="event" aria-live="polite" data-testid="cursor-event">${text?.text ?? ''}</code>
     </div>`;
   }
 
-  /** The one reading of all events: seen only where it takes a while. */
+  /** The one reading of all events: seen only where it takes a while, in place of the tracks that need it. */
   private folding(): unknown {
     const { model } = this;
-    if (model?.isLoaded !== true || model.fold.kind === 'done') return nothing;
+    if (model?.isLoaded !== true || model.fold.kind === 'done') return undefined;
     const { kind, records } = model.fold;
     const share = model.count === 0 ? 1 : records / model.count;
-    if (kind === 'running' && records === 0) return nothing;
+    if (kind === 'running' && records === 0) return undefined;
     return html`<span class="verify" data-testid="fold" title="The counts of the timeline come from one reading of all events. Everything else works meanwhile">
       <progress max="1" .value=${share} aria-label="Reading events for the timeline"></progress><span class="muted">${Math.floor(share * 100)} % read</span>
       ${kind === 'running' ? html`<button @click=${() => model.stopFold()}>Stop</button>` : html`<button @click=${() => model.startFold()}>Read on</button>`}

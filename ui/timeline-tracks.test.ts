@@ -12,6 +12,14 @@ it('shows kinds that there are, and their parts, the most frequent first', () =>
   expect(trackRows({ counts: { ...counts, digest: 2 }, hasPoints: false, hasNotes: false, rings: undefined, open: new Set([RECORDER]), whole })).toMatchObject([{ name: 'exit' }, { kind: 'recorder', names: ['digest', 'end'] }, { name: 'digest' }, { name: 'end' }]);
 });
 
+it('keeps the place of what comes when the log has been read', () => {
+  const asked = { counts: { ...counts, counts: 3, dirty: 4 }, hasPoints: false, hasNotes: false, open: new Set<number>(), whole };
+  const before = trackRows({ ...asked, rings: undefined });
+  expect(before).toMatchObject([{ kind: 'ring' }, { kind: 'calls', most: undefined }, { name: 'exit' }, { kind: 'heat' }, { kind: 'recorder' }]);
+  const rings = { positions: Float64Array.of(0, 10), shares: Float64Array.of(1), calls: Float64Array.of(2) };
+  expect(trackRows({ ...asked, rings }).map(({ kind }) => kind)).toEqual(before.map(({ kind }) => kind));
+});
+
 it('gives the buckets of a window to pixels', () => {
   const column = whole.tracks.get('exit:io')!;
   expect([...binWindow(column, whole, { from: 0, to: 64 }, 4)]).toEqual([1, 0, 0, 3]);

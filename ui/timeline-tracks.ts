@@ -26,8 +26,8 @@ export type TrackRow =
   | { readonly kind: 'notes' }
   /** The share of instructions that ran in ring 0. */
   | { readonly kind: 'ring' }
-  /** System calls for each 1000 instructions; `most` is the highest rate. */
-  | { readonly kind: 'calls'; readonly most: number }
+  /** System calls for each 1000 instructions; `most` is the highest rate, undefined while it is not known. */
+  | { readonly kind: 'calls'; readonly most: number | undefined }
   /** Tasks of the guest. */
   | { readonly kind: 'tasks' }
   /** Cycles of a regime for each 1000 instructions. */
@@ -50,7 +50,6 @@ export interface TracksAsked {
   readonly hasPoints: boolean;
   readonly hasNotes: boolean;
   readonly rings: RingShares | undefined;
-  readonly hasHeat?: boolean;
   readonly hasTasks?: boolean;
   readonly costsOf?: string | undefined;
   /** Kinds whose parts are shown; RECORDER for those of the recorder. */
@@ -59,14 +58,15 @@ export interface TracksAsked {
   readonly whole: WindowView | undefined;
 }
 
-export function trackRows({ counts, hasPoints, hasNotes, rings, hasHeat, hasTasks, costsOf, open, whole }: TracksAsked): readonly TrackRow[] {
+export function trackRows({ counts, hasPoints, hasNotes, rings, hasTasks, costsOf, open, whole }: TracksAsked): readonly TrackRow[] {
   const rows: TrackRow[] = [];
   if (hasPoints) rows.push({ kind: 'points' });
   if (hasNotes) rows.push({ kind: 'notes' });
-  if (rings !== undefined && rings.shares.length > 0) {
+  // Their place is kept while the log is read: nothing on the page moves when they come.
+  if ((counts?.counts ?? 0) > 0) {
     rows.push({ kind: 'ring' });
-    const most = rings.calls.reduce((highest, each) => Math.max(highest, each), 0);
-    if (most > 0) rows.push({ kind: 'calls', most });
+    const most = rings?.calls.reduce((highest, each) => Math.max(highest, each), 0);
+    if (most !== 0) rows.push({ kind: 'calls', most });
   }
   if (hasTasks === true) rows.push({ kind: 'tasks' });
   if (costsOf !== undefined) rows.push({ kind: 'costs', regime: costsOf });
@@ -76,7 +76,7 @@ export function trackRows({ counts, hasPoints, hasNotes, rings, hasHeat, hasTask
     const name = kindName(code);
     if (ofRecorder[0] === code) rows.push({ kind: 'recorder', names: ofRecorder.map(kindName) });
     if (ofRecorder.includes(code) && !open.has(RECORDER)) continue;
-    rows.push({ kind: code === KIND_DIRTY && hasHeat === true ? 'heat' : 'kind', code, name });
+    rows.push({ kind: code === KIND_DIRTY ? 'heat' : 'kind', code, name });
     if (open.has(code) && whole !== undefined) rows.push(...detailsOf(code, whole));
   }
   return rows;

@@ -306,7 +306,7 @@ export class Timeline extends LitElement {
     const snap = (at: number): number => Math.ceil(at * scale) / scale - at;
     const width = Math.max(1, Math.floor((box.width - snap(box.left)) * scale) / scale);
     const whole = model.window('whole', 0, this.last + 1, Math.max(1, Math.ceil(width)), ALL_TRACKS);
-    const rows = trackRows({ counts: model.summary?.counts, hasPoints: model.points.all.length > 0, hasNotes: model.notes.length > 0, rings: model.rings, hasHeat: (model.heat?.values.length ?? 0) > 0, hasTasks: model.tasks.kind === 'known', costsOf: model.costs.kind === 'known' ? model.costs.costs.regime : undefined, open: this.open, whole });
+    const rows = trackRows({ counts: model.summary?.counts, hasPoints: model.points.all.length > 0, hasNotes: model.notes.length > 0, rings: model.rings, hasTasks: model.tasks.kind === 'known', costsOf: model.costs.kind === 'known' ? model.costs.costs.regime : undefined, open: this.open, whole });
     const lines = [0];
     for (const row of rows) lines.push(lines[lines.length - 1] + linesOf(row));
     const height = Math.round((RULER + TRACK * Math.max(1, lines[rows.length]) + STRIP + PAD) * rem);
@@ -332,7 +332,7 @@ export class Timeline extends LitElement {
     painter.ruler(ticks, (at) => tickText(at, step), bottom);
 
     const asked = windowAround(view, bins, this.last);
-    const tracks = rows.flatMap((row) => (row.kind === 'kind' ? [`kind:${row.name}`] : row.kind === 'recorder' ? row.names.map((name) => `kind:${name}`) : row.kind === 'detail' ? [row.track] : []));
+    const tracks = rows.flatMap((row) => (row.kind === 'kind' || row.kind === 'heat' ? [`kind:${row.name}`] : row.kind === 'recorder' ? row.names.map((name) => `kind:${name}`) : row.kind === 'detail' ? [row.track] : []));
     const fine = model.window('view', asked.from, asked.to, asked.buckets, tracks);
     rows.forEach((row, index) => {
       const [top, end] = [painter.top(lines[index]), painter.top(lines[index + 1])];
@@ -388,8 +388,10 @@ export class Timeline extends LitElement {
       }
       case 'heat': {
         const ink = painter.colour(`kind-${row.name}`);
-        painter.head(top, bottom, ink, kindLabel(row.code, row.name), `${formatBytes(model.heat!.pagesOfRange * model.heat!.ranges * PAGE_BYTES)}`, false);
-        painter.heat(top, bottom, ink, model.heat!);
+        const { heat } = model;
+        painter.head(top, bottom, ink, kindLabel(row.code, row.name), heat === undefined ? '' : `${formatBytes(heat.pagesOfRange * heat.ranges * PAGE_BYTES)}`, false);
+        if (heat !== undefined && heat.values.length > 0) painter.heat(top, bottom, ink, heat);
+        else painter.bars(top, bottom, ink, binWindows(`kind:${row.name}`, fine, whole, view, bins));
         return;
       }
       case 'detail': {
@@ -416,12 +418,12 @@ export class Timeline extends LitElement {
       }
       case 'ring':
         painter.head(top, bottom, painter.colour('accent'), 'vCPU', 'ring 0', false);
-        painter.steps(top, bottom, painter.colour('accent'), model.rings!.positions, model.rings!.shares, 1);
+        if (model.rings !== undefined) painter.steps(top, bottom, painter.colour('accent'), model.rings.positions, model.rings.shares, 1);
         painter.names(this.modeNames(model), top, bottom);
         return;
       case 'calls':
-        painter.head(top, bottom, painter.colour('accent'), 'syscalls', `${row.most < 10 ? row.most.toPrecision(2) : Math.round(row.most)}/k`, false);
-        painter.steps(top, bottom, painter.colour('accent'), model.rings!.positions, model.rings!.calls, row.most);
+        painter.head(top, bottom, painter.colour('accent'), 'syscalls', row.most === undefined ? '' : `${row.most < 10 ? row.most.toPrecision(2) : formatInstructions(Math.round(row.most))}/k`, false);
+        if (model.rings !== undefined && row.most !== undefined) painter.steps(top, bottom, painter.colour('accent'), model.rings.positions, model.rings.calls, row.most);
         return;
       case 'tasks': {
         if (model.tasks.kind !== 'known') return;

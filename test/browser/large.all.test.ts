@@ -52,11 +52,15 @@ describe.skipIf(NO_BROWSER)('a recording of 10^8 events in Chromium', () => {
     await expect.poll(() => page.getByTestId('event-table').innerText()).toContain('wall');
     console.info(`${count(records)} events: rows are shown after ${((performance.now() - from) / 1000).toFixed(2)} s`);
     await page.getByTestId('fold').waitFor();
+    const places = (): Promise<readonly string[]> => page.locator('.transport button.icon, .transport input, lab-event-table, lab-code').evaluateAll((all) => all.map((each) => JSON.stringify(each.getBoundingClientRect())));
+    const before = await places();
     // The other end is there although the reading is not over.
     await page.keyboard.press('End');
     await expect.poll(() => page.getByTestId('event-table').innerText(), { timeout: TIMEOUT_MS }).toContain('as many events as were asked for');
     await expect.poll(() => page.getByTestId('console').innerText(), { timeout: TIMEOUT_MS }).toContain('lab kernel ready');
     await page.getByTestId('fold').waitFor({ state: 'detached', timeout: TIMEOUT_MS });
+    // Nothing moves under a pointer because more is known.
+    expect(await places()).toEqual(before);
     console.info(`all counted after ${((performance.now() - from) / 1000).toFixed(1)} s`);
     await expect.poll(() => page.getByTestId('console-bytes').innerText()).toMatch(/([\d,]+) of \1 bytes/);
   }, TIMEOUT_MS);
@@ -73,8 +77,16 @@ describe.skipIf(NO_BROWSER)('a recording of 10^8 events in Chromium', () => {
 
   it('filters without a list of what it found', async () => {
     await page.keyboard.press('/');
-    // A kind by itself is counted from the index.
-    await page.getByRole('button', { name: 'mark' }).dblclick();
+    const chips = (): Promise<readonly string[]> => page.locator('.chip').evaluateAll((all) => all.map((each) => JSON.stringify(each.getBoundingClientRect())));
+    const before = await chips();
+    // A kind by itself is counted from the index. However slow the second click is, it is on the same chip.
+    const mark = page.getByRole('button', { name: 'mark' });
+    await mark.click();
+    await expect.poll(() => page.getByTestId('event-count').innerText(), { timeout: TIMEOUT_MS }).toMatch(/ of [\d,]+$/);
+    expect(await chips()).toEqual(before);
+    await mark.click();
+    expect(await chips()).toEqual(before);
+    await mark.dblclick({ delay: 60 });
     const source = LogReader.open(new MemorySource(recording));
     const repetitions = Math.round((records - 1) / source.records);
     await expect.poll(() => page.getByTestId('event-count').innerText(), { timeout: TIMEOUT_MS }).toMatch(new RegExp(`^${count(source.counts.mark * repetitions)} of`));
@@ -85,8 +97,8 @@ describe.skipIf(NO_BROWSER)('a recording of 10^8 events in Chromium', () => {
   it('stays small', async () => {
     const memory = await memoryOfPages(lab.browser, page);
     if (memory !== undefined) console.info(`tab: ${(memory.privateBytes / 2 ** 20).toFixed(0)} MiB private, ${(memory.peakBytes / 2 ** 20).toFixed(0)} MiB at most`);
-    // All of its events, at 9 bytes each, would be three times as much.
-    expect(memory?.privateBytes ?? 0).toBeLessThan(9 * EVENTS);
+    // All of its events, at 9 bytes each, would be three times as much. Of few events the page itself is more.
+    if (EVENTS >= 1e8) expect(memory?.privateBytes ?? 0).toBeLessThan(9 * EVENTS);
     expect(lab.errors.filter((error) => !error.includes('does not hold'))).toEqual([]);
   }, TIMEOUT_MS);
 });
