@@ -17,7 +17,7 @@ import { controls, panels } from './styles.ts';
 const DEFAULT_REGIMES = REGIMES.map(({ id }) => id);
 /** Rows of the lists of one technique. */
 const ROWS_SHOWN = 10;
-const MISSING_TEXT: Readonly<Record<MissingTotal, string>> = { systemCalls: 'system calls', pageWalks: 'TLB misses', kernelInstructions: 'kernel instructions' };
+const MISSING_TEXT: Readonly<Record<MissingTotal, string>> = { systemCalls: 'system calls', pageWalks: 'TLB misses', kernelInstructions: 'kernel instructions', pauses: 'pause-loop exits' };
 
 export class ComparePage extends AnalysisPage {
   static override properties = { ...PAGE_PROPERTIES, report: { state: true }, tlb: { state: true } };

@@ -91,6 +91,8 @@ export class Core {
   readonly exports: CoreExports;
   /** Told by the counting build of the core only. Changes nothing. */
   tlb: TlbListener | undefined;
+  /** The same, of each PAUSE and the privilege at which it runs (0 to 3). */
+  pauses: ((cpl: number) => void) | undefined;
   /** The functions that the run loop calls by number. */
   readonly table: WebAssembly.Table;
   compiler: Compiler | undefined;
@@ -113,7 +115,7 @@ export class Core {
       table: this.table,
       hotBlock: (block: number) => {
         // Compiled code tells no listener.
-        if (this.tlb === undefined) this.compiler?.hotBlock(block);
+        if (this.tlb === undefined && this.pauses === undefined) this.compiler?.hotBlock(block);
       },
       dropCompiled: (block: number) => this.compiler?.dropCompiled(block),
       dropAllCompiled: () => this.compiler?.dropAllCompiled(),
@@ -136,6 +138,7 @@ export class Core {
         readTpr: () => handlers.readTpr(),
         writeTpr: (value: number) => handlers.writeTpr(value),
         observe: (kinds: number) => (handlers.observe?.(kinds) === true ? 1 : 0),
+        pause: (cpl: number) => this.pauses?.(cpl),
         tlbAccess: (pageLow: number, pageHigh: number, kind: number) => this.tlb?.access(pageLow >>> 0, pageHigh >>> 0, kind),
         tlbFlush: (what: number, pageLow: number, pageHigh: number) => this.tlb?.flush(what, pageLow >>> 0, pageHigh >>> 0),
         observeAccess: (kind: number, paddr: number, size: number) => handlers.observeAccess?.(kind, paddr >>> 0, size),

@@ -6,7 +6,7 @@ import type { EventBatch } from '../log/event-batch.ts';
 /** Ticks of the host that are made up between two events: more than an hour of them. Only a damaged position asks for more. */
 export const HOST_TICKS_MAX = 1_000_000;
 /** Raised when saved states change their meaning. */
-const STATE_VERSION = 3;
+const STATE_VERSION = 4;
 
 export abstract class BaseProjection implements Projection {
   readonly regime: string;
@@ -31,7 +31,7 @@ export abstract class BaseProjection implements Projection {
   protected abstract setData(data: unknown): void;
 
   get needs(): readonly MissingTotal[] {
-    return this.hasCounts ? this.wants.filter((name) => name === 'pageWalks') : this.wants;
+    return this.hasCounts ? this.wants.filter((name) => name === 'pageWalks' || name === 'pauses') : this.wants;
   }
 
   /** Totals that the log itself has told are not taken twice. */

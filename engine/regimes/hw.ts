@@ -6,12 +6,13 @@
 import { BaseProjection, HOST_TICKS_MAX } from './base.ts';
 import { GuestFrames, UNIT_FRAME, UNIT_GROUP, UNIT_HUGE } from './guest-frames.ts';
 import { GUEST_KPTI, LAPIC_PAGE, isUserException } from './native.ts';
+import { GIGAHERTZ_ASSUMED, PauseLoops, type SavedPauseLoops } from './pause-loops.ts';
 import { PORT_CLASS, PORT_PIC, PORT_PIT, PORT_PIT_CALIBRATION, PORT_UART } from './ports.ts';
 import { SVM, VMX } from './reasons.ts';
 import {
   DIRECT_EXCEPTION, DIRECT_HALT_POLL, DIRECT_INTERRUPT, DIRECT_PAGE_TABLE, DIRECT_PAGE_WALK, DIRECT_SYSCALL, DIRECT_WAKE, HANDLER_DEVICE_MODEL,
   HANDLER_EMULATION, HANDLER_HYPERCALL, HANDLER_INTERRUPT, HANDLER_KERNEL_DEVICE,
-  HANDLER_LIGHT, HANDLER_MMU, HANDLER_REFLECTION, HANDLER_SLEEP, type CostBook, type Cycles, type MissingTotal, type OptionSpec, type Options, type Regime, type RegimeSink, type RunTotals,
+  HANDLER_LIGHT, HANDLER_MMU, HANDLER_REFLECTION, HANDLER_SLEEP, type CostBook, type Cycles, type MissingTotal, type OptionSpec, type Options, type PauseBatch, type Regime, type RegimeSink, type RunTotals,
 } from './regime.ts';
 import { STORE_FREE, STORE_UNSYNC, ShadowMmu, rootFrame, type SavedShadow } from './shadow-mmu.ts';
 import { ACCESS_WRITE, CONTROLLER_IOAPIC, CONTROLLER_PIC, CR_CLTS, CR_LMSW, CR_MOV_FROM, CR_MOV_TO, EXIT_REASONS, PHASE_INJECTED, PHASE_RAISED } from '../log/events.ts';
@@ -90,9 +91,13 @@ class HardwareProjection extends BaseProjection {
   private readonly reason: typeof VMX | typeof AMD_REASONS;
   private readonly ptMmu: ShadowMmu | undefined;
   private readonly frames: GuestFrames;
+  private readonly pauseLoops: PauseLoops | undefined;
 
   // recipes
+  /** Those of exits. */
+  private readonly exits: readonly number[];
   private readonly light: number;
+  private readonly pause: number;
   private readonly cpuid: number;
   private readonly msr: number;
   private readonly msrTimer: number;
@@ -140,11 +145,15 @@ class HardwareProjection extends BaseProjection {
   private mmioPages = new Set<number>();
   /** What the guest itself has enabled (PV_*): the events are as they are then, and the options kvmPv and hyperv remove nothing more. */
   private recordedPv = 0;
+  /** When the last PAUSE was told of: exits, and wake-ups after a sleep. */
+  private exitsBefore = 0;
+  private wakesBefore = 0;
 
   constructor(id: string, options: Options, costs: CostBook) {
     const isShadow = options['ept'] !== true;
     const hasKpti = options['guestKpti'] === true;
-    const needs: MissingTotal[] = hasKpti ? ['systemCalls', 'pageWalks'] : ['pageWalks'];
+    const hasPauseExits = options['pauseLoops'] === true;
+    const needs: MissingTotal[] = [...(hasKpti ? ['systemCalls'] as const : []), 'pageWalks', ...(hasPauseExits ? ['pauses'] as const : [])];
     super(id, costs, needs);
     this.isAmd = options['vendor'] === 'amd';
     this.isShadow = isShadow;
@@ -165,11 +174,18 @@ class HardwareProjection extends BaseProjection {
     this.frames = new GuestFrames(options['hostPages'] === 'huge' ? UNIT_HUGE : isShadow ? UNIT_GROUP : UNIT_FRAME);
     const assumed = { touchedShare: number(options['touchedShare']), fillsPerNewRoot: number(options['fillsPerNewRoot']) };
     this.ptMmu = isShadow ? new ShadowMmu({ ...KVM_SHADOW, ...assumed, isUnsync: options['unsync'] === true }) : undefined;
+    this.pauseLoops = hasPauseExits ? new PauseLoops(this.isAmd ? 'svm' : 'vmx', costs.gigahertz ?? GIGAHERTZ_ASSUMED) : undefined;
 
     const { meter } = this;
+    const exits: number[] = [];
     const extra = options['mitigations'] === 'spec-ctrl' ? ['hw.spec-ctrl'] : options['mitigations'] === 'l1d-flush' ? ['hw.spec-ctrl', 'hw.l1d-flush'] : [];
-    const exit = (...parts: string[]): number => meter.recipe(...parts, ...extra);
+    const exit = (...parts: string[]): number => {
+      const recipe = meter.recipe(...parts, ...extra);
+      exits.push(recipe);
+      return recipe;
+    };
     this.light = exit('hw.vmcall');
+    this.pause = exit('hw.vmcall');
     this.cpuid = exit('hw.cpuid');
     this.msr = exit('hw.msr');
     this.msrTimer = exit('hw.msr-timer');
@@ -203,6 +219,7 @@ class HardwareProjection extends BaseProjection {
     this.cr3New = exit('shadow.cr3', 'shadow.new-root');
     this.sync = meter.recipe('shadow.sync');
     this.invlpg = exit('shadow.invlpg');
+    this.exits = exits;
   }
 
   override fold(batch: EventBatch, start: number, end: number, out: RegimeSink): void {
@@ -211,11 +228,7 @@ class HardwareProjection extends BaseProjection {
     let { idleNs, nextHostTickNs } = this;
     for (let i = start; i < end; i++) {
       const busyNs = position[i] + timeOffsetNs[i] - idleNs;
-      if (busyNs >= nextHostTickNs) {
-        const ticks = Math.min(Math.floor((busyNs - nextHostTickNs) / this.hostTickNs) + 1, HOST_TICKS_MAX);
-        for (let n = 0; n < ticks; n++) this.exit(out, i, reason.externalInterrupt, 0, HANDLER_INTERRUPT, this.hostInterrupt);
-        nextHostTickNs += this.hostTickNs * ticks;
-      }
+      if (busyNs >= nextHostTickNs) nextHostTickNs = this.hostTicks(out, i, busyNs, nextHostTickNs);
       const s = site[i];
       switch (sites.shape[s]) {
         case 0x10 satisfies typeof SHAPE_EXIT_IO:
@@ -280,6 +293,38 @@ class HardwareProjection extends BaseProjection {
     }
     this.idleNs = idleNs;
     this.nextHostTickNs = nextHostTickNs;
+  }
+
+  /** Those that are due; returns when the next one is. */
+  private hostTicks(out: RegimeSink, i: number, busyNs: number, dueNs: number): number {
+    const ticks = Math.min(Math.floor((busyNs - dueNs) / this.hostTickNs) + 1, HOST_TICKS_MAX);
+    for (let n = 0; n < ticks; n++) this.exit(out, i, this.reason.externalInterrupt, 0, HANDLER_INTERRUPT, this.hostInterrupt);
+    return dueNs + this.hostTickNs * ticks;
+  }
+
+  foldPauses({ virtualNs, cpl }: PauseBatch, start: number, end: number, out: RegimeSink): void {
+    const { pauseLoops, meter: { uses } } = this;
+    if (pauseLoops === undefined) return;
+    if (uses[this.wake] !== this.wakesBefore) pauseLoops.scheduledIn();
+    this.wakesBefore = uses[this.wake];
+    let hasLeft = this.exitsMade() !== this.exitsBefore;
+    for (let i = start; i < end; i++) {
+      const busyNs = virtualNs[i] - this.idleNs;
+      if (busyNs >= this.nextHostTickNs) {
+        this.nextHostTickNs = this.hostTicks(out, -1, busyNs, this.nextHostTickNs);
+        hasLeft = true;
+      }
+      if (hasLeft) pauseLoops.entered();
+      hasLeft = false;
+      if (pauseLoops.pause(virtualNs[i], cpl[i])) this.exit(out, -1, this.reason.pause, 0, HANDLER_LIGHT, this.pause);
+    }
+    this.exitsBefore = this.exitsMade();
+  }
+
+  private exitsMade(): number {
+    let sum = 0;
+    for (const recipe of this.exits) sum += this.meter.uses[recipe];
+    return sum;
   }
 
   private pageFaultReason(): number {
@@ -551,7 +596,7 @@ class HardwareProjection extends BaseProjection {
         this.exit(out, i, reason.tripleFault, 0, HANDLER_LIGHT, this.light);
         return;
       default:
-      // RDTSC, RDTSCP, PAUSE, LGDT, LLDT and the like: not intercepted.
+      // RDTSC, RDTSCP, LGDT, LLDT and the like: not intercepted. PAUSE: foldPauses().
     }
   }
 
@@ -567,9 +612,11 @@ class HardwareProjection extends BaseProjection {
   protected override data(): HardwareState {
     const { cr0, cr4, hasPassedDr, isHalted, raisedAt, accessedAt, isTimerDue, hasIoapic, idleNs, nextHostTickNs } = this;
     const shadow = this.ptMmu?.save();
+    const pauses = this.pauseLoops?.save();
     return {
       cr0, cr4, hasPassedDr, isHalted, raisedAt, accessedAt, isTimerDue, hasIoapic, idleNs, recordedPv: this.recordedPv, nextHostTickNs: Number.isFinite(nextHostTickNs) ? nextHostTickNs : 0,
       mmioPages: [...this.mmioPages], frames: this.frames.save(), ...(shadow !== undefined && { shadow }),
+      exitsBefore: this.exitsBefore, wakesBefore: this.wakesBefore, ...(pauses !== undefined && { pauses }),
     };
   }
 
@@ -589,6 +636,9 @@ class HardwareProjection extends BaseProjection {
     this.mmioPages = new Set(state.mmioPages);
     this.frames.restore(state.frames);
     if (this.ptMmu !== undefined && state.shadow !== undefined) this.ptMmu.restore(state.shadow);
+    this.exitsBefore = state.exitsBefore;
+    this.wakesBefore = state.wakesBefore;
+    if (state.pauses !== undefined) this.pauseLoops?.restore(state.pauses);
   }
 }
 
@@ -607,12 +657,15 @@ interface HardwareState {
   readonly mmioPages: readonly number[];
   readonly frames: readonly number[];
   readonly shadow?: SavedShadow;
+  readonly exitsBefore: number;
+  readonly wakesBefore: number;
+  readonly pauses?: SavedPauseLoops;
 }
 
 /** SVM's codes under Intel's names. MSR accesses share one code, nested page faults another. */
 const AMD_REASONS = {
   externalInterrupt: SVM.interrupt, tripleFault: SVM.shutdown, interruptWindow: SVM.virtualInterrupt, cpuid: SVM.cpuid, hlt: SVM.hlt, invd: SVM.invd,
-  invlpg: SVM.invlpg, rdpmc: SVM.rdpmc, vmcall: SVM.vmmcall, io: SVM.io,
+  invlpg: SVM.invlpg, rdpmc: SVM.rdpmc, vmcall: SVM.vmmcall, pause: SVM.pause, io: SVM.io,
   rdmsr: SVM.msr, wrmsr: SVM.msr, mwait: SVM.mwait, monitor: SVM.monitor, apicAccess: SVM.npf, eptViolation: SVM.npf, eptMisconfig: SVM.npf,
   wbinvd: SVM.wbinvd, xsetbv: SVM.xsetbv, apicWrite: SVM.avicUnaccelerated,
 } as const;
@@ -624,6 +677,7 @@ const options = (ept: boolean): readonly OptionSpec[] => [
   { ...FEATURE, name: 'apicv', title: 'APIC virtualisation and posted interrupts (APICv, AVIC)', default: ept },
   { ...FEATURE, name: 'msrBitmap', title: 'MSR bitmap: harmless MSRs are passed through', default: ept },
   { ...FEATURE, name: 'preemptionTimer', title: 'VMX preemption timer for the guest\'s APIC timer', default: ept },
+  { ...FEATURE, name: 'pauseLoops', title: 'PAUSE-loop exiting, SVM\'s pause filter (off: pause_in_guest): a kernel that spins leaves the guest', default: ept },
   { name: 'irqchip', title: 'where interrupt controllers and the PIT are emulated', kind: 'choice', values: ['kernel', 'user'], default: 'kernel', isFeature: true },
   { ...FEATURE, name: 'ioeventfd', title: 'virtio notifications end in the kernel (ioeventfd, vhost)', default: ept },
   { ...FEATURE, name: 'virtioConsole', title: 'a virtio console instead of the serial port: one notification a line', default: false },
@@ -644,6 +698,7 @@ const LIMITS = [
   'Reads of memory that was never written need an EPT violation too, which a log does not show: dirty sets hold writes only.',
   'One virtual CPU; a host that does nothing else. Device models take no time beyond the exit.',
   'Page walks count only if their number is given, or a replay counts them; logs do not hold it.',
+  'Pause-loop exits count only if a replay tells of each PAUSE. With one virtual CPU the host finds no other to yield to (kvm_vcpu_on_spin): such an exit costs a light one.',
   'Counted TLB misses are those of the guest\'s page sizes: small pages of the host would split large ones. Exits are taken to leave the TLB as it is (VPID); without VPID each would empty it.',
   'Removing the TSC calibration (kvmPv, hyperv) leaves out its port accesses, not the instructions of its loop.',
 ];

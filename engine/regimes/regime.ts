@@ -76,7 +76,13 @@ export interface RunTotals {
   readonly kernelInstructions?: number | undefined;
 }
 /** What a log does not hold, and a regime would want to know. */
-export type MissingTotal = 'systemCalls' | 'pageWalks' | 'kernelInstructions';
+export type MissingTotal = 'systemCalls' | 'pageWalks' | 'kernelInstructions' | 'pauses';
+
+/** Executions of PAUSE, in order, as a replay tells of them: virtual time in ns, and the privilege (0 to 3). */
+export interface PauseBatch {
+  readonly virtualNs: Float64Array;
+  readonly cpl: Uint8Array;
+}
 
 /** State of a projection between two batches: plain data that survives JSON. */
 export interface ProjectionState {
@@ -94,6 +100,8 @@ export interface Projection {
   readonly regime: string;
   /** Rows start to end - 1 of a batch. */
   fold(batch: EventBatch, start: number, end: number, out: RegimeSink): void;
+  /** PAUSEs start to end - 1 of a batch, which come after all rows that were folded and before those that are not: for a technique that has exits of them. */
+  foldPauses?(pauses: PauseBatch, start: number, end: number, out: RegimeSink): void;
   /** At the end of the run, or of each phase with the totals of that phase: costs that no single event has. */
   finish(totals: RunTotals, out: RegimeSink): void;
   /** Uses so far of each cost parameter: parameter name -> times it was charged. For sensitivity. */
@@ -124,6 +132,8 @@ export type OptionSpec =
 /** Costs of one CPU, as a projection asks for them (costs/cost-table.ts). */
 export interface CostBook {
   readonly cpu: string;
+  /** Nominal; undefined where nobody names the machine. */
+  readonly gigahertz: number | undefined;
   /** Throws RegimeError for a parameter that no table has. */
   cost(parameter: string): Cycles;
 }

@@ -61,7 +61,8 @@ describe('compare', () => {
     expect(out).toContain('not charged, because logs do not hold it: TLB misses (--replay --tlb counts them, --page-walks says them): native,');
     const { out: older } = await cli('compare', join(root, 'traces', 'landed', 'lab-kernel-1.0.cvlog'));
     expect(older).toContain('not charged, because logs do not hold it: system calls (--system-calls): container, full, para');
-    expect((await cli('compare', trace, '--system-calls', '10', '--page-walks', '10', '--kernel-share', '0.5')).out).not.toContain('not charged');
+    const { out: rated } = await cli('compare', trace, '--system-calls', '10', '--page-walks', '10', '--kernel-share', '0.5');
+    expect(rated.match(/not charged.*/g)).toEqual(['not charged, because logs do not hold it: pause-loop exits (--replay --pauses tells of each PAUSE): hw']);
   });
 
   it('cuts phases at the guest\'s marks, and explains with --details and --sources', async () => {
@@ -206,6 +207,22 @@ describe('compare --suite and --replay', () => {
     expect(regimes[1].sources.map(({ parameter }) => parameter)).toContain('hw.walk-huge');
     expect(await cli('compare', log, '--tlb', 'haswell')).toMatchObject({ status: 2, err: expect.stringContaining('--tlb counts in a replay: add --replay') as string });
     expect(await cli('compare', log, '--replay', '--tlb', 'z80')).toMatchObject({ status: 2, err: expect.stringContaining('one of nehalem, haswell, skylake') as string });
+  });
+
+  it('tells of PAUSEs in a replay, with --tlb or alone', async () => {
+    const log = join(recordings, 'lab-mem.cvlog');
+    interface Told {
+      readonly pauses?: { readonly kernel: number; readonly user: number };
+      readonly regimes: readonly { missing: string[] }[];
+    }
+    const told = async (...options: string[]): Promise<Told> => (JSON.parse((await cli('compare', log, '--regimes', 'hw', '--json', ...options)).out) as { files: Told[] }).files[0];
+    expect(await told('--replay')).not.toHaveProperty('pauses');
+    const alone = await told('--replay', '--pauses');
+    // The lab kernel without a disk waits for interrupts, and spins nowhere.
+    expect(alone.pauses).toEqual({ kernel: 0, user: 0 });
+    expect(alone.regimes[0].missing).toEqual(['pageWalks']);
+    expect(await told('--replay', '--tlb', 'haswell')).toMatchObject({ pauses: { kernel: 0, user: 0 }, regimes: [{ missing: [] }] });
+    expect(await cli('compare', log, '--pauses')).toMatchObject({ status: 2, err: expect.stringContaining('--pauses counts in a replay: add --replay') as string });
   });
 
   it('compares nothing when the replay is not the recording', async () => {

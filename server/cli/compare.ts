@@ -47,6 +47,7 @@ const SPEC: VerbSpec = {
     { name: 'force', help: 'replace OUT if it exists' },
     { name: 'replay', help: 'from a replay of the recordings, event by event, instead of their logs' },
     { name: 'tlb', value: 'CPU', help: `--replay: counts TLB misses as the TLBs of ${TLBS.map(({ id }) => id).join(', ')} would have them, and charges page walks for them` },
+    { name: 'pauses', help: '--replay: tells of each PAUSE, and charges pause-loop exits; --tlb does, too' },
     { name: 'phases', help: 'each phase as well: from mark to mark; of several recordings also side by side, matched by their marks' },
     { name: 'details', help: 'for each technique: exits by reason, sensitivity to each cost, what would remove it' },
     { name: 'sources', help: 'where each cost comes from' },
@@ -140,7 +141,7 @@ async function start(parsed: Arguments, context: Context): Promise<number> {
   }
   const lines: string[] = [];
   if (suite !== undefined) lines.push(...suiteText(suite, parsed.has('phases'), parsed.has('details')));
-  else for (const { file, report, recordedRegime, tlb } of files) lines.push(...textOf(file, report, parsed.has('phases') && matched === undefined, parsed.has('details')), ...tlbText(report, tlb), ...(recordedRegime === 'para' ? [AWARE] : []));
+  else for (const { file, report, recordedRegime, tlb } of files) lines.push(...textOf(file, report, parsed.has('phases') && matched === undefined, parsed.has('details')), ...tlbText(report, tlb), ...pausesText(report), ...(recordedRegime === 'para' ? [AWARE] : []));
   if (matched !== undefined) lines.push(...matchedText(matched));
   if (parsed.has('sources')) {
     const rows = new Map<string, ChosenCost>();
@@ -163,7 +164,7 @@ function checkOptions(parsed: Arguments): void {
   if (!isSuite && parsed.operands.length === 0) refuse('compare needs recordings, or --suite, which makes them: chronovisor compare FILE...');
   for (const name of ['guest', 'output']) if (!isSuite && parsed.has(name)) refuse(`--${name} is for --suite`);
   for (const { name } of IMAGE_OPTIONS) if (name !== PARENT_OPTION.name && parsed.has(name) && !parsed.has('replay')) refuse(`--${name} is for --replay: a log is compared without its images`);
-  if (parsed.has('tlb') && !parsed.has('replay')) refuse('--tlb counts in a replay: add --replay');
+  for (const name of ['tlb', 'pauses']) if (parsed.has(name) && !parsed.has('replay')) refuse(`--${name} counts in a replay: add --replay`);
   if (parsed.has('tlb') && parsed.has('page-walks')) refuse('--tlb counts what --page-walks would say: leave one out');
   tlbOf(parsed);
   if ((parsed.words('guest', SUITE_GUESTS) ?? []).length > 1) refuse('--guest takes one guest');
@@ -174,7 +175,7 @@ function setupOf(parsed: Arguments): ComparisonSetup {
   const rates = { systemCallsPerMillion: decimal(parsed, 'system-calls'), pageWalksPerMillion: decimal(parsed, 'page-walks'), kernelShare: decimal(parsed, 'kernel-share', 1) };
   const cyclesPerInstruction = decimal(parsed, 'cpi') ?? 1;
   if (cyclesPerInstruction === 0) throw parsed.wrong('cpi', '0', 'a number above 0');
-  return { candidates: candidatesOf(parsed), cyclesPerInstruction, rates, hasAdvice: parsed.has('details') || (parsed.has('json') && !parsed.has('suite')) };
+  return { candidates: candidatesOf(parsed), cyclesPerInstruction, rates, hasAdvice: parsed.has('details') || (parsed.has('json') && !parsed.has('suite')), hasPauses: parsed.has('pauses') || parsed.has('tlb') };
 }
 
 /** Undefined if a signal came; an exit code if the replay is not the recording. */
@@ -188,7 +189,7 @@ async function reportOf(file: string, setup: ComparisonSetup, parsed: Arguments,
     const comparison = new Comparison(setup);
     const geometry = tlbOf(parsed);
     const tlb = geometry && new TlbModel(geometry);
-    const core = (): WebAssembly.Module => (tlb === undefined ? loadCore() : loadCore(countingCoreFile()));
+    const core = (): WebAssembly.Module => (setup.hasPauses === true ? loadCore(countingCoreFile()) : loadCore());
     const end = parsed.has('replay') ? await foldReplay(comparison, reader, openImages(reader, imagePlaces(parsed)), core(), context, tlb) : await foldLog(comparison, reader, context);
     switch (end.kind) {
       case 'stopped':
@@ -244,6 +245,7 @@ const MISSING_TEXT: Readonly<Record<MissingTotal, string>> = {
   systemCalls: 'system calls (--system-calls)',
   pageWalks: 'TLB misses (--replay --tlb counts them, --page-walks says them)',
   kernelInstructions: 'kernel instructions (--kernel-share)',
+  pauses: 'pause-loop exits (--replay --pauses tells of each PAUSE)',
 };
 const COLUMNS = ['', 'slowdown', 'range', 'exits', 'per million', 'cycles of events', 'what costs most'];
 const RUN_COLUMNS = [...COLUMNS.slice(0, -1), 'assumed', 'what costs most'];
@@ -265,6 +267,10 @@ function phasesText(report: ComparisonReport): string[] {
     `  ${phase.name}: @${grouped(phase.from)} to @${grouped(phase.to)}`,
     ...numbers(COLUMNS, report.regimes.map((regime) => [regime.id, ...segmentCells(regime.phases[i])])).map((line) => `  ${line}`),
   ]);
+}
+
+function pausesText({ pauses }: ComparisonReport): string[] {
+  return pauses === undefined ? [] : [`  the replay told of ${grouped(pauses.kernel)} PAUSEs at privilege 0, and ${grouped(pauses.user)} of programs`];
 }
 
 function tlbText(report: ComparisonReport, tlb: TlbReport | undefined): string[] {
@@ -309,7 +315,7 @@ function suiteText(suite: readonly WorkloadReport[], hasPhases: boolean, hasDeta
     ...suite.map(({ workload, part, file }) => `  ${workload}: ${grouped(part.instructions)} instructions, ${virtualTime(part.idleNs)} asleep (left out): ${file}`),
     ...(reused.length === 0 ? [] : [`  used again, because the same recipe had been recorded: ${reused.join(', ')}`]),
     ...caveatsOf(regimes, suite.flatMap(({ part }) => part.segments)).map((line) => `  ${line}`),
-    ...suite.flatMap(({ workload, report, tlb }) => tlbText(report, tlb).map((line) => `  ${workload}, with boot and shutdown:${line.slice(1)}`)),
+    ...suite.flatMap(({ workload, report, tlb }) => [...tlbText(report, tlb), ...pausesText(report)].map((line) => `  ${workload}, with boot and shutdown:${line.slice(1)}`)),
     ...suite.flatMap(({ workload, part, report }) => [
       ...(hasPhases || hasDetails ? [`work ${workload}`] : []),
       ...(hasPhases ? phasesText(report) : []),

@@ -13,7 +13,7 @@ import { replayInTurns } from './replaying.ts';
 /** Throws Refusal, RegimeError, RecipeError, DivergedError. */
 export async function compareLog(log: AnalysedLog, asked: CompareAsked, turns: Turns, progress: (what: string, share: number | undefined) => void): Promise<CompareAnswer> {
   const { regimes, cpu, cyclesPerInstruction, guestKpti, from } = asked;
-  const comparison = new Comparison({ candidates: regimes.map((id) => candidate(id, { cpu, options: guestKpti ? { guestKpti } : {} })), cyclesPerInstruction, hasAdvice: true });
+  const comparison = new Comparison({ candidates: regimes.map((id) => candidate(id, { cpu, options: guestKpti ? { guestKpti } : {} })), cyclesPerInstruction, hasAdvice: true, hasPauses: from !== 'log' && TLBS.some(({ id }) => id === from) });
   const { reader, summary } = log;
   if (from === 'log') {
     for (let i = 0; i < reader.eventBlocks.length; i++) {

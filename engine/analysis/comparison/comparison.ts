@@ -5,12 +5,12 @@
  */
 import { costsOf, projectionOf, variants, candidate, type Candidate } from '../../regimes/catalogue.ts';
 import type { Costs } from '../../regimes/costs/cost-table.ts';
-import { RegimeError, type MissingTotal, type OptionValue, type Projection, type ProjectionState, type RunTotals } from '../../regimes/regime.ts';
+import { RegimeError, type MissingTotal, type OptionValue, type PauseBatch, type Projection, type ProjectionState, type RunTotals } from '../../regimes/regime.ts';
 import { SHAPE_IDLE, SHAPE_MARK } from '../../log/shapes.ts';
 import type { EventBatch } from '../../log/event-batch.ts';
 import { Ledger, type CycleRange, type SavedLedger } from './ledger.ts';
 import { segmentReport } from './segments.ts';
-import type { ComparisonReport, PhaseSpan, RegimeReport, RemovalRow, SegmentReport, SensitivityRow } from './report.ts';
+import type { ComparisonReport, PauseCounts, PhaseSpan, RegimeReport, RemovalRow, SegmentReport, SensitivityRow } from './report.ts';
 
 /** Phases that are told apart; later marks fall into the last. */
 const PHASES_MAX = 256;
@@ -31,6 +31,8 @@ export interface ComparisonSetup {
   readonly rates?: WorkloadRates;
   /** Also fold every feature's other value ("what would remove it"): about ten times the work. */
   readonly hasAdvice?: boolean;
+  /** Every PAUSE is told of (addPauses), by a replay on the counting core. */
+  readonly hasPauses?: boolean;
 }
 
 /** A projection with the ledgers of its phases. */
@@ -74,9 +76,11 @@ export interface ComparisonState {
   /** Page walks counted, and how many of them in closed phases. */
   readonly walks?: number | undefined;
   readonly walksFrom?: number | undefined;
+  readonly pauses?: PauseCounts;
 }
 
 export class Comparison {
+  readonly hasPauses: boolean;
   private readonly cyclesPerInstruction: number;
   private readonly rates: WorkloadRates;
   private readonly entries: readonly Entry[];
@@ -90,11 +94,13 @@ export class Comparison {
   private events = 0;
   private walks: number | undefined;
   private walksFrom = 0;
+  private pauses: PauseCounts = { kernel: 0, user: 0 };
 
-  constructor({ candidates, cyclesPerInstruction = 1, rates = {}, hasAdvice = false }: ComparisonSetup) {
+  constructor({ candidates, cyclesPerInstruction = 1, rates = {}, hasAdvice = false, hasPauses = false }: ComparisonSetup) {
     if (!(cyclesPerInstruction > 0 && Number.isFinite(cyclesPerInstruction))) throw new RegimeError(`cycles per instruction must be above 0; they are ${cyclesPerInstruction}`);
     this.cyclesPerInstruction = cyclesPerInstruction;
     this.rates = rates;
+    this.hasPauses = hasPauses;
     const baselines = new Map<string, Column>();
     const baselineOf = (chosen: Candidate): Column => {
       const guestKpti = chosen.options['guestKpti'] === true;
@@ -124,8 +130,8 @@ export class Comparison {
 
   private missing({ projection }: Column): readonly MissingTotal[] {
     const { systemCallsPerMillion, pageWalksPerMillion, kernelShare } = this.rates;
-    const rates: Readonly<Record<MissingTotal, number | undefined>> = { systemCalls: systemCallsPerMillion, pageWalks: pageWalksPerMillion, kernelInstructions: kernelShare };
-    return projection.needs.filter((need) => rates[need] === undefined && !(need === 'pageWalks' && this.walks !== undefined));
+    const known: Readonly<Record<MissingTotal, number | undefined>> = { systemCalls: systemCallsPerMillion, pageWalks: this.walks ?? pageWalksPerMillion, kernelInstructions: kernelShare, pauses: this.hasPauses ? 0 : undefined };
+    return projection.needs.filter((need) => known[need] === undefined);
   }
 
   /** Page walks (TLB misses) since power-on, up to the row that add() is given next: from a replay that counts them. A rate is of no effect then. Each mark closes a phase with those told before it. */
@@ -151,6 +157,14 @@ export class Comparison {
     this.foldRows(batch, from, end);
     this.events += end - start;
     if (end > start) this.position = batch.position[end - 1];
+  }
+
+  /** PAUSEs start to end - 1 of a batch: after the rows that add() was given, before those that it will be given. */
+  addPauses(pauses: PauseBatch, start: number, end: number): void {
+    let kernel = 0;
+    for (let i = start; i < end; i++) if (pauses.cpl[i] === 0) kernel++;
+    this.pauses = { kernel: this.pauses.kernel + kernel, user: this.pauses.user + end - start - kernel };
+    for (const { projection, current } of this.columns) projection.foldPauses?.(pauses, start, end, current);
   }
 
   private foldRows(batch: EventBatch, start: number, end: number): void {
@@ -199,7 +213,7 @@ export class Comparison {
     const settledOf = (column: Column): Settled => settled.get(column) ?? this.settle(column, last);
     const instructions = this.position;
     const regimes = this.entries.map((entry) => this.regimeReport(entry, settledOf, spans));
-    return { instructions, idleNs: spans.reduce((sum, span) => sum + span.idleNs, 0), events: this.events, cyclesPerInstruction: this.cyclesPerInstruction, phases: spans, regimes };
+    return { instructions, idleNs: spans.reduce((sum, span) => sum + span.idleNs, 0), events: this.events, cyclesPerInstruction: this.cyclesPerInstruction, phases: spans, regimes, ...(this.hasPauses && { pauses: this.pauses }) };
   }
 
   /** The ledgers of all phases and their sum, with what the open phase would end with. */
@@ -264,7 +278,7 @@ export class Comparison {
   /** Plain data that survives JSON; for a comparison of the same setup. */
   save(): ComparisonState {
     return {
-      version: STATE_VERSION, spans: [...this.spans], name: this.name, from: this.from, position: this.position, idleNs: this.idleNs, events: this.events, walks: this.walks, walksFrom: this.walksFrom,
+      version: STATE_VERSION, spans: [...this.spans], name: this.name, from: this.from, position: this.position, idleNs: this.idleNs, events: this.events, walks: this.walks, walksFrom: this.walksFrom, pauses: this.pauses,
       columns: this.columns.map(({ projection, current, closed }) => ({ projection: projection.save(), current: current.save(), closed: closed.map((ledger) => ledger.save()) })),
     };
   }
@@ -286,6 +300,7 @@ export class Comparison {
     this.events = state.events;
     this.walks = state.walks;
     this.walksFrom = state.walksFrom ?? 0;
+    this.pauses = state.pauses ?? { kernel: 0, user: 0 };
   }
 }
 

@@ -69,6 +69,12 @@ export interface RegimeReport {
   readonly sources: readonly ChosenCost[];
 }
 
+/** Executions of PAUSE that a replay told of: at privilege 0, and at others. */
+export interface PauseCounts {
+  readonly kernel: number;
+  readonly user: number;
+}
+
 export interface ComparisonReport {
   readonly instructions: number;
   readonly idleNs: number;
@@ -76,4 +82,6 @@ export interface ComparisonReport {
   readonly cyclesPerInstruction: number;
   readonly phases: readonly PhaseSpan[];
   readonly regimes: readonly RegimeReport[];
+  /** If a replay told of them. */
+  readonly pauses?: PauseCounts;
 }

@@ -303,7 +303,7 @@ export class ExitProfileFold {
   }
 }
 
-const MISSING = { systemCalls: 'system calls', pageWalks: 'page walks (TLB misses)', kernelInstructions: 'instructions of the guest kernel' } as const;
+const MISSING = { systemCalls: 'system calls', pageWalks: 'page walks (TLB misses)', kernelInstructions: 'instructions of the guest kernel', pauses: 'PAUSEs (pause-loop exits)' } as const;
 
 /** Intel's basic exit reason of an exit site, as in events.ts. */
 export function eventReason(batch: EventBatch, site: number): number {

@@ -6,7 +6,7 @@ import {
   GDTR_BASE, GDTR_LIMIT, IDTR_BASE, IDTR_LIMIT, MSR_KERNEL_GS_BASE, MSR_TSC_AUX, MAILBOX, HALTED, INTR, INTR_SHADOW, LIMIT, STOP_AT, FCW, FSW, FTW, FOP, FIP, FDP,
   MXCSR, FPR, XMM, BLOCK, DR6, REASON_HLT, REASON_INVLPG, REASON_VMCALL, REASON_WBINVD, REASON_GDTR_IDTR, REASON_LDTR_TR, TLB_FLUSH_PAGE
 } from "../layout";
-import { hostExitEvent } from "./host";
+import { hostExitEvent, hostPause } from "./host";
 import { ld8, ld16, ld32, ld64, st8, st16, st32, st64, probeWrite, probeRead, tlbSelect, countFlush } from "./memory";
 import { raise, raiseError, softwareInterrupt, currentRip, noteEnd, END_KEEPS_RF } from "./exceptions";
 import * as A from "./alu";
@@ -488,7 +488,9 @@ export function helper(code: u32, p: usize): void {
     case O.H_FXRSTOR: fxrstor(p); return;
     case O.H_FENCE: return;
     case O.H_CLFLUSH: probeRead(ea(p), 1); return;
-    case O.H_PAUSE: return;
+    case O.H_PAUSE:
+      if (isDefined(COUNT_TLB)) hostPause(load<u32>(CPL));
+      return;
     case O.H_RDRAND: {
       const size = imm(p) & 3;
       writeReg(dst(p), size, S.random());

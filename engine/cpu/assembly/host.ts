@@ -59,6 +59,10 @@ export declare function hostTlbAccess(pageLow: u32, pageHigh: u32, kind: u32): v
 // @ts-ignore: decorator
 @external("env", "tlbFlush")
 export declare function hostTlbFlush(what: u32, pageLow: u32, pageHigh: u32): void;
+/** Counting build only: a PAUSE runs, at this privilege. */
+// @ts-ignore: decorator
+@external("env", "pause")
+export declare function hostPause(cpl: u32): void;
 /** A block has been interpreted JIT_THRESHOLD times. */
 // @ts-ignore: decorator
 @external("env", "hotBlock")
