@@ -10,6 +10,7 @@ import { EngineFailure } from './worker-client.ts';
 import { formatBytes } from './format.ts';
 import { serverImageUrl } from './library.ts';
 import { notesOf } from './notes.ts';
+import { serverNotes } from './server-notes.ts';
 import { heldHere, heldImages } from './standalone/held.ts';
 
 export interface Exportable {
@@ -32,7 +33,8 @@ export async function exportable(recording: RecordingPlace): Promise<Exportable>
   }
   const readers = [log, ...parents].map((bytes) => LogReader.open(new MemorySource(bytes)));
   const images = summary.images.filter(({ sha256 }) => readers.every((reader) => reader.image(sha256) === undefined));
-  const notes = (await notesOf(summary.id)).map(({ position, text }) => ({ position, text }));
+  const there = recording.place === 'server' ? await serverNotes(recording.id) : undefined;
+  const notes = (there?.isWritable === true ? there.notes : await notesOf(summary.id)).map(({ position, text }) => ({ position, text }));
   return { summary, images, content: { name: `${summary.guest}.cvlog`, notes, log, parents } };
 }
 

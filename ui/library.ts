@@ -2,10 +2,12 @@
 import { type DBSchema, type IDBPDatabase, openDB } from 'idb';
 import { openLog } from '../engine/log/open-log.ts';
 import { MemorySource } from '../engine/log/storage.ts';
-import type { Problem, RecordingState } from '../engine/protocol/lab.ts';
+import type { RecordingState } from '../engine/protocol/lab.ts';
 import { type LogSummary, summarize } from '../engine/protocol/summary.ts';
 import { dropAllCheckpoints, dropCheckpoints } from './debug/checkpoint-cache.ts';
 import { abandoned, forgetGrowing } from './recording/growing-log.ts';
+import { sendNotes } from './server-notes.ts';
+import { problemOf } from './server-problem.ts';
 import { heldHere } from './standalone/held.ts';
 
 export interface ServerRecording {
@@ -149,18 +151,13 @@ export async function deleteOnServer(id: string): Promise<{ readonly problem: st
   return { problem: await problemOf(response) };
 }
 
-/** Sends a log to the folder of the server. */
-export async function sendToServer(name: string, bytes: Uint8Array): Promise<{ readonly problem: string | undefined }> {
+/** Sends a log to the folder of the server, with its notes. logId: of its header. */
+export async function sendToServer(name: string, bytes: Uint8Array, logId: string): Promise<{ readonly problem: string | undefined }> {
   const plain = name.replace(/\.cvlog$/, '').replace(/[^A-Za-z0-9 ._-]+/g, '-').replace(/^[^A-Za-z0-9]+/, '') || 'recording';
   const response = await fetch(`./api/v1/recordings?name=${encodeURIComponent(plain)}`, { method: 'POST', headers: { 'content-type': 'application/octet-stream' }, body: bytes as Uint8Array<ArrayBuffer> }).catch(() => undefined);
-  return { problem: await problemOf(response) };
-}
-
-async function problemOf(response: Response | undefined): Promise<string | undefined> {
-  if (response?.ok === true) return undefined;
-  if (response === undefined) return 'The server cannot be reached: check that it still runs (npm start)';
-  const { message, advice } = ((await response.json().catch(() => ({}))) as Partial<Problem>) ?? {};
-  return message === undefined ? `The server answered ${response.status}` : `${message}${advice === undefined ? '' : `: ${advice}`}`;
+  if (response?.ok !== true) return { problem: await problemOf(response) };
+  const { recording } = (await response.json()) as { readonly recording: { readonly id: string } };
+  return sendNotes(logId, recording.id);
 }
 
 export async function localLog(id: string): Promise<Uint8Array | undefined> {

@@ -1,14 +1,16 @@
-/** Bookmarks with a text, kept with a recording in the browser's IndexedDB, by the log's id; in this page's memory if the browser keeps nothing. */
+/**
+ * Notes of recordings, by the log's id, in the browser's IndexedDB; in this page's memory if the browser keeps nothing. Of a recording of a server they are kept there (server-notes.ts), and
+ * what the browser has is sent once.
+ */
 import { type DBSchema, type IDBPDatabase, openDB } from 'idb';
+import type { RecordingNote } from '../engine/protocol/lab.ts';
 import { heldHere } from './standalone/held.ts';
 
-export interface Note {
-  readonly id: string;
+export interface Note extends RecordingNote {
   /** Of the log. */
   readonly recording: string;
-  readonly position: number;
-  readonly text: string;
-  readonly changedMs: number;
+  /** A server has it, too: from then on each goes its own way. */
+  readonly isSent?: boolean;
 }
 
 interface Schema extends DBSchema {
@@ -29,7 +31,7 @@ function open(): Promise<IDBPDatabase<Schema>> {
   return database;
 }
 
-/** In order of position. */
+/** Of this browser, in order of position. */
 export async function notesOf(recording: string): Promise<readonly Note[]> {
   const notes = new Map(heldNotes(recording).map((note) => [note.id, note]));
   try {
@@ -68,6 +70,6 @@ export async function dropNote(id: string): Promise<void> {
   }
 }
 
-export function sorted(notes: readonly Note[]): readonly Note[] {
+export function sorted<N extends RecordingNote>(notes: readonly N[]): readonly N[] {
   return [...notes].sort((a, b) => a.position - b.position || a.changedMs - b.changedMs);
 }

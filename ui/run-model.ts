@@ -8,12 +8,13 @@ import type { Failure, LogPlace, MachineState, Reply, VerifyOutcome } from '../e
 import type { Look, Moment, OriginAsked, OriginLink, StackFrame, SymbolsView, TaskSpans, WalkDirection, WalkEnd, WalkUnit } from '../engine/protocol/moment.ts';
 import type { LogSummary } from '../engine/protocol/summary.ts';
 import { NavigationHistory } from './debug/navigation-history.ts';
+import { NoteList } from './debug/note-list.ts';
 import { PointList } from './debug/point-list.ts';
 import { ConsoleWindow } from './console-window.ts';
 import { EngineClient, EngineFailure, LogClient, failureOf } from './engine-client.ts';
 import { EventPages } from './event-pages.ts';
 import { ALL_KINDS } from './kinds.ts';
-import { type Note, dropNote, keepNote, notesOf, sorted } from './notes.ts';
+import type { Note } from './notes.ts';
 import { withMissingParent } from './recording-place.ts';
 import type { WindowView } from './timeline-tracks.ts';
 
@@ -92,6 +93,7 @@ export type TasksView =
   /** Nothing tells which task runs. */
   | { readonly kind: 'unknown' };
 
+const NO_NOTES: readonly Note[] = [];
 const SEEK_INTERVAL_MS = 40;
 /** The longest that everything else waits for them. */
 const FIRST_ROWS_MS = 400;
@@ -124,9 +126,8 @@ export class RunModel {
   stack: StackView | undefined;
   origin: OriginView | undefined;
   symbols: SymbolsView | undefined;
-  /** In order of position. */
-  notes: readonly Note[] = [];
-  notesProblem: string | undefined;
+  /** From when it is open. */
+  noteList: NoteList | undefined;
   readonly points: PointList;
   readonly history = new NavigationHistory();
   verification: VerifyView = { kind: 'none' };
@@ -186,6 +187,9 @@ export class RunModel {
     );
   }
 
+  /** Its id among the recordings of the server, if it is there. */
+  onServer: string | undefined;
+
   /** at: where the cursor is to stand. opened: the log's worker was asked already. */
   open(log: LogPlace, imageUrl: string | undefined, at: number | undefined, opened: Promise<LogReply> = this.log.once({ kind: 'open', log })): void {
     opened.then(
@@ -214,10 +218,7 @@ export class RunModel {
   private opened(summary: LogSummary, at: number | undefined): void {
     this.summary = summary;
     this.isLoaded = true;
-    void notesOf(summary.id).then((notes) => {
-      this.notes = sorted([...notes, ...this.notes]);
-      this.changed.next();
-    });
+    this.noteList = new NoteList(summary.id, this.onServer, () => this.changed.next());
     if (at === undefined) this.go({ row: Math.max(0, summary.records - 1), position: summary.lastPosition, index: Math.max(0, summary.records - 1), isShown: true, text: undefined });
     else this.moveToPosition(at);
     this.changed.next();
@@ -266,6 +267,7 @@ export class RunModel {
     this.costing?.unsubscribe();
     this.tasking?.unsubscribe();
     this.points.close();
+    this.noteList?.close();
     this.client.close();
     this.log.close();
   }
@@ -579,20 +581,15 @@ export class RunModel {
 
   // ---- notes ----
 
+  /** In order of position. */
+  get notes(): readonly Note[] {
+    return this.noteList?.all ?? NO_NOTES;
+  }
   addNote(text: string): void {
-    if (this.summary === undefined) return;
-    const note: Note = { id: crypto.randomUUID(), recording: this.summary.id, position: this.cursor.position, text, changedMs: Date.now() };
-    this.notes = sorted([...this.notes, note]);
-    this.changed.next();
-    void keepNote(note).then(({ problem }) => {
-      this.notesProblem = problem;
-      if (problem !== undefined) this.changed.next();
-    });
+    this.noteList?.add(this.cursor.position, text);
   }
   dropNote(id: string): void {
-    this.notes = this.notes.filter((note) => note.id !== id);
-    this.changed.next();
-    void dropNote(id);
+    this.noteList?.drop(id);
   }
 
   verify(): void {

@@ -336,6 +336,7 @@ export class RunPage extends LitElement {
     const url = route.place === 'server' ? serverLogUrl(route.id) : undefined;
     const early = url === undefined ? undefined : takeEarly(url);
     const model = new RunModel(early?.client);
+    model.onServer = route.place === 'server' ? route.id : undefined;
     this.model = model;
     this.asked = route.view;
     const panel = PANELS.find(([name]) => name === route.view?.panel);

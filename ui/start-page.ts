@@ -312,9 +312,9 @@ export class StartPage extends LitElement {
     saveFile(new Blob([bytes as Uint8Array<ArrayBuffer>], { type: 'application/octet-stream' }), `${name.replace(/\.cvlog$/, '')}.cvlog`);
   }
 
-  private async send({ id, name }: LocalRecording): Promise<void> {
+  private async send({ id, name, summary }: LocalRecording): Promise<void> {
     const bytes = await localLog(id);
-    if (bytes !== undefined) this.failure = (await sendToServer(name, bytes)).problem ?? '';
+    if (bytes !== undefined) this.failure = (await sendToServer(name, bytes, summary.id)).problem ?? '';
     await this.load();
   }
 
@@ -325,7 +325,7 @@ export class StartPage extends LitElement {
   }
 
   private async deleteOn({ id, file }: ServerRecording): Promise<void> {
-    if (!confirm(`Delete ${file} from the folder of the server, with its index and its marks? This cannot be undone.`)) return;
+    if (!confirm(`Delete ${file} from the folder of the server, with its index, its marks and its notes? This cannot be undone.`)) return;
     this.failure = (await deleteOnServer(id)).problem ?? '';
     await this.load();
   }

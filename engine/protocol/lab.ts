@@ -19,6 +19,25 @@ export interface Problem {
   readonly advice?: string;
 }
 
+// ---- notes ----
+
+/** What a person wrote at a moment of a recording. */
+export interface RecordingNote {
+  readonly id: string;
+  readonly position: number;
+  readonly text: string;
+  /** Since 1970-01-01 UTC, by the clock of who keeps it. */
+  readonly changedMs: number;
+}
+
+/** Of one recording, in order of position. */
+export interface RecordingNotes {
+  readonly notes: readonly RecordingNote[];
+  /** Notes can be kept with it. */
+  readonly isWritable: boolean;
+  readonly problem?: string;
+}
+
 // ---- runs ----
 
 /** What to record. */

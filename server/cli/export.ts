@@ -5,6 +5,7 @@ import type { LogReader } from '../../engine/log/reader.ts';
 import type { ByteSink } from '../../engine/log/storage.ts';
 import { parseHeader } from '../../engine/log/header.ts';
 import { Bookmarks } from '../debugger/bookmarks.ts';
+import { Notes } from '../store/notes.ts';
 import { ChromeWriter } from '../export/chrome.ts';
 import { ChunkedSink } from '../export/chunks.ts';
 import { ParquetTableWriter } from '../export/parquet.ts';
@@ -157,7 +158,9 @@ interface EventWriter {
 
 function htmlWriter(parsed: Arguments, reader: LogReader, paths: readonly string[], sink: ByteSink): EventWriter {
   const path = paths[paths.length - 1];
-  const notes = new Bookmarks(path, logIdOf(path)).list.map(({ name, position }) => ({ position, text: name }));
+  const id = logIdOf(path);
+  const marks = new Bookmarks(path, id).list.map(({ name, position }) => ({ position, text: name }));
+  const notes = [...marks, ...new Notes(path, id).list.map(({ position, text }) => ({ position, text }))].sort((a, b) => a.position - b.position);
   const images = parsed.has('with-images') ? 'with' : parsed.has('without-images') ? 'without' : undefined;
   return {
     *steps() {

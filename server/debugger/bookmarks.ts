@@ -1,6 +1,5 @@
 /** Marks that a person sets, in a file beside the recording: `run.cvlog` and `run.cvlog.marks`. The recording itself is never written. */
-import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { fileError } from '../store/errors.ts';
+import { readBeside, writeBeside } from '../store/beside.ts';
 import { DebuggerError } from './error.ts';
 
 export interface Bookmark {
@@ -30,20 +29,14 @@ export class Bookmarks {
   }
 
   private load(): string | undefined {
-    if (!existsSync(this.path)) return undefined;
-    try {
-      const file = JSON.parse(readFileSync(this.path, 'utf8')) as { format?: unknown; recording?: unknown; marks?: unknown };
-      if (file.format !== 1 || !Array.isArray(file.marks)) return `${this.path} is no file of marks; it was not used, and a new mark replaces it`;
-      if (file.recording !== this.id) return `${this.path} is of another recording; it was not used, and a new mark replaces it`;
-      const marks = (file.marks as readonly unknown[]).filter((mark): mark is Bookmark => {
-        const { name, position } = mark as Partial<Bookmark>;
-        return typeof name === 'string' && typeof position === 'number' && Number.isSafeInteger(position) && position >= 0;
-      });
-      this.kept = marks.slice(0, BOOKMARKS_MAX);
-      return marks.length === file.marks.length ? undefined : `${this.path}: ${file.marks.length - marks.length} marks make no sense and were not used`;
-    } catch (error) {
-      return `${this.path} cannot be read: ${error instanceof Error ? error.message : String(error)}`;
-    }
+    const { items, problem } = readBeside(this.path, this.id, 'marks');
+    if (items === undefined) return problem;
+    const marks = items.filter((mark): mark is Bookmark => {
+      const { name, position } = (mark ?? {}) as Partial<Bookmark>;
+      return typeof name === 'string' && typeof position === 'number' && Number.isSafeInteger(position) && position >= 0;
+    });
+    this.kept = marks.slice(0, BOOKMARKS_MAX);
+    return marks.length === items.length ? undefined : `${this.path}: ${items.length - marks.length} marks make no sense and were not used`;
   }
 
   get list(): readonly Bookmark[] {
@@ -70,14 +63,7 @@ export class Bookmarks {
   }
 
   private save(marks: readonly Bookmark[]): void {
-    const draft = `${this.path}.${process.pid}.part`;
-    try {
-      writeFileSync(draft, `${JSON.stringify({ format: 1, recording: this.id, marks }, undefined, 2)}\n`);
-      renameSync(draft, this.path);
-    } catch (error) {
-      rmSync(draft, { force: true });
-      throw error instanceof Error && 'code' in error ? fileError(error, 'write', this.path, 'the marks of the recording') : error;
-    }
+    writeBeside(this.path, this.id, 'marks', marks);
     this.kept = marks;
   }
 }

@@ -19,6 +19,7 @@ export const HTTP_ERRORS = {
   HTTP_NAME_TAKEN: { status: 409, message: 'there is a recording of this name, and nothing is ever written over', advice: 'choose another name' },
   HTTP_NOT_CONFIRMED: { status: 428, message: 'a recording is deleted only if its id is given again', advice: 'send the header X-Confirm, or the parameter confirm, with the id' },
   HTTP_READ_ONLY: { status: 403, message: 'this recording is not in the folder that the server writes to', advice: 'delete the file yourself' },
+  HTTP_NOTES_FULL: { status: 409, message: 'the recording has as many notes as it may have', advice: 'delete some' },
   HTTP_IN_USE: { status: 409, message: 'the recording is being written, or branches need it', advice: 'stop the run, or delete its branches first' },
   HTTP_BAD_RANGE: { status: 416, message: 'the range is not in the file', advice: 'ask for bytes that the file has' },
   HTTP_UI_NOT_BUILT: { status: 503, message: 'the pages are not built', advice: 'run `npm run build`' },

@@ -18,7 +18,7 @@ import { ApiDocument } from './openapi.ts';
 import { Pages } from './pages.ts';
 import { questionRoutes } from './question-routes.ts';
 import { RATE_LIMIT, type RateLimit, RateLimiter } from './rate.ts';
-import { bookmarkRoutes, recordingRoutes } from './recording-routes.ts';
+import { bookmarkRoutes, noteRoutes, recordingRoutes } from './recording-routes.ts';
 import { jobRoutes, runRoutes } from './run-routes.ts';
 import { ID_PARAMS, NUMBER_PARAMS, RUN_CONSOLE_QUERY } from './schemas.ts';
 import { sendFile } from './send-file.ts';
@@ -111,6 +111,7 @@ export function createLabServer(options: LabServerOptions): FastifyInstance {
   systemRoutes(server, lab, document, () => isStopping);
   recordingRoutes(server, lab);
   bookmarkRoutes(server, lab);
+  noteRoutes(server, lab);
   runRoutes(server, lab);
   questionRoutes(server, lab);
   jobRoutes(server, lab);

@@ -3,10 +3,12 @@ import { rm } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type Bookmark, Bookmarks, bookmarksPath } from '../debugger/bookmarks.ts';
+import type { RecordingNote } from '../../engine/protocol/lab.ts';
 import { indexPath } from '../store/checkpoints.ts';
+import { Notes, notesPath } from '../store/notes.ts';
 import { HttpError } from './errors.ts';
 import { type Lab, recordingOf } from './lab.ts';
-import { BOOKMARK, BOOKMARKS, BRANCHES, CREATED_RECORDING, ID_PARAMS, IMAGE_PARAMS, NAME, RECORDING, RECORDINGS, record, shortText } from './schemas.ts';
+import { BOOKMARK, BOOKMARKS, BRANCHES, CREATED_RECORDING, ID_PARAMS, IMAGE_PARAMS, NAME, NOTE, NOTES, NOTE_QUERY, RECORDING, RECORDINGS, record, shortText } from './schemas.ts';
 import { sendFile } from './send-file.ts';
 import { takeUpload } from './upload.ts';
 
@@ -63,7 +65,7 @@ export function recordingRoutes(server: FastifyInstance, lab: Lab): void {
     '/api/v1/recordings/:id',
     {
       schema: {
-        summary: 'Deletes a recording with its index and its marks', description: 'The id must be given again, as X-Confirm (percent-encoded) or confirm', tags, params: ID_PARAMS, querystring: record({ confirm: shortText(300) }, 'all'),
+        summary: 'Deletes a recording with its index, its marks and its notes', description: 'The id must be given again, as X-Confirm (percent-encoded) or confirm', tags, params: ID_PARAMS, querystring: record({ confirm: shortText(300) }, 'all'),
         headers: { type: 'object', properties: { 'x-confirm': shortText(900) } }, response: { 204: {} },
       },
     },
@@ -79,7 +81,7 @@ export function recordingRoutes(server: FastifyInstance, lab: Lab): void {
       const copies = (await lab.catalogue.list()).filter(({ summary, id: other }) => summary?.id === entry.summary?.id && summary !== undefined && other !== id);
       if (children.length > 0 && copies.length === 0) throw new HttpError('HTTP_IN_USE', { detail: `${children.map((child) => child.id).join(', ')} ${children.length === 1 ? 'goes' : 'go'} on from it` });
       await Promise.all([lab.jobs.forget(path), lab.pool.forget(path)]);
-      for (const file of [path, indexPath(path), bookmarksPath(path)]) await rm(file, { force: true });
+      for (const file of [path, indexPath(path), bookmarksPath(path), notesPath(path)]) await rm(file, { force: true });
       return reply.code(204).send();
     },
   );
@@ -107,6 +109,31 @@ export function bookmarkRoutes(server: FastifyInstance, lab: Lab): void {
     const bookmarks = await opened(params.id, true);
     if (!bookmarks.delete(query.name)) throw new HttpError('HTTP_NOT_FOUND', { detail: `no bookmark "${query.name}"` });
     return answer(bookmarks);
+  });
+}
+
+/** Notes that people write, beside the recording. Each request reads the file anew, so the last one to arrive wins, note by note. */
+export function noteRoutes(server: FastifyInstance, lab: Lab): void {
+  const url = '/api/v1/recordings/:id/notes';
+  const opened = async (id: string, isToWrite: boolean): Promise<{ readonly notes: Notes; readonly isWritable: boolean }> => {
+    const { path, entry } = await recordingOf(lab, id);
+    if (isToWrite && !entry.isWritable) throw new HttpError('HTTP_READ_ONLY');
+    if (entry.summary === undefined) throw new HttpError('HTTP_NOT_A_LOG', { detail: entry.problem?.message ?? '' });
+    return { notes: new Notes(path, entry.summary.id), isWritable: entry.isWritable };
+  };
+  const answer = ({ notes, isWritable }: Awaited<ReturnType<typeof opened>>): object => ({ notes: notes.list, isWritable, ...(notes.problem !== undefined && { problem: 'some of the notes were not usable' }) });
+  const response = { 200: NOTES };
+  server.get<{ Params: { id: string } }>(url, { schema: { summary: 'Its notes', tags, params: ID_PARAMS, response } }, async ({ params }) => answer(await opened(params.id, false)));
+  server.put<{ Params: { id: string }; Body: Omit<RecordingNote, 'changedMs'> }>(url, { schema: { summary: 'Keeps a note, in place of one with this id', tags, params: ID_PARAMS, body: NOTE, response } }, async ({ params, body }) => {
+    const kept = await opened(params.id, true);
+    if (!kept.notes.set({ ...body, changedMs: Date.now() })) throw new HttpError('HTTP_NOTES_FULL');
+    return answer(kept);
+  });
+  const one = { summary: 'Removes a note', tags, params: ID_PARAMS, querystring: NOTE_QUERY, response };
+  server.delete<{ Params: { id: string }; Querystring: { id: string } }>(url, { schema: one }, async ({ params, query }) => {
+    const kept = await opened(params.id, true);
+    if (!kept.notes.delete(query.id)) throw new HttpError('HTTP_NOT_FOUND', { detail: `no note "${query.id}"` });
+    return answer(kept);
   });
 }
 

@@ -1,6 +1,7 @@
 /** JSON schemas of what goes in and out. Requests are checked by them; answers are in tests. The OpenAPI document is made of them. */
 import { LOG_KINDS } from '../../engine/log/events.ts';
 import { PYRAMID_BUCKETS_MAX } from '../runs/log-operations.ts';
+import { NOTE_ID, NOTE_LENGTH_MAX } from '../store/notes.ts';
 
 export type Schema = Readonly<Record<string, unknown>>;
 
@@ -60,6 +61,10 @@ export const BRANCH_NODE = record(
 );
 
 export const BOOKMARK = record({ name: shortText(100), position: POSITION });
+const NOTE_PROPERTIES = { id: { type: 'string', pattern: NOTE_ID.source }, position: POSITION, text: shortText(NOTE_LENGTH_MAX) } as const;
+export const NOTE = record(NOTE_PROPERTIES);
+export const NOTE_QUERY = record({ id: NOTE_PROPERTIES.id });
+export const NOTES = record({ notes: listOf(record({ ...NOTE_PROPERTIES, changedMs: NUMBER })), isWritable: FLAG, problem: TEXT }, ['problem']);
 export const BOOKMARKS = record({ bookmarks: listOf(BOOKMARK), problem: TEXT }, ['problem']);
 
 // ---- runs ----

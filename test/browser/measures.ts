@@ -121,6 +121,17 @@ export async function prioritise(browser: Browser, nice: number): Promise<void> 
   for (const { id } of processInfo) for (const thread of readdirSync(`/proc/${id}/task`)) setPriority(Number(thread), nice);
 }
 
+/** Kills (SIGKILL) the processes of pages that have workers. Linux. */
+export async function killWorkers(browser: Browser): Promise<void> {
+  const session = await browser.newBrowserCDPSession();
+  const { processInfo } = await session.send('SystemInfo.getProcessInfo');
+  await session.detach();
+  const hasWorker = (id: number): boolean => readdirSync(`/proc/${id}/task`).some((thread) => readFileSync(`/proc/${id}/task/${thread}/comm`, 'utf8').startsWith('DedicatedWorker'));
+  const killed = processInfo.filter(({ type, id }) => type === 'renderer' && hasWorker(id));
+  if (killed.length === 0) throw new Error('no page has a worker');
+  for (const { id } of killed) process.kill(id, 'SIGKILL');
+}
+
 export interface ProcessMemory {
   /** Of nobody else, bytes. */
   readonly privateBytes: number;

@@ -10,6 +10,7 @@ import { exitCode } from '../../server/cli/exit-codes.ts';
 import { cli } from '../../server/cli/testing.ts';
 import { NO_BROWSER } from './chromium.ts';
 import { type Lab, ROOT, startLab, verifyOnPage } from './lab.ts';
+import { killWorkers } from './measures.ts';
 
 const TIMEOUT_MS = 60_000;
 const TRACE = 'bug-lost-update';
@@ -79,7 +80,7 @@ describe.skipIf(NO_BROWSER)('recording in Chromium', () => {
     await page.close();
   }, 3 * TIMEOUT_MS);
 
-  it('in the page: a tab that is closed in the middle leaves a log that reopens and replays', async () => {
+  it.each([['closed', 1], ['killed', 2]] as const)('in the page: a tab that is %s in the middle leaves a log that reopens and replays', async (how, count) => {
     const page = await open('/#/record');
     await choose(page, 'page', 'lab-kernel', '');
     await page.getByTestId('record').click();
@@ -92,14 +93,21 @@ describe.skipIf(NO_BROWSER)('recording in Chromium', () => {
     // Another tab does not take it for abandoned meanwhile.
     const other = await open('/#/');
     await other.getByTestId('new-recording').waitFor();
-    expect(await other.getByTestId('recording-card').filter({ hasText: 'cut off' }).count()).toBe(0);
-    await page.close();
-    await expect.poll(async () => (await other.reload(), await other.waitForTimeout(300), other.getByTestId('recording-card').filter({ hasText: 'cut off' }).count()), { timeout: TIMEOUT_MS }).toBe(1);
-    await other.getByTestId('recording-card').filter({ hasText: 'cut off' }).getByRole('link', { name: 'lab-kernel', exact: true }).click();
+    expect(await other.getByTestId('recording-card').filter({ hasText: 'cut off' }).count()).toBe(count - 1);
+    if (how === 'closed') await page.close();
+    else {
+      const crashed = page.waitForEvent('crash');
+      await killWorkers(lab.browser);
+      await crashed;
+    }
+    await expect.poll(async () => (await other.reload(), await other.waitForTimeout(300), other.getByTestId('recording-card').filter({ hasText: 'cut off' }).count()), { timeout: TIMEOUT_MS }).toBe(count);
+    // The newest is first.
+    await other.getByTestId('recording-card').filter({ hasText: 'cut off' }).first().getByRole('link', { name: 'lab-kernel', exact: true }).click();
     await other.locator('[data-testid=registers][data-position]').waitFor({ timeout: TIMEOUT_MS });
     expect(await other.getByTestId('console').innerText()).toMatch(/kept[^]*kept\s/);
     expect(await verifyOnPage(other, TIMEOUT_MS)).toMatchObject({ kind: 'identical' });
     await other.close();
+    if (how === 'killed') await page.close();
   }, 3 * TIMEOUT_MS);
 
   it('types a script by itself, of a kernel that was given, and says which line of it is wrong', async () => {
@@ -145,6 +153,47 @@ describe.skipIf(NO_BROWSER)('recording in Chromium', () => {
     page.once('dialog', (dialog) => void dialog.accept());
     await sent.getByRole('button', { name: `Delete ${name}` }).click();
     await expect.poll(() => existsSync(join(folder, name))).toBe(false);
+    await page.close();
+  }, 3 * TIMEOUT_MS);
+
+  it('has its notes beside it on the server: two browsers see the same, and it takes those of this one along', async () => {
+    const page = await open('/#/');
+    const local = page.getByTestId('recording-card').filter({ hasText: 'lab-kernel.elf' });
+    const withNote = async (one: Page, text: string): Promise<void> => {
+      await one.getByTestId('tab-notes').click();
+      await one.getByTestId('note-text').fill(text);
+      await one.keyboard.press('Enter');
+      await expect.poll(() => one.getByTestId('notes').innerText()).toContain(text);
+    };
+    await local.getByRole('link', { name: 'lab-kernel.elf', exact: true }).click();
+    await page.locator('[data-testid=registers][data-position]').waitFor({ timeout: TIMEOUT_MS });
+    await withNote(page, 'of a time without a server');
+    expect(await page.getByTestId('notes-home').innerText()).toBe('kept in this browser');
+    await page.getByRole('link', { name: '← Recordings' }).click();
+    await local.getByTestId('send').click();
+    const file = (): string | undefined => readdirSync(folder).find((name) => name.startsWith('lab-kernel.elf-') && name.endsWith('.cvlog.notes'));
+    await expect.poll(file, { timeout: TIMEOUT_MS }).toBeDefined();
+    const name = file()!.replace('.cvlog.notes', '');
+    const address = `/#/recording/${encodeURIComponent(`recordings:${name}`)}?at=0&panel=notes`;
+    // Another browser.
+    const stranger = await lab.browser.newContext({ viewport: { width: 1280, height: 800 } });
+    const theirs = await stranger.newPage();
+    await theirs.goto(lab.url + address);
+    await expect.poll(() => theirs.getByTestId('notes').innerText(), { timeout: TIMEOUT_MS }).toContain('of a time without a server');
+    expect(await theirs.getByTestId('notes-home').innerText()).toContain('beside the recording');
+    await withNote(theirs, 'by somebody else');
+    await page.goto(lab.url + address);
+    await expect.poll(() => page.getByTestId('notes').innerText(), { timeout: TIMEOUT_MS }).toContain('by somebody else');
+    // While both look at it.
+    await withNote(page, 'and by me');
+    await expect.poll(() => theirs.getByTestId('notes').innerText(), { timeout: TIMEOUT_MS }).toContain('and by me');
+    await theirs.getByTestId('notes').getByRole('button', { name: /^Delete/ }).first().click();
+    await expect.poll(() => page.getByTestId('notes').getByRole('listitem').count(), { timeout: TIMEOUT_MS }).toBe(2);
+    // A deleted one does not come back from the browser that had it first.
+    await page.reload();
+    await expect.poll(() => page.getByTestId('notes').getByRole('listitem').count(), { timeout: TIMEOUT_MS }).toBe(2);
+    expect(JSON.parse(readFileSync(join(folder, file()!), 'utf8'))).toMatchObject({ format: 1, notes: [{}, {}] });
+    await stranger.close();
     await page.close();
   }, 3 * TIMEOUT_MS);
 

@@ -46,7 +46,7 @@ const request = (port: number, line: string, headers: Record<string, string> = {
 describe('paths', () => {
   it('do not leave the folders', async () => {
     for (const id of ['..%2fsecret', 'recordings:..%2fsecret', 'recordings%3A..%2F..%2Fsecret', '../secret', '..', '.', '%2e%2e%2f%2e%2e%2fetc%2fpasswd', 'recordings:short%00', '%', '%ff', 'recordings:short/../../../secret', `${'a'.repeat(2000)}`, 'constructor', '__proto__']) {
-      for (const rest of ['', '/log', '/events', '/state', '/pyramid']) {
+      for (const rest of ['', '/log', '/events', '/state', '/pyramid', '/notes']) {
         const { status, text } = await request(lab.port, `GET /api/v1/recordings/${id}${rest}`);
         expect([400, 404, 414, 431], `${id}${rest}: ${text.slice(0, 200)}`).toContain(status);
         expect(text).not.toContain('secret.cvlog');
@@ -139,6 +139,8 @@ describe('too much', () => {
       ['GET', '/api/v1/recordings/recordings:short/events?from=-1', undefined], ['GET', '/api/v1/recordings/recordings:short/events?limit=1e99', undefined], ['GET', '/api/v1/recordings/recordings:short/events?from=1&from=2', undefined],
       ['GET', '/api/v1/recordings/recordings:short/pyramid?buckets=100000000', undefined], ['GET', '/api/v1/recordings/recordings:short/state?memory=0x0:99999999', undefined], ['GET', '/api/v1/recordings/recordings:short/state?bogus=1', undefined],
       ['GET', '/api/v1/recordings/recordings:short/dirty?sliceNs=0', undefined], ['POST', '/api/v1/recordings/recordings:short/migration', { bytesPerSecond: 0 }],
+      ...[{}, { id: '../x', position: 1, text: 'x' }, { id: '', position: 1, text: 'x' }, { id: 'a'.repeat(65), position: 1, text: 'x' }, { id: 'a', position: -1, text: 'x' }, { id: 'a', position: 2 ** 53, text: 'x' }, { id: 'a', position: 1, text: '' }, { id: 'a', position: 1, text: 'x', changedMs: 1 }, []].map((body) => ['PUT', '/api/v1/recordings/recordings:short/notes', body] as const),
+      ['DELETE', '/api/v1/recordings/recordings:short/notes', undefined], ['DELETE', '/api/v1/recordings/recordings:short/notes?id=..%2fx', undefined],
     ]; // prettier-ignore
     for (const [method, path, body] of bad) expect(await lab.json(path, { method, ...(body !== undefined && { body }), status: 400 }), path).toHaveProperty('message');
     // What a schema cannot see.
@@ -146,6 +148,8 @@ describe('too much', () => {
     expect(await lab.json('/api/v1/recordings/recordings:short/state?memory=0x0:1048576,0x0:1048576', { status: 400 })).toMatchObject({ code: 'range' });
     const notJson = await fetch(`${lab.url}/api/v1/runs`, { method: 'POST', body: '{', headers: { 'content-type': 'application/json' } });
     expect(notJson.status).toBe(400);
+    await lab.json('/api/v1/recordings/recordings:short/notes', { method: 'PUT', body: { id: 'a', position: 1, text: 'x'.repeat(5000) }, status: 413 });
+    expect(readdirSync(lab.recordings)).toEqual(['short.cvlog']);
     const form = await fetch(`${lab.url}/api/v1/runs`, { method: 'POST', body: 'guest=lab', headers: { 'content-type': 'application/x-www-form-urlencoded' } });
     expect(form.status).toBe(415);
     expect(await lab.json('/api/v1/health')).toMatchObject({ status: 'ok' });

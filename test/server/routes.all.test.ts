@@ -1,5 +1,5 @@
 /** Every route of the OpenAPI document, asked for real: its answer is what the document says, and what the engine says. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Ajv2020 } from 'ajv/dist/2020.js';
@@ -252,6 +252,23 @@ it('keeps bookmarks with a recording', async () => {
   expect(await lab.json('/api/v1/recordings/traces:bug-lost-update/bookmarks', { method: 'PUT', body: { name: 'x', position: 1 }, status: 403 })).toMatchObject({ code: 'HTTP_READ_ONLY' });
 });
 
+it('keeps notes with a recording', async () => {
+  const put = (id: string, position: number, text: string, status = 200): Promise<{ notes: object[] }> => ask('PUT /api/v1/recordings/{id}/notes', at('notes'), { body: { id, position, text }, status });
+  expect(await ask(of('notes'), at('notes'))).toEqual({ notes: [], isWritable: true });
+  await put('a-1', 2000, 'the counter is wrong from here\non');
+  const two = await put('b-2', 1000, 'üñí');
+  expect(two).toMatchObject({ notes: [{ id: 'b-2', position: 1000, text: 'üñí' }, { id: 'a-1', position: 2000 }] });
+  // At once, from many: all are there.
+  await Promise.all(Array.from({ length: 20 }, (_, i) => put(`c-${i}`, 5000 + i, 'at once')));
+  expect((await ask<{ notes: object[] }>(of('notes'), at('notes'))).notes).toHaveLength(22);
+  for (let i = 0; i < 20; i++) await ask('DELETE /api/v1/recordings/{id}/notes', at(`notes?id=c-${i}`));
+  expect(await ask('DELETE /api/v1/recordings/{id}/notes', at('notes?id=b-2'))).toMatchObject({ notes: [{ id: 'a-1' }] });
+  await ask('DELETE /api/v1/recordings/{id}/notes', at('notes?id=b-2'), { status: 404 });
+  expect(readdirSync(lab.recordings)).toContain('short.cvlog.notes');
+  expect(await lab.json('/api/v1/recordings/traces:bug-lost-update/notes')).toEqual({ notes: [], isWritable: false });
+  expect(await lab.json('/api/v1/recordings/traces:bug-lost-update/notes', { method: 'PUT', body: { id: 'x', position: 1, text: 'x' }, status: 403 })).toMatchObject({ code: 'HTTP_READ_ONLY' });
+});
+
 it('takes a recording, and deletes it when that is confirmed', async () => {
   const bytes = readFileSync(join(lab.recordings, 'short.cvlog'));
   const post = (name: string, body: Uint8Array, status: number): Promise<object> => ask('POST /api/v1/recordings', `/api/v1/recordings?name=${name}`, { body, status });
@@ -262,7 +279,9 @@ it('takes a recording, and deletes it when that is confirmed', async () => {
   const remove = (name: string, confirm: string, status: number): Promise<object> => ask('DELETE /api/v1/recordings/{id}', `/api/v1/recordings/${name}`, { headers: { 'x-confirm': encodeURIComponent(confirm) }, status });
   expect(await remove('recordings:sent', 'recordings:short', 428)).toMatchObject({ code: 'HTTP_NOT_CONFIRMED' });
   expect(await remove('traces:bug-lost-update', 'traces:bug-lost-update', 403)).toMatchObject({ code: 'HTTP_READ_ONLY' });
+  await lab.json('/api/v1/recordings/recordings:sent/notes', { method: 'PUT', body: { id: 'x', position: 1, text: 'goes with it' } });
   await remove('recordings:sent', 'recordings:sent', 204);
+  expect(readdirSync(lab.recordings).filter((name) => name.startsWith('sent'))).toEqual([]);
   expect(await remove('recordings:sent', 'recordings:sent', 404)).toMatchObject({ code: 'HTTP_NO_RECORDING' });
   expect(readFileSync(join(lab.recordings, 'short.cvlog')).equals(bytes)).toBe(true);
 });
