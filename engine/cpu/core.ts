@@ -100,7 +100,7 @@ export class Core {
   /** ramBytes: a multiple of 4096, at most 2 GiB. RAM is zero, registers are not set up: call reset(), then set the state. */
   constructor(module: WebAssembly.Module, ramBytes: number, handlers: CoreHandlers) {
     if (ramBytes % 4096 !== 0 || ramBytes <= 0 || ramBytes > 2 ** 31) throw new RangeError(`guest memory of ${ramBytes} bytes: must be a multiple of 4096 up to 2 GiB`);
-    const pages = Math.ceil((L.RAM + ramBytes) / WASM_PAGE);
+    const pages = Math.ceil((L.RAM + ramBytes + (ramBytes / 4096) * L.FIRST_WRITE_BYTES) / WASM_PAGE);
     this.memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
     this.ramBytes = ramBytes;
     const buffer = this.memory.buffer;

@@ -227,6 +227,8 @@ export const PAGE_ATTR = 0x03000000;
 export const PAGE_DIRTY = 0x03080000;
 /** u32 list of the dirtied frames, in order of first write */
 export const DIRTY_LIST = 0x03100000;
+/** For each of them, in a table right after RAM: u64 position and u64 TIME_OFFSET of that write. */
+export const FIRST_WRITE_BYTES = 16;
 /** u64 hash of the page's contents when last hashed */
 export const PAGE_HASH = 0x03300000;
 /** u32 first block of the page */
@@ -255,6 +257,8 @@ export const TARGET_COUNT = 10;
 export const TARGET_CELL = 12;
 export const WATCH_READ = 1;
 export const WATCH_WRITE = 2;
+/** Told when the frame would become dirty if it were not: before its first store, or by an instruction that is about to store and faults elsewhere. */
+export const WATCH_DIRTY = 4;
 /** u32: non-zero while calls and returns are observed. */
 export const OBSERVE_CALLS = 0x1188;
 /** u32: non-zero while any frame is watched. */

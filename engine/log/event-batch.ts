@@ -9,12 +9,12 @@ import { LogError } from './errors.ts';
 import {
   ACCESS_REP, ACCESS_STRING, ACCESS_WRITE, CONTROL_ACTIONS, CONTROLLERS, CR_ACCESSES, END_REASONS, EXIT_REASONS, INTERRUPT_PHASES, MARK_SOURCES,
 } from './events.ts';
-import type { DigestComponents, ExitDetail, InputDetail, LogEvent } from './events.ts';
+import type { DigestComponents, ExitDetail, FirstWrites, InputDetail, LogEvent } from './events.ts';
 import type { DeviceReport } from '../devices/device.ts';
 import type { Position } from './position.ts';
 import {
   ACCESS_SIZE_MASK, SHAPE_COUNTS, SHAPE_DIGEST, SHAPE_DIRTY, SHAPE_END, SHAPE_EXIT_CPUID, SHAPE_EXIT_CR, SHAPE_EXIT_DR, SHAPE_EXIT_EXCEPTION, SHAPE_EXIT_IO, SHAPE_EXIT_MMIO,
-  SHAPE_EXIT_MSR, SHAPE_EXIT_PAGE_TABLE, SHAPE_EXIT_PLAIN, SHAPE_IDLE, SHAPE_INPUT_CONSOLE, SHAPE_INPUT_CONTROL, SHAPE_INPUT_ENTROPY, SHAPE_INPUT_LINE, SHAPE_INPUT_MEMORY,
+  SHAPE_EXIT_MSR, SHAPE_EXIT_PAGE_TABLE, SHAPE_EXIT_PLAIN, SHAPE_FIRST_WRITES, SHAPE_IDLE, SHAPE_INPUT_CONSOLE, SHAPE_INPUT_CONTROL, SHAPE_INPUT_ENTROPY, SHAPE_INPUT_LINE, SHAPE_INPUT_MEMORY,
   SHAPE_INPUT_NET, SHAPE_INPUT_REGISTER, SHAPE_INPUT_STALL, SHAPE_INPUT_TIMER_SHIFT, SHAPE_INPUT_WALL_CLOCK,
   SHAPE_INTERRUPT, SHAPE_MARK, SHAPE_NET_RX, SHAPE_NET_TX, SHAPE_TIMER_ARM, SHAPE_TIMER_FIRE, SHAPE_UART_RX, SHAPE_UART_TX, SHAPE_VIRTIO_COMPLETE,
   SHAPE_VIRTIO_REQUEST,
@@ -153,6 +153,10 @@ export function eventAt(batch: EventBatch, i: number): LogEvent {
       return { kind: 'idle', position, ns: numberOf(lo, hi) };
     case SHAPE_DIRTY:
       return { kind: 'dirty', position, epoch: numberOf(lo, hi), pages: pagesOf(payload(), batch.fileOffset), more: f1 !== 0 };
+    case SHAPE_FIRST_WRITES: {
+      const firstWrites = firstWritesOf(payload(), position, batch.fileOffset);
+      return { kind: 'dirty', position, epoch: numberOf(lo, hi), pages: firstWrites.page.slice().sort(), firstWrites, more: f1 !== 0 };
+    }
     case SHAPE_COUNTS:
       return { kind: 'counts', position, kernelInstructions: numberOf(lo, hi), systemCalls: batch.aux[i] };
     case SHAPE_DIGEST: {
@@ -198,4 +202,31 @@ function pagesOf(payload: Uint8Array, fileOffset: number): Uint32Array {
     for (let i = 0; i < length; i++) pages[at++] = page++;
   }
   return pages;
+}
+
+function firstWritesOf(payload: Uint8Array, endPosition: number, fileOffset: number): FirstWrites {
+  const page: number[] = [];
+  const position: number[] = [];
+  const timeOffsetNs: number[] = [];
+  const isZero: number[] = [];
+  const reader = new ByteReader(payload, fileOffset);
+  let at = endPosition;
+  let offset = 0;
+  let pageBefore = 0;
+  while (!reader.done) {
+    const code = reader.varint();
+    const delta = Math.floor(code / 4);
+    at += page.length === 0 ? -delta : delta;
+    if (at < 0 || at > endPosition) reader.fail('a first write that is not in its epoch');
+    if (code % 2 === 1) offset += reader.varint();
+    reader.zigzag64(pageBefore, 0);
+    if (reader.hi !== 0) reader.fail('a page that no memory has');
+    pageBefore = reader.lo;
+    page.push(pageBefore);
+    position.push(at);
+    timeOffsetNs.push(offset);
+    isZero.push(code % 4 >= 2 ? 1 : 0);
+  }
+  if (!Number.isSafeInteger(offset)) reader.fail('a number is not a safe integer');
+  return { page: Uint32Array.from(page), position: Float64Array.from(position), timeOffsetNs: Float64Array.from(timeOffsetNs), isZero: Uint8Array.from(isZero) };
 }

@@ -8,11 +8,11 @@ import type { EventSink } from './event-sink.ts';
 import {
   ACCESS_REP, ACCESS_STRING, ACCESS_WRITE, CONTROL_ACTIONS, CONTROLLERS, CR_ACCESSES, END_REASONS, EXIT_REASONS, INTERRUPT_PHASES, MARK_SOURCES,
 } from './events.ts';
-import type { ControlAction, DigestComponents, EndReason, ExitEvent, InputEvent, LogEvent, MarkSource } from './events.ts';
+import type { ControlAction, DigestComponents, EndReason, ExitEvent, FirstWrites, InputEvent, LogEvent, MarkSource } from './events.ts';
 import type { Position } from './position.ts';
 import {
   SHAPE_COUNTS, SHAPE_DIGEST, SHAPE_DIRTY, SHAPE_END, SHAPE_EXIT_CPUID, SHAPE_EXIT_CR, SHAPE_EXIT_DR, SHAPE_EXIT_EXCEPTION, SHAPE_EXIT_IO, SHAPE_EXIT_MMIO,
-  SHAPE_EXIT_MSR, SHAPE_EXIT_PAGE_TABLE, SHAPE_EXIT_PLAIN, SHAPE_IDLE, SHAPE_INPUT_CONSOLE, SHAPE_INPUT_CONTROL, SHAPE_INPUT_ENTROPY, SHAPE_INPUT_LINE, SHAPE_INPUT_MEMORY,
+  SHAPE_EXIT_MSR, SHAPE_EXIT_PAGE_TABLE, SHAPE_EXIT_PLAIN, SHAPE_FIRST_WRITES, SHAPE_IDLE, SHAPE_INPUT_CONSOLE, SHAPE_INPUT_CONTROL, SHAPE_INPUT_ENTROPY, SHAPE_INPUT_LINE, SHAPE_INPUT_MEMORY,
   SHAPE_INPUT_NET, SHAPE_INPUT_REGISTER, SHAPE_INPUT_STALL, SHAPE_INPUT_TIMER_SHIFT, SHAPE_INPUT_WALL_CLOCK,
   SHAPE_INTERRUPT, SHAPE_MARK, SHAPE_NET_RX, SHAPE_NET_TX, SHAPE_TIMER_ARM, SHAPE_TIMER_FIRE, SHAPE_UART_RX, SHAPE_UART_TX, SHAPE_VIRTIO_COMPLETE,
   SHAPE_VIRTIO_REQUEST,
@@ -221,8 +221,36 @@ export abstract class EventRows implements EventSink {
     this.timeOffsetNs += ns;
   }
 
-  dirty(position: Position, epoch: number, pages: Uint32Array): void {
-    this.dirtyRows(position, epoch, pages, 0);
+  dirty(position: Position, epoch: number, pages: Uint32Array, firstWrites?: FirstWrites): void {
+    if (firstWrites === undefined) this.dirtyRows(position, epoch, pages, 0);
+    else this.firstWriteRows(position, epoch, firstWrites, 0);
+  }
+
+  private firstWriteRows(position: Position, epoch: number, { page, position: at, timeOffsetNs, isZero }: FirstWrites, more: number): void {
+    const chunk = this.chunk;
+    const capacity = chunk.bytes.length;
+    let i = 0;
+    do {
+      chunk.length = 0;
+      let atBefore = position as number;
+      let offsetBefore = 0;
+      let pageBefore = 0;
+      // An entry takes at most 8 + 8 + 5 bytes.
+      for (let first = i; i < page.length && chunk.length + 21 <= capacity; i++) {
+        const delta = i === first ? atBefore - at[i] : at[i] - atBefore;
+        const offsetDelta = timeOffsetNs[i] - offsetBefore;
+        assert(delta >= 0 && delta * 4 + 3 <= Number.MAX_SAFE_INTEGER && offsetDelta >= 0, 'first writes must be in order, and before the end of their epoch');
+        chunk.varint(delta * 4 + isZero[i] * 2 + (offsetDelta > 0 ? 1 : 0));
+        if (offsetDelta > 0) chunk.varint(offsetDelta);
+        chunk.zigzag64(page[i], 0, pageBefore, 0);
+        atBefore = at[i];
+        offsetBefore = timeOffsetNs[i];
+        pageBefore = page[i];
+      }
+      this.makeRoom(chunk.length);
+      this.row(position, SHAPE_FIRST_WRITES, 0, i < page.length ? 1 : more, 0, 0, 0, 0, 0, 0, lowOf(epoch), highOf(epoch), 0, chunk.bytes.subarray(0, chunk.length));
+      this.records++;
+    } while (i < page.length);
   }
 
   /** more: 1 if the next event goes on with this set, too. */
@@ -303,6 +331,7 @@ export abstract class EventRows implements EventSink {
       case 'idle':
         return this.idle(at, event.ns);
       case 'dirty':
+        if (event.firstWrites !== undefined) return this.firstWriteRows(at, event.epoch, event.firstWrites, event.more ? 1 : 0);
         return this.dirtyRows(at, event.epoch, event.pages, event.more ? 1 : 0);
       case 'counts':
         return this.counts(at, event.kernelInstructions, event.systemCalls);

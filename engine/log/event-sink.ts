@@ -5,7 +5,7 @@
  * Call a method where the event takes effect: `timeOffsetNs` grows by the cost of each access and by idle().
  */
 import type { DeviceReport } from '../devices/device.ts';
-import type { ControlAction, DigestComponents, EndReason, LogEvent, MarkSource } from './events.ts';
+import type { ControlAction, DigestComponents, EndReason, FirstWrites, LogEvent, MarkSource } from './events.ts';
 import type { Position } from './position.ts';
 
 export interface EventSink {
@@ -49,8 +49,8 @@ export interface EventSink {
   device(position: Position, report: DeviceReport): void;
   /** ns of virtual time pass without instructions. */
   idle(position: Position, ns: number): void;
-  /** pages: ascending page frame numbers. */
-  dirty(position: Position, epoch: number, pages: Uint32Array): void;
+  /** pages: ascending page frame numbers. firstWrites: of the same pages. */
+  dirty(position: Position, epoch: number, pages: Uint32Array, firstWrites?: FirstWrites): void;
   /** Since reset; systemCalls modulo 2^32. */
   counts(position: Position, kernelInstructions: number, systemCalls: number): void;
   /** 32 lower-case hex digits each. */

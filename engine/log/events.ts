@@ -178,8 +178,21 @@ export interface DirtyEvent {
   readonly position: Position;
   readonly epoch: number;
   readonly pages: Uint32Array;
-  /** The next event goes on with this set. */
+  /** Of logs with `firstWrites` in their options; of the same pages. */
+  readonly firstWrites?: FirstWrites;
+  /** The next event goes on with this set; with first writes it is the later ones. */
   readonly more: boolean;
+}
+
+/** Columns, in the order of position, time offset, page. */
+export interface FirstWrites {
+  readonly page: Uint32Array;
+  /** Of the instruction that made the page dirty; for what a device did between two, that of the next one. */
+  readonly position: Float64Array;
+  /** At that write: virtual ns = position + timeOffsetNs. */
+  readonly timeOffsetNs: Float64Array;
+  /** 1: at the end of the epoch the page is all zeros. */
+  readonly isZero: Uint8Array;
 }
 
 /** What the CPU has counted since reset. */

@@ -16,7 +16,7 @@ const FULL: LogHeader = testHeader({
 
 test('a header comes back, and is the same bytes whatever the order of its fields', () => {
   const bytes = encodeHeader(FULL);
-  expect(parseHeader(new MemorySource(bytes))).toEqual({ header: FULL, major: 1, minor: 2, endOffset: bytes.length });
+  expect(parseHeader(new MemorySource(bytes))).toEqual({ header: FULL, major: 1, minor: 3, endOffset: bytes.length });
   const backwards = Object.fromEntries(Object.entries(FULL).reverse()) as unknown as LogHeader;
   expect(encodeHeader(backwards)).toEqual(bytes);
   expect(textOf(bytes.subarray(HEADER_FIXED_BYTES, HEADER_FIXED_BYTES + 20))).toBe('{"blockBytes":65536,');

@@ -12,7 +12,7 @@ import type { Position } from './position.ts';
 import type { ByteSource } from './storage.ts';
 
 export const FORMAT_MAJOR = 1;
-export const FORMAT_MINOR = 2;
+export const FORMAT_MINOR = 3;
 export const LOG_MAGIC: readonly number[] = [0x89, 0x43, 0x56, 0x4c, 0x4f, 0x47, 0x0d, 0x0a];
 export const HEADER_FIXED_BYTES = 20;
 export const HEADER_JSON_BYTES_MAX = 1_048_576;

@@ -38,6 +38,7 @@ export const SHAPE_NET_RX = 0x37;
 export const SHAPE_IDLE = 0x40;
 export const SHAPE_DIRTY = 0x50;
 export const SHAPE_COUNTS = 0x51;
+export const SHAPE_FIRST_WRITES = 0x52;
 export const SHAPE_DIGEST = 0x60;
 export const SHAPE_MARK = 0x70;
 export const SHAPE_END = 0x80;
@@ -85,6 +86,7 @@ const ROWS: readonly (readonly [shape: number, kind: number, traits: number])[] 
   [SHAPE_IDLE,             KIND_IDLE,      HAS_VALUE],
   [SHAPE_DIRTY,            KIND_DIRTY,     HAS_VALUE | HAS_PAYLOAD],
   [SHAPE_COUNTS,           KIND_COUNTS,    HAS_VALUE | HAS_AUX],
+  [SHAPE_FIRST_WRITES,     KIND_DIRTY,     HAS_VALUE | HAS_PAYLOAD],
   [SHAPE_DIGEST,           KIND_DIGEST,    HAS_PAYLOAD],
   [SHAPE_MARK,             KIND_MARK,      HAS_NAME],
   [SHAPE_END,              KIND_END,       HAS_VALUE | HAS_PAYLOAD],

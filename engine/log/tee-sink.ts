@@ -1,7 +1,7 @@
 /** One taker of events that hands them to two. What it says of itself is what the first says. */
 import type { DeviceReport } from '../devices/device.ts';
 import type { EventSink } from './event-sink.ts';
-import type { ControlAction, DigestComponents, EndReason, LogEvent, MarkSource } from './events.ts';
+import type { ControlAction, DigestComponents, EndReason, FirstWrites, LogEvent, MarkSource } from './events.ts';
 import type { Position } from './position.ts';
 
 export class TeeSink implements EventSink {
@@ -108,9 +108,9 @@ export class TeeSink implements EventSink {
     this.first.idle(position, ns);
     this.second.idle(position, ns);
   }
-  dirty(position: Position, epoch: number, pages: Uint32Array): void {
-    this.first.dirty(position, epoch, pages);
-    this.second.dirty(position, epoch, pages);
+  dirty(position: Position, epoch: number, pages: Uint32Array, firstWrites?: FirstWrites): void {
+    this.first.dirty(position, epoch, pages, firstWrites);
+    this.second.dirty(position, epoch, pages, firstWrites);
   }
   counts(position: Position, kernelInstructions: number, systemCalls: number): void {
     this.first.counts(position, kernelInstructions, systemCalls);

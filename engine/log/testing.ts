@@ -123,6 +123,16 @@ export const EVENT_GENERATORS: Readonly<Record<string, fc.Arbitrary<EventBody>>>
   'device net-rx': fc.record({ kind: fc.constant('device' as const), report: fc.record({ kind: fc.constant('net-rx' as const), device: name, bytes: u16 }) }),
   idle: fc.record({ kind: fc.constant('idle' as const), ns: safe }),
   dirty: fc.record({ kind: fc.constant('dirty' as const), epoch: safe, pages, more: fc.boolean() }),
+  'dirty with first writes': fc
+    .record({ epoch: safe, more: fc.boolean(), writes: fc.array(fc.record({ page: u32, before: safe, offset: safe, isZero: fc.constantFrom(0, 1) }), { maxLength: 300 }) })
+    .map(({ epoch, more, writes }) => {
+      const page = Uint32Array.from(new Set(writes.map((each) => each.page)));
+      const ascending = (list: readonly number[]): Float64Array => Float64Array.from(list.slice(0, page.length)).sort();
+      // How long before the end of the epoch; eventsOf() knows that end.
+      const position = ascending(writes.map(({ before }) => -before)).map((each) => each + 0);
+      const firstWrites = { page, position, timeOffsetNs: ascending(writes.map(({ offset }) => offset)), isZero: Uint8Array.from(writes.slice(0, page.length), (each) => each.isZero) };
+      return { kind: 'dirty' as const, epoch, pages: page.slice().sort(), firstWrites, more };
+    }),
   counts: fc.record({ kind: fc.constant('counts' as const), kernelInstructions: safe, systemCalls: u32 }),
   digest: fc.record({ kind: fc.constant('digest' as const), digest, components: fc.record({ cpu: digest, ram: digest, devices: digest }, { requiredKeys: [] }) }),
   mark: fc.record({ kind: fc.constant('mark' as const), name, source: fc.constantFrom(...MARK_SOURCES) }),
@@ -133,12 +143,23 @@ export const endGenerator: fc.Arbitrary<EventBody> = fc.record(
   { requiredKeys: ['kind', 'reason', 'detail'] },
 );
 
+function placed(event: EventBody, at: number): LogEvent {
+  if (event.kind !== 'dirty' || event.firstWrites === undefined) return { ...event, position: position(at) } as LogEvent;
+  return { ...event, firstWrites: { ...event.firstWrites, position: event.firstWrites.position.map((before) => Math.max(0, at + before)) }, position: position(at) };
+}
+
+/** The same event at another position; its first writes keep their distance. */
+export function movedTo(event: LogEvent, at: number): LogEvent {
+  if (event.kind !== 'dirty' || event.firstWrites === undefined) return { ...event, position: position(at) };
+  return { ...event, firstWrites: { ...event.firstWrites, position: event.firstWrites.position.map((each) => Math.max(0, each + at - event.position)) }, position: position(at) };
+}
+
 /** Positions ascend by small steps mostly, and by as much as 2^33 sometimes. */
 export function eventsOf(body: fc.Arbitrary<EventBody>, maxLength = 60): fc.Arbitrary<LogEvent[]> {
   const step = fc.oneof(fc.constantFrom(0, 7, 7, 7), fc.integer({ min: 0, max: 300 }), fc.constantFrom(0xffff_fffe, 0xffff_ffff, 2 ** 32, 2 ** 33));
   return fc.array(fc.tuple(step, body), { maxLength }).map((list) => {
     let at = 0;
-    return list.map(([delta, event]) => ({ ...event, position: position((at += delta)) }) as LogEvent);
+    return list.map(([delta, event]) => placed(event, (at += delta)));
   });
 }
 
@@ -147,7 +168,7 @@ export const anyEvents: fc.Arbitrary<LogEvent[]> = fc
   .tuple(eventsOf(fc.oneof(...Object.values(EVENT_GENERATORS)), 30), fc.integer({ min: 1, max: 4 }))
   .map(([events, times]) => {
     const last = events.at(-1)?.position ?? 0;
-    return Array.from({ length: times }, (_, i) => events.map((event) => ({ ...event, position: position(event.position + i * last) }))).flat();
+    return Array.from({ length: times }, (_, i) => events.map((event) => movedTo(event, event.position + i * last))).flat();
   });
 
 // ---- a boot ----

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { LogEvent } from './events.ts';
 import { position } from './position.ts';
-import { QUICK_BOOT, anyEvents, openLog, syntheticBoot, withoutTotals, writeLog } from './testing.ts';
+import { QUICK_BOOT, anyEvents, openLog, syntheticBoot, withoutTotals, writeLog, movedTo } from './testing.ts';
 import { VerifyingSink, compareLogs, describeDivergence } from './verify.ts';
 
 const write = (events: readonly LogEvent[], flushEvery = Infinity, blockBytes = 65_536): Uint8Array =>
@@ -38,7 +38,7 @@ test('the first event that differs is reported, whatever it is', () => {
       const index = at % recorded.length;
       const { position: here } = recorded[index];
       // At the same position and with the same time offset, so that only the contents differ.
-      const strange = { ...other[at % other.length], position: here } as LogEvent;
+      const strange = movedTo(other[at % other.length], here);
       fc.pre(describeText(strange) !== describeText(recorded[index]));
       const sink = new VerifyingSink(openLog(write(recorded, 7)));
       for (const event of [...recorded.slice(0, index), strange, ...recorded.slice(index + 1)]) sink.append(event);

@@ -28,6 +28,7 @@ import { LoopbackNetwork } from '../devices/virtio-net/loopback.ts';
 import { VirtioNet } from '../devices/virtio-net/virtio-net.ts';
 import { VirtioRng } from '../devices/virtio-rng/virtio-rng.ts';
 import type { EventSink } from '../log/event-sink.ts';
+import type { FirstWrites } from '../log/events.ts';
 import type { Position } from '../log/position.ts';
 import { type AcpiTable, buildAcpiTables } from './acpi.ts';
 import type { BootPlan, InitialCpuState } from './boot/plan.ts';
@@ -38,7 +39,7 @@ import { KvmParavirt } from './paravirt/kvm.ts';
 import type { Paravirt, ParavirtApic, ParavirtKind } from './paravirt/paravirt.ts';
 import { Random } from './random.ts';
 import { Scheduler } from './scheduler.ts';
-import { CPU_DIGEST_BYTES, type MachineState, type RamPages, restoreCpu, restoreRam, saveCpu, saveDirty, saveTables } from './snapshot.ts';
+import { CPU_DIGEST_BYTES, type MachineState, type RamPages, restoreCpu, restoreRam, saveCpu, saveDirty, saveFirstWrites, saveTables } from './snapshot.ts';
 import { encodeState } from './state-bytes.ts';
 import { StoredMsrs } from './stored-msrs.ts';
 
@@ -58,6 +59,8 @@ export interface MachineConfig {
   readonly accessCostNs: number;
   /** The log gets what the CPU has counted (events of kind `counts`). */
   readonly counts?: boolean;
+  /** Dirty sets have the first write to each page, and which pages are zeros at the end. */
+  readonly firstWrites?: boolean;
   /** The paravirtual interface that is offered to the guest; none unless given. */
   readonly pv?: ParavirtKind;
   /** Of what the machine does where an earlier version did otherwise (README.md): MACHINE_REVISION unless given. */
@@ -821,6 +824,7 @@ export class Machine {
       cpu: saveCpu(this.core),
       devices: this.saveDevices(),
       dirtyFrames: saveDirty(this.core),
+      ...(this.config.firstWrites === true && { firstWrites: saveFirstWrites(this.core) }),
       ...saveTables(this.core),
       ended: ended === undefined ? undefined : { reason: ended.reason, detail: ended.detail },
     };
@@ -874,6 +878,13 @@ export class Machine {
     if (this.config.counts !== true || this.sink === undefined) return;
     const { kernelInstructions, systemCalls } = this.core.counts();
     this.sink.counts(this.position(), kernelInstructions, systemCalls);
+  }
+
+  /** Of the frames dirtied in this epoch, if the configuration wants it. Between runs only; changes nothing. */
+  firstWrites(): FirstWrites | undefined {
+    if (this.config.firstWrites !== true) return undefined;
+    this.core.exports.hashDirtyPages();
+    return saveFirstWrites(this.core);
   }
 
   /** Frames dirtied in this epoch, ascending; the epoch ends. */

@@ -8,6 +8,7 @@
 import type { Core } from '../cpu/core.ts';
 import * as L from '../cpu/layout.ts';
 import type { SavedState } from '../devices/device.ts';
+import type { FirstWrites } from '../log/events.ts';
 
 export const PAGE_BYTES = 4096;
 const PAGE_SHIFT = 12;
@@ -19,6 +20,8 @@ export interface MachineState {
   readonly devices: SavedState;
   /** Frames dirtied in this epoch, ascending. */
   readonly dirtyFrames: Uint32Array;
+  /** Their first writes, if the configuration wants them. What is zero is not part of the state: it is known when the epoch ends. */
+  readonly firstWrites?: Pick<FirstWrites, 'page' | 'position' | 'timeOffsetNs'>;
   /** Frames that are page tables, ascending, and of which levels (PAGE_LEVELS). */
   readonly tableFrames: Uint32Array;
   readonly tableLevels: Uint8Array;
@@ -128,6 +131,42 @@ export function saveDirty(core: Core): Uint32Array {
   return core.u32.slice(L.DIRTY_LIST >>> 2, (L.DIRTY_LIST >>> 2) + count).sort();
 }
 
+const TWO_32 = 4294967296;
+
+/** Of the frames dirtied in this epoch, in the order of position, time offset and page; zero as of the last hashes. */
+export function saveFirstWrites(core: Core): FirstWrites {
+  const { u32 } = core;
+  const count = u32[L.DIRTY_COUNT >>> 2];
+  const notes = (L.RAM + core.ramBytes) >>> 2;
+  const words = L.FIRST_WRITE_BYTES >>> 2;
+  const wide = (i: number, word: number): number => u32[notes + i * words + word] + u32[notes + i * words + word + 1] * TWO_32;
+  const frame = (i: number): number => u32[(L.DIRTY_LIST >>> 2) + i];
+  const order = Uint32Array.from({ length: count }, (_, i) => i).sort((a, b) => wide(a, 0) - wide(b, 0) || wide(a, 2) - wide(b, 2) || frame(a) - frame(b));
+  const hash = L.PAGE_HASH >>> 2;
+  return {
+    page: order.map(frame),
+    position: Float64Array.from(order, (i) => wide(i, 0)),
+    timeOffsetNs: Float64Array.from(order, (i) => wide(i, 2)),
+    isZero: Uint8Array.from(order, (i) => (u32[hash + frame(i) * 2] === 0 && u32[hash + frame(i) * 2 + 1] === 0 ? 1 : 0)),
+  };
+}
+
+/** Between runs: the epoch that runs has these dirty frames, and no others. */
+export function restoreDirty(core: Core, { dirtyFrames, firstWrites }: Pick<MachineState, 'dirtyFrames' | 'firstWrites'>): void {
+  const { u8, u32 } = core;
+  core.exports.newEpoch();
+  const frames = firstWrites?.page ?? dirtyFrames;
+  const notes = L.RAM + core.ramBytes;
+  frames.forEach((frame, i) => {
+    u32[(L.DIRTY_LIST >>> 2) + i] = frame;
+    u8[L.PAGE_DIRTY + frame] = 1;
+    if (firstWrites === undefined) return;
+    core.setNumber(notes + i * L.FIRST_WRITE_BYTES, firstWrites.position[i]);
+    core.setNumber(notes + i * L.FIRST_WRITE_BYTES + 8, firstWrites.timeOffsetNs[i]);
+  });
+  u32[L.DIRTY_COUNT >>> 2] = frames.length;
+}
+
 export function saveTables(core: Core): { readonly tableFrames: Uint32Array; readonly tableLevels: Uint8Array } {
   const frames = core.ramBytes >>> PAGE_SHIFT;
   const found: number[] = [];
@@ -147,7 +186,7 @@ const ZEROS = new Uint8Array(PAGE_BYTES);
  * RAM and what the core keeps for it. Every page that was written is checked against its hash: throws RestoreError, and the machine
  * must be restored again before it may run.
  */
-export function restoreRam(core: Core, pages: RamPages, state: Pick<MachineState, 'dirtyFrames' | 'tableFrames' | 'tableLevels'>): void {
+export function restoreRam(core: Core, pages: RamPages, state: Pick<MachineState, 'dirtyFrames' | 'firstWrites' | 'tableFrames' | 'tableLevels'>): void {
   const { u8, u32 } = core;
   const frames = core.ramBytes >>> PAGE_SHIFT;
   core.exports.tlbReset();
@@ -177,12 +216,7 @@ export function restoreRam(core: Core, pages: RamPages, state: Pick<MachineState
       throw new RestoreError(`the page of frame ${frame} is not the one that was saved`);
     }
   }
-  core.exports.newEpoch();
-  state.dirtyFrames.forEach((frame, i) => {
-    u32[(L.DIRTY_LIST >>> 2) + i] = frame;
-    u8[L.PAGE_DIRTY + frame] = 1;
-  });
-  u32[L.DIRTY_COUNT >>> 2] = state.dirtyFrames.length;
+  restoreDirty(core, state);
   state.tableFrames.forEach((frame, i) => {
     u8[L.PAGE_ATTR + frame] |= state.tableLevels[i];
   });

@@ -8,7 +8,7 @@
  * change is the rest of its parent, record by record. Digests and dirty sets do not count there. Once another event was made, an input comes at its position, or
  * earlier if the guest idles at its virtual time; what the device has no room for waits.
  */
-import type { DigestComponents, EndEvent } from '../log/events.ts';
+import type { DigestComponents, EndEvent, FirstWrites } from '../log/events.ts';
 import type { LogReader } from '../log/reader.ts';
 import type { Position } from '../log/position.ts';
 import { type Divergence, VerifyingSink } from '../log/verify.ts';
@@ -260,9 +260,9 @@ class FollowingSink extends VerifyingSink {
     if (!this.isMuted) super.inputStall(position, ns);
   }
 
-  override dirty(position: Position, epoch: number, pages: Uint32Array): void {
+  override dirty(position: Position, epoch: number, pages: Uint32Array, firstWrites?: FirstWrites): void {
     let { expected } = this;
-    if (expected?.kind !== 'dirty' || expected.position !== position) return super.dirty(position, epoch, pages);
+    if (expected?.kind !== 'dirty' || expected.position !== position) return super.dirty(position, epoch, pages, firstWrites);
     // One set may take several records.
     for (let more = true; more && expected?.kind === 'dirty'; { expected } = this) {
       this.append(expected);

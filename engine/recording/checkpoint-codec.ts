@@ -39,6 +39,14 @@ export function encodeCheckpoint({ position, records, session, machine }: Checkp
     out.block(text.encode(machine.ended.detail));
   }
   put(out, machine.devices, pages);
+  // Parallel to the dirty frames; only where the log has first writes.
+  if (machine.firstWrites !== undefined) {
+    const place = new Map(Array.from(machine.firstWrites.page, (frame, i) => [frame, i]));
+    for (const frame of machine.dirtyFrames) {
+      out.varint(machine.firstWrites.position[place.get(frame)!]);
+      out.varint(machine.firstWrites.timeOffsetNs[place.get(frame)!]);
+    }
+  }
   return { bytes: out.taken(), pages };
 }
 
@@ -57,8 +65,14 @@ export function decodeCheckpoint(bytes: Uint8Array, page: (n: number) => Uint8Ar
   const ended = from.u8() === 0 ? undefined : { reason: fromText.decode(from.block()), detail: fromText.decode(from.block()) };
   let pages = 0;
   const devices = take(from, () => page(pages++));
+  const hasFirstWrites = from.at < bytes.length;
+  const firstWrites = { page: dirtyFrames, position: new Float64Array(dirtyFrames.length), timeOffsetNs: new Float64Array(dirtyFrames.length) };
+  for (let i = 0; hasFirstWrites && i < dirtyFrames.length; i++) {
+    firstWrites.position[i] = from.varint();
+    firstWrites.timeOffsetNs[i] = from.varint();
+  }
   if (from.at !== bytes.length || typeof devices !== 'object' || devices instanceof Uint8Array || Array.isArray(devices)) throw new CheckpointError('damaged', 'a state is not as it was written');
-  const machine: MachineState = { cpu, devices: devices as SavedState, dirtyFrames, tableFrames, tableLevels, ended };
+  const machine: MachineState = { cpu, devices: devices as SavedState, dirtyFrames, ...(hasFirstWrites && { firstWrites }), tableFrames, tableLevels, ended };
   if (cpu.length !== CPU_BYTES) throw new CheckpointError('version', `a CPU state of ${cpu.length} bytes; this version has ${CPU_BYTES}`);
   if (positionOfCpu(cpu) !== position) throw new CheckpointError('damaged', `the state of @${position} is of @${positionOfCpu(cpu)}`);
   return { position: position as Position, records, session: { nextEpoch, nextDigest, epoch }, machine };

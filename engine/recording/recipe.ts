@@ -132,7 +132,7 @@ export function encodeRecipe(recipe: Recipe): LogConfiguration {
     cpuModel: 'chronovisor-v1',
     epochInstructions: recipe.epochInstructions,
     digestInstructions: recipe.digestInstructions,
-    options: { protocol: recipe.protocol, acpi: machine.acpi, accessCostNs: machine.accessCostNs, ...(machine.counts === true && { counts: true }), ...(machine.pv !== undefined && { pv: machine.pv }), ...(revision > 1 && { revision }) },
+    options: { protocol: recipe.protocol, acpi: machine.acpi, accessCostNs: machine.accessCostNs, ...(machine.counts === true && { counts: true }), ...(machine.firstWrites === true && { firstWrites: true }), ...(machine.pv !== undefined && { pv: machine.pv }), ...(revision > 1 && { revision }) },
   };
 }
 
@@ -148,7 +148,7 @@ export function decodeRecipe(header: LogHeader): Recipe {
   if (config.cpuModel !== 'chronovisor-v1') throw new RecipeError(`the log was recorded on the CPU model "${config.cpuModel}", which this version does not have`);
   if (!RECORDED_REGIMES.includes(config.regime)) throw new RecipeError(`the log was recorded under the regime "${config.regime}", which this version does not have`);
   if (config.tscHz !== 1_000_000_000) throw new RecipeError(`the log was recorded with a TSC of ${config.tscHz} Hz; this version has 1000000000 only`);
-  const { protocol, acpi, accessCostNs, counts, pv, revision = 1 } = config.options;
+  const { protocol, acpi, accessCostNs, counts, firstWrites, pv, revision = 1 } = config.options;
   if (typeof revision !== 'number' || !Number.isInteger(revision) || revision < 1 || revision > MACHINE_REVISION) {
     throw new RecipeError(`the log was recorded on revision ${JSON.stringify(revision)} of the machine; this version has 1 to ${MACHINE_REVISION}: use a newer Chronovisor`);
   }
@@ -172,6 +172,7 @@ export function decodeRecipe(header: LogHeader): Recipe {
       virtio,
       accessCostNs: typeof accessCostNs === 'number' ? accessCostNs : DEFAULT_ACCESS_COST_NS,
       ...(counts === true && { counts }),
+      ...(firstWrites === true && { firstWrites }),
       ...(kind !== undefined && { pv: kind }),
       revision,
     },

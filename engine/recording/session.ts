@@ -72,8 +72,9 @@ export class Session {
 
   private takeEpoch(): void {
     this.machine.reportCounts();
+    const firstWrites = this.machine.firstWrites();
     const pages = this.machine.takeDirty();
-    this.sink?.dirty(this.machine.position(), this.epoch++, pages);
+    this.sink?.dirty(this.machine.position(), this.epoch++, pages, firstWrites);
   }
 
   private takeDigest(): void {

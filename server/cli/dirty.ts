@@ -87,7 +87,7 @@ async function start(parsed: Arguments, context: Context): Promise<number> {
       writers = new WritersFold({ functionAt: (ripLo, ripHi) => table.at((BigInt(ripHi) << 32n) | BigInt(ripLo))?.name });
     },
     onEpoch: (epoch) => {
-      epochs.push({ ...epoch, detail: epoch.detail === undefined ? undefined : { ...epoch.detail, touched: undefined, reads: undefined, task: undefined, content: undefined } });
+      epochs.push({ ...epoch, detail: epoch.detail === undefined ? undefined : { ...epoch.detail, touched: undefined, reads: undefined, who: undefined, content: undefined } });
       writers?.fold(epoch);
       pagesFold?.fold(epoch);
     },

@@ -77,6 +77,7 @@ const RECORD: VerbSpec = {
     ...GUEST_OPTIONS,
     { name: 'digest-every', value: 'N', help: `instructions between digests, 0 for the last one only (default: ${DEFAULT_DIGEST_INSTRUCTIONS / 1e6}M)` },
     { name: 'epoch', value: 'T', help: `running time between sets of dirtied pages, such as 100us, or instructions; 0 for none (default: ${DEFAULT_EPOCH_INSTRUCTIONS / 1e6}M)` },
+    { name: 'first-writes', help: 'the sets have the position of the first write to each page, and which of them are zeros: `dirty` and `migrate` need no replay for that' },
     { name: 'index', help: 'takes checkpoints on the way and keeps them in FILE.index, as `index` does afterwards' },
     { name: 'flush-every', value: 'SECONDS', help: 'between syncs, which is what a crash may lose (default: 1; 0: only full blocks, and at the end)' },
     ...OUTPUT_OPTIONS,
@@ -107,6 +108,7 @@ async function start(parsed: Arguments, context: Context, isRecorded: boolean): 
   if (isRecorded && output === undefined) throw new UsageError('record needs a name for the log: -o FILE', 'record');
   const flushMs = (parsed.seconds('flush-every') ?? 1) * 1000;
   const idleLimitS = parsed.seconds('idle-limit') ?? DEFAULT_IDLE_LIMIT_S;
+  if (parsed.has('first-writes') && instructions(parsed, 'epoch', 0) === 0) throw new UsageError('--first-writes needs dirty sets: not --epoch 0', 'record');
   const until = untilOf(parsed);
   const script = scriptOf(parsed);
   const sink = output === undefined ? undefined : new FileSink(output, '-o');
@@ -319,6 +321,7 @@ async function runOf(parsed: Arguments): Promise<Run> {
       wallClockNs: wallClockOf(parsed),
       epochInstructions: instructions(parsed, 'epoch', 0),
       digestInstructions: parsed.count('digest-every'),
+      firstWrites: parsed.has('first-writes'),
     });
     return { images, recipe };
   } catch (error) {

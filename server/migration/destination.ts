@@ -7,8 +7,8 @@
  */
 import type { BlockBacking } from '../../engine/devices/virtio-block/virtio-block.ts';
 import { Machine } from '../../engine/machine/machine.ts';
-import { PAGE_BYTES, pageHashes } from '../../engine/machine/snapshot.ts';
-import { PAGE_ATTR, PAGE_CODE, PAGE_DIRTY, PAGE_HASH, DIRTY_COUNT, DIRTY_LIST, RAM } from '../../engine/cpu/layout.ts';
+import { PAGE_BYTES, pageHashes, restoreDirty } from '../../engine/machine/snapshot.ts';
+import { PAGE_ATTR, PAGE_CODE, PAGE_HASH, RAM } from '../../engine/cpu/layout.ts';
 import type { Core } from '../../engine/cpu/core.ts';
 import type { LogHeader } from '../../engine/log/header.ts';
 import { CheckpointError } from '../../engine/recording/checkpoint-errors.ts';
@@ -130,7 +130,6 @@ class Receiver {
     const machine = this.running();
     const { core } = machine;
     const state = this.state!;
-    const { dirtyFrames } = state.checkpoint.machine;
     const missing = new Map<number, readonly [number, number]>();
     this.missing?.frames.forEach((each, i) => {
       const hash = [this.missing!.hashes[i * 2], this.missing!.hashes[i * 2 + 1]] as const;
@@ -139,11 +138,12 @@ class Receiver {
       empty(core, each);
     });
     // First without a dirty set, so that the digest takes the hashes as they are.
-    machine.restore({ ...state.checkpoint.machine, dirtyFrames: new Uint32Array(0) }, { hashes: pageHashes(core), read: (each) => core.readPhysical(each * PAGE_BYTES, PAGE_BYTES) });
+    const { firstWrites: _, ...stopped } = state.checkpoint.machine;
+    machine.restore({ ...stopped, dirtyFrames: new Uint32Array(0) }, { hashes: pageHashes(core), read: (each) => core.readPhysical(each * PAGE_BYTES, PAGE_BYTES) });
     setHashes(core, missing);
     const { digest } = machine.digest();
     if (digest !== state.digest) throw new ReceiveError(`what arrived is not the guest that was sent: digest ${digest}, the source's is ${state.digest}`);
-    setDirty(core, dirtyFrames);
+    restoreDirty(core, state.checkpoint.machine);
     return { migration: this.hello!.migration, parent: this.hello!.header, machine, state, missing };
   }
 }
@@ -155,15 +155,6 @@ function empty(core: Core, at: number): void {
   if (core.u64[(PAGE_HASH >>> 3) + at] !== 0n) core.writePhysical(at * PAGE_BYTES, ZEROS);
 }
 
-/** The dirty set of the log's running epoch, as restoreRam() leaves it. */
-function setDirty(core: Core, frames: Uint32Array): void {
-  frames.forEach((each, i) => {
-    core.u32[(DIRTY_LIST >>> 2) + i] = each;
-    core.u8[PAGE_DIRTY + each] = 1;
-  });
-  core.u32[DIRTY_COUNT >>> 2] = frames.length;
-}
-
 /**
  * Hashes of pages that are not here yet, as if they were: so digests are those of the whole guest from the first instruction on. The core keeps a running sum and renews it by
  * what a page's hash changes; a page of zeros (0) whose slot says -h adds h.
@@ -173,7 +164,7 @@ function setHashes(core: Core, missing: ReadonlyMap<number, readonly [number, nu
   core.exports.newEpoch();
   const slots = [...missing].map(([at, [low, high]]) => [at, (PAGE_HASH >>> 3) + at, (BigInt(high) << 32n) | BigInt(low)] as const);
   for (const [, slot, hash] of slots) core.u64[slot] = BigInt.asUintN(64, -hash);
-  setDirty(core, Uint32Array.from(slots, ([at]) => at));
+  restoreDirty(core, { dirtyFrames: Uint32Array.from(slots, ([at]) => at) });
   core.exports.hashDirtyPages();
   core.exports.newEpoch();
   for (const [, slot, hash] of slots) core.u64[slot] = hash;

@@ -30,6 +30,8 @@ export interface RecipeAsked {
   readonly wallClockNs: string;
   readonly epochInstructions?: number | undefined;
   readonly digestInstructions?: number | undefined;
+  /** In the dirty sets: the first write to each page, and which pages are zeros. */
+  readonly firstWrites?: boolean | undefined;
 }
 
 /** A setting that cannot be. The message begins with its name, which is that of the option as well. */
@@ -76,6 +78,7 @@ export function recipeOf(asked: RecipeAsked): Recipe {
       wallClockNs: asked.wallClockNs,
       accessCostNs: DEFAULT_ACCESS_COST_NS,
       counts: true,
+      ...(asked.firstWrites === true && { firstWrites: true }),
       ...(kind !== undefined && { pv: kind }),
     },
     epochInstructions: asked.epochInstructions ?? DEFAULT_EPOCH_INSTRUCTIONS,

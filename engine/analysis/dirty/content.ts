@@ -13,11 +13,11 @@ export class SliceContent implements PageContent {
   private readonly timeline: DirtyTimeline;
   private readonly columns: readonly number[] | undefined;
   private readonly powerOn: PowerOnPages | undefined;
-  /** columns: three numbers an entry of the timeline; undefined: a page that was written is not zeros, and nothing else is known. */
-  constructor(timeline: DirtyTimeline, columns: readonly number[] | undefined, powerOn: PowerOnPages | undefined) {
+  /** columns: three numbers an entry of the timeline, or zero alone if bytes are not known; undefined: a page that was written is not zeros, and nothing else is known. */
+  constructor(timeline: DirtyTimeline, columns: readonly number[] | undefined, powerOn: PowerOnPages | undefined, knowsBytes: boolean) {
     this.timeline = timeline;
     this.columns = columns;
-    this.knowsBytes = columns !== undefined;
+    this.knowsBytes = knowsBytes && columns !== undefined;
     this.powerOn = powerOn;
   }
 
@@ -28,7 +28,7 @@ export class SliceContent implements PageContent {
   }
 
   deltaBytes(page: number, fromNs: number, toNs: number): number {
-    if (this.columns === undefined) return PAGE_BYTES + 1;
+    if (this.columns === undefined || !this.knowsBytes) return PAGE_BYTES + 1;
     const { timeline } = this;
     let sum = 0;
     // `before` is one more than the index.
@@ -38,7 +38,7 @@ export class SliceContent implements PageContent {
 
   compressedBytes(page: number, atNs: number): number {
     const last = this.timeline.lastOf(page, atNs, true);
-    if (last >= 0) return this.columns?.[last * STRIDE + 2] ?? PAGE_BYTES;
+    if (last >= 0) return this.columns === undefined || !this.knowsBytes ? PAGE_BYTES : this.columns[last * STRIDE + 2];
     return this.powerOn?.compressedBytes?.[page] ?? PAGE_BYTES;
   }
 }

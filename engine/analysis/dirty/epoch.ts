@@ -1,5 +1,5 @@
 /** Epochs of a run: which pages were written in each. From a log they are sets; from a replay they have first-write times and, on request, much more. */
-import { KIND_DIRTY, KIND_END, KIND_INPUT } from '../../log/events.ts';
+import { type DirtyEvent, KIND_DIRTY, KIND_END, KIND_INPUT } from '../../log/events.ts';
 import { type EventBatch, eventAt } from '../../log/event-batch.ts';
 
 export interface DirtyEpoch {
@@ -11,18 +11,29 @@ export interface DirtyEpoch {
   /** Virtual ns since reset. */
   readonly fromNs: number;
   readonly toNs: number;
-  /** Each once: ascending (log), or in the order of their first writes (replay). */
+  /** Each once: in the order of their first writes, where these are known (`detail`), else ascending. */
   readonly pages: Uint32Array;
-  /** Replay only. */
+  /** Of a replay, or of a log that was recorded with first writes. */
   readonly detail?: EpochDetail | undefined;
 }
 
-/** What only a replay tells; columns parallel to `pages`. */
+/** Columns parallel to `pages`. A replay has all but `isZero`, which is in `content`; a log has that and the times. */
 export interface EpochDetail {
   /** Position and virtual ns of the first write. */
   readonly position: Float64Array;
   readonly atNs: Float64Array;
-  /** Of that write: ACCESS_STORE, ACCESS_WALK or ACCESS_DEVICE of cpu/layout.ts. */
+  /** 1: all zeros at the end of the epoch. */
+  readonly isZero?: Uint8Array | undefined;
+  readonly who?: EpochWriters | undefined;
+  readonly content?: EpochContent | undefined;
+  /** Pages read in the epoch, each once. */
+  readonly reads?: Uint32Array | undefined;
+  /** Pages first read (or written) in the epoch, in that order, with virtual ns. */
+  readonly touched?: { readonly pages: Uint32Array; readonly atNs: Float64Array } | undefined;
+}
+
+export interface EpochWriters {
+  /** Of the first write: ACCESS_STORE, ACCESS_WALK or ACCESS_DEVICE of cpu/layout.ts. */
   readonly kind: Uint8Array;
   readonly ripLo: Uint32Array;
   readonly ripHi: Uint32Array;
@@ -31,11 +42,6 @@ export interface EpochDetail {
   readonly space: Float64Array;
   /** What ran, if somebody could name it. */
   readonly task?: readonly string[] | undefined;
-  readonly content?: EpochContent | undefined;
-  /** Pages read in the epoch, each once. */
-  readonly reads?: Uint32Array | undefined;
-  /** Pages first read (or written) in the epoch, in that order, with virtual ns. */
-  readonly touched?: { readonly pages: Uint32Array; readonly atNs: Float64Array } | undefined;
 }
 
 /** Of the pages at the end of the epoch. */
@@ -62,7 +68,7 @@ export interface EpochSplitterState {
   readonly epoch: number;
   readonly fromPosition: number;
   readonly fromNs: number;
-  readonly partial: readonly Uint32Array[];
+  readonly partial: readonly DirtyEvent[];
   readonly totals: RunTotals;
 }
 
@@ -74,7 +80,7 @@ export class EpochSplitter {
   private fromPosition = 0;
   private fromNs = 0;
   private epoch = 0;
-  private partial: Uint32Array[] = [];
+  private partial: DirtyEvent[] = [];
   private endNs = 0;
   private instructions = 0;
   private isEnded = false;
@@ -94,11 +100,11 @@ export class EpochSplitter {
       if (kind !== KIND_DIRTY) continue;
       const event = eventAt(batch, i);
       if (event.kind !== 'dirty') continue;
-      this.partial.push(event.pages);
+      this.partial.push(event);
       if (event.more) continue;
       const toPosition = event.position as number;
       const toNs = toPosition + batch.timeOffsetNs[i];
-      found.push({ epoch: event.epoch, fromPosition: this.fromPosition, toPosition, fromNs: this.fromNs, toNs, pages: joined(this.partial) });
+      found.push({ epoch: event.epoch, fromPosition: this.fromPosition, toPosition, fromNs: this.fromNs, toNs, ...pagesOf(this.partial) });
       this.partial = [];
       this.epoch = event.epoch + 1;
       this.fromPosition = toPosition;
@@ -128,6 +134,16 @@ export class EpochSplitter {
     this.inputNs = [...totals.inputNs];
     this.inputBytes = [...totals.inputBytes];
   }
+}
+
+/** Of the records of one set. */
+function pagesOf(parts: readonly DirtyEvent[]): Pick<DirtyEpoch, 'pages' | 'detail'> {
+  const firstWrites = parts.flatMap(({ firstWrites: each }) => each ?? []);
+  if (firstWrites.length < parts.length) return { pages: joined(parts.map(({ pages }) => pages)) };
+  const whole = <T extends 'position' | 'timeOffsetNs' | 'isZero'>(column: T): number[] => firstWrites.flatMap((each) => [...each[column]]);
+  const position = Float64Array.from(whole('position'));
+  const offsets = whole('timeOffsetNs');
+  return { pages: joined(firstWrites.map(({ page }) => page)), detail: { position, atNs: position.map((at, i) => at + offsets[i]), isZero: Uint8Array.from(whole('isZero')) } };
 }
 
 function joined(parts: readonly Uint32Array[]): Uint32Array {

@@ -12,7 +12,7 @@ import type { Divergence } from '../../log/verify.ts';
 import { xbzrleBytes } from './content.ts';
 import type { DirtyEpoch, EpochContent } from './epoch.ts';
 import type { PowerOnPages } from './folds.ts';
-import { PageWatch, WATCH_ALL, WATCH_WRITES } from './page-watch.ts';
+import { PageWatch, WATCH_FIRST_WRITES, WATCH_FIRST_WRITES_AND_READS } from './page-watch.ts';
 import { PAGE_BYTES } from './truth.ts';
 
 export interface ProbeOptions {
@@ -64,7 +64,7 @@ export class FirstWriteProbe {
   }
 
   private begin(): void {
-    this.watch.all(this.options.reads === true ? WATCH_ALL : WATCH_WRITES);
+    this.watch.all(this.options.reads === true ? WATCH_FIRST_WRITES_AND_READS : WATCH_FIRST_WRITES);
     this.fromPosition = this.machine.position();
     this.fromNs = this.machine.nowNs();
     this.page = [];
@@ -119,12 +119,14 @@ export class FirstWriteProbe {
       detail: {
         position: Float64Array.from(this.position),
         atNs: Float64Array.from(this.atNs),
-        kind: Uint8Array.from(this.kind),
-        ripLo: Uint32Array.from(this.ripLo),
-        ripHi: Uint32Array.from(this.ripHi),
-        cpl: Uint8Array.from(this.cpl),
-        space: Float64Array.from(this.space),
-        ...(this.options.taskAt !== undefined && { task: this.task }),
+        who: {
+          kind: Uint8Array.from(this.kind),
+          ripLo: Uint32Array.from(this.ripLo),
+          ripHi: Uint32Array.from(this.ripHi),
+          cpl: Uint8Array.from(this.cpl),
+          space: Float64Array.from(this.space),
+          ...(this.options.taskAt !== undefined && { task: this.task }),
+        },
         ...(this.options.reads === true && { reads: Uint32Array.from(this.readPage) }),
         ...(this.shadow !== undefined && { content: this.contentOf(pages, this.shadow) }),
         ...(this.options.reads === true && { touched: { pages: Uint32Array.from(this.touchedPage), atNs: Float64Array.from(this.touchedNs) } }),

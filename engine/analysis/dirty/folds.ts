@@ -41,6 +41,7 @@ export interface TruthState {
   readonly times: DirtyTruth['times'];
   readonly instructions: number;
   readonly content: readonly number[] | undefined;
+  readonly knowsBytes: boolean;
 }
 
 export class TruthFold implements EpochFold<DirtyTruth, TruthState> {
@@ -53,6 +54,8 @@ export class TruthFold implements EpochFold<DirtyTruth, TruthState> {
   private instructions = 0;
   /** Zero, delta, compressed: three numbers an entry. */
   private content: number[] | undefined;
+  /** Delta and compressed, too: of a replay that was asked for it. */
+  private knowsBytes = false;
 
   constructor(options: TruthOptions) {
     if (!(options.memoryBytes > 0) || options.memoryBytes % PAGE_BYTES !== 0) throw new RangeError(`memory of ${options.memoryBytes} bytes is no number of pages`);
@@ -69,7 +72,12 @@ export class TruthFold implements EpochFold<DirtyTruth, TruthState> {
       this.touches ??= new TimelineBuilder();
       for (let i = 0; i < detail.touched.pages.length; i++) this.touches.add(detail.touched.atNs[i], detail.touched.pages[i]);
     }
+    if (detail?.content === undefined && detail?.isZero !== undefined) {
+      this.content ??= [];
+      for (const zero of detail.isZero) this.content.push(zero, 0, 0);
+    }
     if (detail?.content !== undefined) {
+      this.knowsBytes = true;
       this.content ??= [];
       const { isZero, deltaBytes, compressedBytes } = detail.content;
       for (let i = 0; i < pages.length; i++) this.content.push(isZero[i], deltaBytes[i], compressedBytes[i]);
@@ -91,7 +99,7 @@ export class TruthFold implements EpochFold<DirtyTruth, TruthState> {
     const endNs = this.ends.at(-1) ?? beginNs;
     const totals = options.totals?.();
     for (const page of timeline.page) if (page >= pages) throw new RangeError(`page ${page} was written, but the guest has ${pages}`);
-    const content = this.content === undefined && options.powerOn === undefined ? undefined : new SliceContent(timeline, this.content, options.powerOn);
+    const content = this.content === undefined && options.powerOn === undefined ? undefined : new SliceContent(timeline, this.content, options.powerOn, this.knowsBytes);
     return {
       name: options.name,
       pages,
@@ -111,7 +119,7 @@ export class TruthFold implements EpochFold<DirtyTruth, TruthState> {
   save(): TruthState {
     return {
       writes: this.writes.columns(), touches: this.touches?.columns(), ends: [...this.ends], beginNs: this.beginNs, times: this.times, instructions: this.instructions,
-      content: this.content === undefined ? undefined : [...this.content],
+      content: this.content === undefined ? undefined : [...this.content], knowsBytes: this.knowsBytes,
     }; // prettier-ignore
   }
   restore(state: TruthState): void {
@@ -123,6 +131,7 @@ export class TruthFold implements EpochFold<DirtyTruth, TruthState> {
     this.times = state.times;
     this.instructions = state.instructions;
     this.content = state.content === undefined ? undefined : [...state.content];
+    this.knowsBytes = state.knowsBytes;
   }
 }
 

@@ -156,7 +156,7 @@ describe('marbles', () => {
     const detailed = ({ pages, ...rest }: DirtyEpoch): DirtyEpoch => {
       const words = (): Uint32Array => new Uint32Array(pages.length);
       const numbers = (): Float64Array => new Float64Array(pages.length);
-      return { ...rest, pages, detail: { position: numbers(), atNs: numbers(), kind: new Uint8Array(pages.length), ripLo: words(), ripHi: words(), cpl: new Uint8Array(pages.length), space: numbers() } };
+      return { ...rest, pages, detail: { position: numbers(), atNs: numbers(), who: { kind: new Uint8Array(pages.length), ripLo: words(), ripHi: words(), cpl: new Uint8Array(pages.length), space: numbers() } } };
     };
     scheduler().run(({ cold, expectObservable, expectSubscriptions }) => {
       const source = cold('a-b--|', { a: detailed(VALUES.a), b: detailed(VALUES.b) });

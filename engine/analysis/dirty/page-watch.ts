@@ -1,11 +1,14 @@
 /** Tells first accesses to pages: a watched frame takes the core's slow path (cpu/README.md, decision 9) and is let go with its first access. Neither guest nor log can see it. */
-import { ACCESS_LOAD, PAGE_WATCH, WATCHING, WATCH_READ, WATCH_WRITE } from '../../cpu/layout.ts';
+import { ACCESS_LOAD, PAGE_WATCH, WATCHING, WATCH_DIRTY, WATCH_READ, WATCH_WRITE } from '../../cpu/layout.ts';
 import type { Machine } from '../../machine/machine.ts';
 import { PAGE_BYTES } from './truth.ts';
 
 /** Whether a page's next access is told; 0 for not at all. */
 export const WATCH_WRITES = WATCH_WRITE;
 export const WATCH_ALL = WATCH_READ | WATCH_WRITE;
+/** The write that makes a page dirty, by the core's own rule: what a log with first writes has. */
+export const WATCH_FIRST_WRITES = WATCH_DIRTY;
+export const WATCH_FIRST_WRITES_AND_READS = WATCH_READ | WATCH_DIRTY;
 
 /** True stops the machine after the instruction, or the iteration, that makes the access. */
 export type OnAccess = (frame: number, isWrite: boolean, kind: number) => boolean;
@@ -27,7 +30,7 @@ export class PageWatch {
         const frame = paddr >>> 12;
         const isWrite = kind !== ACCESS_LOAD;
         // A watched frame is in no TLB, so nothing needs a flush: from now on it may be.
-        core.u8[PAGE_WATCH + frame] &= ~(isWrite ? WATCH_WRITE : WATCH_READ);
+        core.u8[PAGE_WATCH + frame] &= ~(isWrite ? WATCH_WRITE | WATCH_DIRTY : WATCH_READ);
         if (core.u8[PAGE_WATCH + frame] === 0) core.u32[WATCHING >>> 2]--;
         return onAccess(frame, isWrite, kind);
       },

@@ -51,12 +51,13 @@ export class WritersFold implements EpochFold<Writers, WritersState> {
   }
 
   fold({ pages, detail }: DirtyEpoch): readonly Writers[] {
-    if (detail === undefined) throw new RangeError('who wrote is not in a log: take the epochs from a replay');
+    const who = detail?.who;
+    if (who === undefined) throw new RangeError('who wrote is not in a log: take the epochs from a replay');
     for (let i = 0; i < pages.length; i++) {
-      const isDevice = detail.kind[i] === ACCESS_DEVICE;
-      const space = isDevice ? DEVICE : `cr3 0x${detail.space[i].toString(16)}`;
-      const ring = isDevice ? DEVICE : `ring ${detail.cpl[i]}`;
-      const key = `${this.nameOf(detail.kind[i], detail.ripLo[i], detail.ripHi[i])}\t${space}\t${ring}\t${isDevice ? DEVICE : (detail.task?.[i] ?? space)}`;
+      const isDevice = who.kind[i] === ACCESS_DEVICE;
+      const space = isDevice ? DEVICE : `cr3 0x${who.space[i].toString(16)}`;
+      const ring = isDevice ? DEVICE : `ring ${who.cpl[i]}`;
+      const key = `${this.nameOf(who.kind[i], who.ripLo[i], who.ripHi[i])}\t${space}\t${ring}\t${isDevice ? DEVICE : (who.task?.[i] ?? space)}`;
       let cell = this.cells.get(key);
       if (cell === undefined) this.cells.set(key, (cell = { firstWrites: 0, pages: new Set() }));
       cell.firstWrites++;

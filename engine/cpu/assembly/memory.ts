@@ -13,7 +13,7 @@
  */
 import {
   REGS, TLB, TLB_READ, TLB_WRITE, GENERATION, CPL, CR0, CR3, CR4, EFER, FLAGS, PDPTE, RAM, RAM_SIZE, PAGE_ATTR, PAGE_DIRTY,
-  DIRTY_LIST, DIRTY_COUNT, PAGE_CODE, PAGE_TABLE, PAGE_TABLE_GLOBAL, PAGE_WRITABLE, PAGE_LEVELS, REASON_PAGE_TABLE, PAGE_WATCH, WATCHING, WATCH_READ, WATCH_WRITE, ACCESS_LOAD, ACCESS_STORE, ACCESS_WALK, ACCESS_DEVICE, CURSOR, BLOCK, ISOLATE, EXC_ADDRESS,
+  DIRTY_LIST, DIRTY_COUNT, PAGE_CODE, PAGE_TABLE, PAGE_TABLE_GLOBAL, PAGE_WRITABLE, PAGE_LEVELS, REASON_PAGE_TABLE, PAGE_WATCH, WATCHING, WATCH_READ, WATCH_WRITE, WATCH_DIRTY, FIRST_WRITE_BYTES, ICOUNT, TIME_OFFSET, ACCESS_LOAD, ACCESS_STORE, ACCESS_WALK, ACCESS_DEVICE, CURSOR, BLOCK, ISOLATE, EXC_ADDRESS,
   TLB_FETCH, TLB_USER, TLB_GLOBAL, TLB_SHIFT, TLB_FLUSH_LOCAL,
   MAILBOX, REG_PAGE, CR2, DR0, DR7, DEBUG_PENDING, SEG_FLAT_STACK, SS, STOP_AT, JIT_TLB_MASK
 } from "../layout";
@@ -193,11 +193,20 @@ export function tlbDropWrites(): void {
   for (let mode: u32 = 0; mode < 3; mode++) clearSet(TLB + mode * MODE_BYTES + WRITE_SET, SET_BYTES);
 }
 
+/** Who marks a frame: ACCESS_STORE, ACCESS_WALK or ACCESS_DEVICE. */
+let marker: u32 = ACCESS_STORE;
+
 export function markDirty(frame: u32): void {
+  if (observed(frame) & WATCH_DIRTY) hostObserveAccess(marker, frame << 12, 0);
   if (load<u8>(PAGE_DIRTY + frame)) return;
   store<u8>(PAGE_DIRTY + frame, 1);
   const count = load<u32>(DIRTY_COUNT);
   store<u32>(DIRTY_LIST + (count << 2), frame);
+  const note = RAM + load<u32>(RAM_SIZE) + count * FIRST_WRITE_BYTES;
+  const block = load<u32>(BLOCK);
+  const icount = load<u64>(ICOUNT);
+  store<u64>(note, block == 0 ? icount : icount - <u64>load<u16>(block, 10) + <u64>load<u8>(load<u32>(CURSOR), 19));
+  store<u64>(note, load<u64>(TIME_OFFSET), 8);
   store<u32>(DIRTY_COUNT, count + 1);
 }
 
@@ -252,7 +261,9 @@ function updateEntry(paddr: u64, bits: u64, wide: bool): void {
     if (load<u8>(PAGE_ATTR + frame) & PAGE_CODE) codeWrite(<u32>paddr, 4);
     store<u32>(host, old | <u32>bits);
   }
+  marker = ACCESS_WALK;
   markDirty(frame);
+  marker = ACCESS_STORE;
 }
 
 function fault(va: u64, present: u32, reserved: u32, access: u32, user: u32): void {
@@ -808,17 +819,21 @@ export function prepareBulkStore(paddr: u32, length: u32): void {
 /** A device wrote guest memory: exported to the machine, called before the bytes change. */
 export function deviceWrite(paddr: u32, length: u32): void {
   const block = load<u32>(BLOCK);
-  store<u32>(BLOCK, 0);
   let at = paddr;
   const end = paddr + length;
   while (at < end) {
     let n: u32 = 4096 - (at & 4095);
     if (n > end - at) n = end - at;
+    // While the running instruction is known: it is the position of the write.
+    marker = ACCESS_DEVICE;
+    markDirty(at >> 12);
+    marker = ACCESS_STORE;
+    store<u32>(BLOCK, 0);
     if (observed(at >> 12) & WATCH_WRITE) hostObserveAccess(ACCESS_DEVICE, at, n);
     prepareBulkStore(at, n);
+    store<u32>(BLOCK, block);
     at += n;
   }
-  store<u32>(BLOCK, block);
 }
 
 // ---- slow paths of loads and stores ----
