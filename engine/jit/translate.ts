@@ -18,6 +18,7 @@ import type { Core } from '../cpu/core.ts';
 import * as L from '../cpu/layout.ts';
 import * as O from '../cpu/ops.ts';
 import { PLACE_SHIFT, type RegionBlock, type RegionMemory } from './region.ts';
+import { type Vector, vectorOf } from './vector.ts';
 import { Code, type Func, I32, I64, type Import, OP, V128 } from './wasm.ts';
 
 /** Functions of the core that compiled code calls; the numbers are their place in `IMPORTS`. */
@@ -256,8 +257,17 @@ export class Translator {
       case O.BT_RI32: case O.BT_RI64: return { reads: dst, writes: 0 };
       case O.BT_RR32: case O.BT_RR64: return { reads: dst | src, writes: 0 };
       case O.SSE_MOVAPS_RM: case O.SSE_MOVAPS_MR: case O.SSE_MOVUPS_RM: case O.SSE_MOVUPS_MR: return { reads: memory, writes: 0 };
+      case O.OP_SSE: {
+        const vector = this.vector(p);
+        if (vector === undefined) return { reads: 0, writes: 0 };
+        const bit = (n: number): number => (n < 0 ? 0 : 1 << n);
+        return { reads: (vector.memory === 'none' ? 0 : memory) | bit(vector.readsGpr) | bit(vector.writesGpr), writes: bit(vector.writesGpr) };
+      }
       default: return { reads: 0, writes: 0 };
     }
+  }
+  private vector(p: number): Vector | undefined {
+    return vectorOf(this.core.u8, this.core.i32, p, T0);
   }
 
   /** Whether a micro-op needs the flags (or shows them to somebody), or sets them all. */
@@ -883,6 +893,7 @@ export class Translator {
         code.i64(0).op(OP.return);
         return;
       case O.OP_EA: case O.OP_SSE: case O.OP_X87: case O.OP_MMX:
+        if (op === O.OP_SSE && this.inlineVector(p)) return;
         this.spillHere();
         this.cursor(p);
         code.i32(p).call(F.runVector);
@@ -1011,11 +1022,7 @@ export class Translator {
         this.checkSse(p);
         this.address(p);
         code.set(ADDR);
-        if (op === O.SSE_MOVAPS_RM || op === O.SSE_MOVAPS_MR) {
-          this.pushResume(p);
-          code.get(ADDR).op(OP.i32WrapI64).i32(15).op(OP.i32And);
-          this.leaveIf();
-        }
+        if (op === O.SSE_MOVAPS_RM || op === O.SSE_MOVAPS_MR) this.leaveUnlessAligned(p);
         this.probe(isLoad ? TR : TW, 16, p);
         if (isLoad) code.i32(0);
         this.host();
@@ -1025,6 +1032,28 @@ export class Translator {
       }
       default: throw new Error(`micro-op ${op} has no translation`);
     }
+  }
+
+  /** False where the core is called. */
+  private inlineVector(p: number): boolean {
+    const { code } = this;
+    const vector = this.vector(p);
+    if (vector === undefined) return false;
+    this.checkSse(p);
+    if (vector.memory !== 'none') {
+      this.address(p);
+      code.set(ADDR);
+      if (vector.isAligned) this.leaveUnlessAligned(p);
+      this.probe(vector.memory === 'load' ? TR : TW, vector.bytes, p);
+    }
+    vector.emit(code, () => this.host(), R);
+    return true;
+  }
+  /** #GP unless ADDR is a multiple of 16. */
+  private leaveUnlessAligned(p: number): void {
+    this.pushResume(p);
+    this.code.get(ADDR).op(OP.i32WrapI64).i32(15).op(OP.i32And);
+    this.leaveIf();
   }
 
   private push(p: number, local: number): void {

@@ -136,6 +136,11 @@ export class Code extends Bytes {
     this.u32(offset);
     return this;
   }
+  /** Bytes that belong to the instruction before: numbers of lanes. */
+  immediates(...bytes: readonly number[]): this {
+    for (const each of bytes) this.byte(each);
+    return this;
+  }
   simd(opcode: number): this {
     this.byte(0xfd);
     this.u32(opcode);
