@@ -486,7 +486,7 @@ async function arrive(parsed: Arguments, context: Context): Promise<number> {
         }
         continue;
       }
-      const paged = await runPaged({ guest, scout: scout!, missing: owned.missing, link, mailbox, arriving, clock, waits, onTurn: () => console.show() });
+      const paged = await runPaged({ guest, scout: scout!, missing: owned.missing, link, mailbox, arriving, clock, waits, until: untilOf(parsed), stopWanted: () => signals.received !== undefined, onTurn: () => console.show() });
       if (paged.isComplete) break;
       say(paged.problem ?? 'the link broke');
       link.close();

@@ -168,6 +168,8 @@ export interface PagedOptions {
   readonly clock: HostClock;
   /** Counts requests and waits, over all links. */
   readonly waits: PageWaits;
+  /** The guest does not run beyond this position; the pages still come. */
+  readonly until?: number | undefined;
   /** Asked between slices: the guest is to stop here. */
   readonly stopWanted?: () => boolean;
   readonly onTurn?: () => void;
@@ -183,6 +185,7 @@ export interface PageWaits {
 /** Runs the guest until all of its pages are here, or it ends, or is to stop. */
 export async function runPaged(options: PagedOptions): Promise<PagedEnd> {
   const { guest, scout, missing, link, mailbox, arriving, clock, waits } = options;
+  const until = options.until ?? Infinity;
   const { core } = guest.recorder.machine;
   const place = (next: Frame): void => {
     if (next.kind !== PAGES) throw new LinkError(`a frame of kind ${next.kind} where pages are waited for`);
@@ -190,14 +193,14 @@ export async function runPaged(options: PagedOptions): Promise<PagedEnd> {
     placePages(core, next.payload, missing);
   };
   try {
-    while (missing.size > 0 && guest.ended === undefined && options.stopWanted?.() !== true) {
+    while (missing.size > 0 && guest.ended === undefined && guest.recorder.position < until && options.stopWanted?.() !== true) {
       for (let next = mailbox.poll(); next !== undefined; next = mailbox.poll()) place(next);
       if (missing.size === 0) break;
       guest.feed();
       guest.recorder.feed();
       const { position, wanted } = scout.look();
-      if (position !== undefined) guest.advance(position);
-      const needed = wanted.filter((each) => missing.has(each));
+      if (position !== undefined) guest.advance(Math.min(position, until));
+      const needed = guest.recorder.position < until ? wanted.filter((each) => missing.has(each)) : [];
       if (needed.length > 0) {
         waits.requests++;
         const fromMs = clock.monotonicMs();

@@ -16,7 +16,7 @@ import { loadCore } from '../../server/store/core-module.ts';
 import { FileSink } from '../../server/store/files.ts';
 import { FAULT_GUEST } from './live-fault-draws.ts';
 import { digestAt } from './live-guests.ts';
-import { freePort } from './live-sides.ts';
+import { freePort, listening } from './live-sides.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'chronovisor-live-'));
 process.chdir(folder);
@@ -31,7 +31,7 @@ for (const policy of ['hybrid']) {
   it(`${policy}: the guest goes on in the other process, and the chain replays`, async () => {
     const port = await freePort();
     const arrived = json('migrate', '--listen', String(port), '-o', `${policy}.cvlog`, '--until', '@15000000');
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await listening(port);
     const left = await json('migrate', '--live', 'run.cvlog', '--to', `127.0.0.1:${port}`, '-o', `${policy}-source.cvlog`, '--policy', policy, '--bandwidth', '200Mbit', '--prediction', `${policy}.json`, '-q');
     const there = await arrived;
     expect(left).toMatchObject({ result: 'moved', isConfirmed: true, digest: there.digestAtArrival, measured: { ram: { total: 67_108_864, pageSize: 4096 } } });
@@ -67,11 +67,13 @@ it('in doubt: --resolve says who has the guest, and sends the pages that are mis
   // Both processes are gone; their disks are not.
   const port = await freePort();
   const arrived = json('migrate', '--listen', String(port), '-o', 'doubt.cvlog', '--until', '@1000000');
-  await new Promise((resolve) => setTimeout(resolve, 300));
-  const resolved = await json('migrate', '--resolve', 'doubt-source.cvlog', '--to', `127.0.0.1:${port}`);
+  await listening(port);
+  const resolved = await json('migrate', '--resolve', 'doubt-source.cvlog', '--to', `127.0.0.1:${port}`, '--bandwidth', '8Mbit');
+  // Slowly: the guest is where it is to stop before all of its pages are there.
   expect(resolved).toMatchObject({ verdict: 'handed-over', migration: 'doubt' });
   expect(resolved.pagesSent).toBeGreaterThan(10);
-  const { end } = await arrived;
+  const { end, position } = await arrived;
+  expect(position).toBe(1_000_000);
   expect(end.digest).toBe(digestAt(live, 1_000_000));
   expect(await json('replay', 'doubt.cvlog')).toMatchObject({ result: 'identical', digest: end.digest });
 }, 60_000);

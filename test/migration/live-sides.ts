@@ -1,4 +1,5 @@
 /** Two sides of a migration in one process, with disks in memory that survive what the sides do not. */
+import { existsSync, readFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import type { BlockBacking } from '../../engine/devices/virtio-block/virtio-block.ts';
 import { Recorder } from '../../engine/recording/recorder.ts';
@@ -116,6 +117,13 @@ export function replayed(logs: readonly Uint8Array[], { images }: LiveGuest): st
   const status = new Replayer({ reader, images, module: loadCore() }).run();
   if (status.kind !== 'identical') throw new Error('the replay diverged');
   return status.digest;
+}
+
+/** Somebody of this machine listens there. Asked of the kernel: a connection would be taken for a migration. */
+export async function listening(port: number): Promise<void> {
+  const place = `:${port.toString(16).toUpperCase().padStart(4, '0')} `;
+  const isThere = (): boolean => ['/proc/net/tcp', '/proc/net/tcp6'].some((file) => existsSync(file) && readFileSync(file, 'latin1').split('\n').some((line) => line.includes(place) && line.split(/\s+/)[4] === '0A'));
+  while (!isThere()) await new Promise((resolve) => setTimeout(resolve, 20));
 }
 
 export async function freePort(): Promise<number> {
