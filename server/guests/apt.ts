@@ -1,6 +1,7 @@
 /**
  * The host's apt as a source of packages: what is in its signed indices, and downloads without installing. Works as root
- * and as a normal user; a user who needs newer indices gets private ones in the working folder.
+ * and as a normal user; a user who needs newer indices, and whoever asks for an architecture that the host's dpkg does not
+ * know, gets private ones in the working folder.
  */
 import { mkdir, mkdtemp, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -17,17 +18,20 @@ export interface AptPackage {
 }
 
 export class Apt {
+  readonly architecture: string;
   readonly #folder: string;
-  readonly #architecture: string;
   readonly #log: (line: string) => void;
   readonly #isRoot = process.getuid?.() === 0;
+  /** The scratch folder is private, and apt's sandbox user could not write to it. */
+  readonly #sandbox: readonly string[] = this.#isRoot ? ['-o', 'APT::Sandbox::User=root'] : [];
   #options: readonly string[] = [];
+  #isForeign: boolean | undefined;
   #updated = false;
 
   /** `folder`: an existing scratch folder of the caller. */
   constructor(folder: string, architecture: string, log: (line: string) => void) {
     this.#folder = folder;
-    this.#architecture = architecture;
+    this.architecture = architecture;
     this.#log = log;
   }
 
@@ -35,33 +39,34 @@ export class Apt {
   async find(name: string, version?: string): Promise<AptPackage | undefined> {
     const found = await this.#show(name, version);
     if (found !== undefined || this.#updated) return found;
-    await this.update();
-    return this.#show(name, version);
+    let failure: unknown;
+    try {
+      await this.update();
+    } catch (error) {
+      // One index of several may be out of step with its archive; the package may be in another.
+      failure = error;
+    }
+    const updated = await this.#show(name, version);
+    if (updated === undefined && failure !== undefined) throw failure;
+    return updated;
   }
 
-  /** Fetches the indices anew: the host's as root, private ones otherwise. */
+  /** Fetches the indices anew: the host's as root, private ones otherwise and for a foreign architecture. */
   async update(): Promise<void> {
     this.#updated = true;
-    this.#log('apt-get update');
-    if (!this.#isRoot) {
-      const lists = join(this.#folder, 'lists');
-      const cache = join(this.#folder, 'cache');
-      await mkdir(join(lists, 'partial'), { recursive: true });
-      await mkdir(join(cache, 'archives', 'partial'), { recursive: true });
-      this.#options = ['-o', `Dir::State::lists=${lists}`, '-o', `Dir::Cache=${cache}`];
-    }
-    const result = await run('apt-get', [...this.#options, '-q', 'update']);
+    this.#log(`apt-get update${this.#isForeign === true ? ` for ${this.architecture}` : ''}`);
+    if (!this.#isRoot && this.#options.length === 0) await this.#useOwnIndices();
+    const result = await run('apt-get', [...this.#options, ...this.#sandbox, '-q', 'update']);
     if (result.status !== 0) throw new GuestError('apt-update-failed', { detail: complaint(result) });
   }
 
   /** Downloads a .deb and returns its path. apt itself checks it against its indices. */
   async download(name: string, version: string): Promise<string> {
+    await this.#lookAtArchitecture();
     const folder = await mkdtemp(join(this.#folder, 'deb-'));
-    const target = `${name}:${this.#architecture}=${version}`;
+    const target = `${name}:${this.architecture}=${version}`;
     const download = (): ReturnType<typeof run> => {
-      // The scratch folder is private, and apt's sandbox user could not write to it.
-      const sandbox = this.#isRoot ? ['-o', 'APT::Sandbox::User=root'] : [];
-      return run('apt-get', [...this.#options, ...sandbox, '-q', 'download', target], { cwd: folder });
+      return run('apt-get', [...this.#options, ...this.#sandbox, '-q', 'download', target], { cwd: folder });
     };
     this.#log(`apt-get download ${name}=${version}`);
     let result = await download();
@@ -77,8 +82,28 @@ export class Apt {
     return join(folder, file);
   }
 
+  async #useOwnIndices(): Promise<void> {
+    const lists = join(this.#folder, 'lists');
+    const cache = join(this.#folder, 'cache');
+    await mkdir(join(lists, 'partial'), { recursive: true });
+    await mkdir(join(cache, 'archives', 'partial'), { recursive: true });
+    this.#options = [...this.#options, '-o', `Dir::State::lists=${lists}`, '-o', `Dir::Cache=${cache}`];
+  }
+
+  /** An architecture that nobody added to dpkg is asked for as if it were the host's own. */
+  async #lookAtArchitecture(): Promise<void> {
+    if (this.#isForeign !== undefined) return;
+    const own = await run('dpkg', ['--print-architecture']);
+    const added = await run('dpkg', ['--print-foreign-architectures']);
+    this.#isForeign = !`${own.stdout}\n${added.stdout}`.split('\n').includes(this.architecture);
+    if (!this.#isForeign) return;
+    this.#options = ['-o', `APT::Architecture=${this.architecture}`, '-o', `APT::Architectures=${this.architecture}`, '-o', 'Dir::State::status=/dev/null'];
+    await this.#useOwnIndices();
+  }
+
   async #show(name: string, version: string | undefined): Promise<AptPackage | undefined> {
-    const target = `${name}:${this.#architecture}`;
+    await this.#lookAtArchitecture();
+    const target = `${name}:${this.architecture}`;
     const which = version === undefined ? ['--no-all-versions', target] : [`${target}=${version}`];
     const result = await run('apt-cache', [...this.#options, 'show', ...which]);
     if (result.status !== 0) return undefined;

@@ -5,7 +5,7 @@ export const GUEST_ERRORS = {
     'this needs the program {program}, which is not here: run it on Debian 12 or a relative with apt and dpkg, or build a guest elsewhere and use --kernel and --initrd',
   'apt-update-failed': 'apt-get update failed: {detail}. Check the network and the sources of apt, then try again',
   'package-unknown':
-    'apt knows no package {package}: add Debian 12 (bookworm) and its security archive for amd64 to the sources of apt (on another architecture also: dpkg --add-architecture amd64)',
+    'apt knows no package {package}: add Debian 12 (bookworm) and its security archive to the sources of apt',
   'pinned-version-gone':
     '{package} {version} is no longer in the archive{newest}. Use --latest to take the newest version (checked by apt only), or get the pinned .deb files from Debian\'s snapshot archive and give their folder with --debs',
   'download-failed': 'apt-get download {package} failed: {detail}. Check the network, or give a folder of .deb files with --debs',

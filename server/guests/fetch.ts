@@ -2,14 +2,14 @@
  * Fetches the Linux guest: Debian's kernel and static busybox as packages through the host's apt, checked twice (by apt's signed
  * indices and by manifest.json), and an initrd of our own around them.
  */
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { Apt, type AptPackage } from './apt.ts';
-import { readDeb } from './deb.ts';
+import { Apt } from './apt.ts';
 import { GuestError } from './errors.ts';
 import { BUSYBOX_APPLETS, makeInitrd, moduleDependencies, VIRTIO_MODULES } from './initrd.ts';
 import { type LinuxFlavour, MANIFEST, type PinnedPackage } from './manifest.ts';
+import { resolvePackage, type Source, type SourceOptions, take, unpack } from './packages.ts';
 import { INIT, VIRTIO, WORK } from './scripts.ts';
 import {
   type Guest,
@@ -22,13 +22,9 @@ import {
   storeImage,
 } from './store.ts';
 
-export interface FetchOptions {
+export interface FetchOptions extends SourceOptions {
   /** `cloud` (guest "linux", the default) or `full` (guest "linux-full"). */
   readonly flavour?: LinuxFlavour | undefined;
-  /** Take the newest version in the archive rather than the pinned one. */
-  readonly latest?: boolean | undefined;
-  /** A folder of .deb files to use instead of apt; they are checked against the manifest. */
-  readonly debs?: string | undefined;
   /** The folder of guests; guestsFolder() if undefined. */
   readonly guests?: string | undefined;
   /** Takes a line for each step. */
@@ -50,14 +46,6 @@ const BUSYBOX_PATH = 'bin/busybox';
 /** What our own code puts into an initrd, as one hash. */
 export const RECIPE: string = sha256(JSON.stringify([INIT, VIRTIO, WORK, BUSYBOX_APPLETS, VIRTIO_MODULES]));
 
-interface Source {
-  readonly name: string;
-  readonly version: string;
-  readonly sha256: string;
-  /** Undefined for a version that is not the pinned one. */
-  readonly pinned: PinnedPackage | undefined;
-}
-
 export async function fetchLinux(options: FetchOptions = {}): Promise<FetchReport> {
   const flavour = options.flavour ?? 'cloud';
   const log = options.log ?? (() => {});
@@ -77,19 +65,19 @@ export async function fetchLinux(options: FetchOptions = {}): Promise<FetchRepor
   const scratch = await mkdtemp(join(tmpdir(), 'chronovisor-'));
   try {
     const apt = new Apt(scratch, MANIFEST.architecture, log);
-    const kernel = await resolve(apt, kernelPin, options, kernelPin.metaPackage);
-    const busybox = await resolve(apt, busyboxPin, options, undefined);
+    const kernel = await resolvePackage(apt, kernelPin, options, kernelPin.metaPackage);
+    const busybox = await resolvePackage(apt, busyboxPin, options, undefined);
     for (const source of [kernel, busybox]) {
       if (source.pinned === undefined) {
         log(`${source.name} ${source.version} is newer than the pinned version: only apt vouches for it`);
       }
     }
 
-    const kernelFiles = await unpack(apt, kernel, options, (path) => {
+    const kernelFiles = await unpack(apt, kernel, options.debs, (path) => {
       const isModule = path.startsWith('lib/modules/') && VIRTIO_MODULES.includes(basename(path, '.ko'));
       return path.startsWith('boot/vmlinuz-') || (isModule && path.endsWith('.ko'));
     });
-    const busyboxFiles = await unpack(apt, busybox, options, (path) => path === BUSYBOX_PATH);
+    const busyboxFiles = await unpack(apt, busybox, options.debs, (path) => path === BUSYBOX_PATH);
 
     const kernelPath = [...kernelFiles.keys()].find((path) => path.startsWith('boot/vmlinuz-'));
     const image = take(kernel, kernelFiles, kernelPath, 'boot/vmlinuz-*');
@@ -148,87 +136,6 @@ async function presentGuest(
   }
 }
 
-/** Decides which version to take. */
-async function resolve(
-  apt: Apt,
-  pin: PinnedPackage,
-  options: FetchOptions,
-  metaPackage: string | undefined,
-): Promise<Source> {
-  const pinned: Source = { name: pin.package, version: pin.version, sha256: pin.sha256, pinned: pin };
-  if (options.debs !== undefined) return pinned;
-  if (options.latest === true) {
-    await updateOnce(apt);
-    const newest = await findNewest(apt, pin.package, metaPackage);
-    if (newest === undefined) throw new GuestError('package-unknown', { package: metaPackage ?? pin.package });
-    if (newest.name === pin.package && newest.version === pin.version) {
-      checkSum(pin.package, newest.sha256, pin.sha256, 'manifest.json');
-      return pinned;
-    }
-    return { name: newest.name, version: newest.version, sha256: newest.sha256, pinned: undefined };
-  }
-  const found = await apt.find(pin.package, pin.version);
-  if (found === undefined) {
-    const newest = await findNewest(apt, pin.package, metaPackage);
-    if (newest === undefined) throw new GuestError('package-unknown', { package: pin.package });
-    throw new GuestError('pinned-version-gone', {
-      package: pin.package,
-      version: pin.version,
-      newest: ` (the newest is ${newest.name} ${newest.version})`,
-    });
-  }
-  checkSum(`${pin.package} in apt's index`, found.sha256, pin.sha256, 'manifest.json');
-  return pinned;
-}
-
-const updatedApts = new WeakSet<Apt>();
-async function updateOnce(apt: Apt): Promise<void> {
-  if (updatedApts.has(apt)) return;
-  updatedApts.add(apt);
-  await apt.update();
-}
-
-/** The candidate of a package, or of the kernel package that a meta-package depends on (its name has the ABI number). */
-async function findNewest(apt: Apt, name: string, metaPackage: string | undefined): Promise<AptPackage | undefined> {
-  if (metaPackage === undefined) return apt.find(name);
-  const meta = await apt.find(metaPackage);
-  const current = meta === undefined ? undefined : /\b(linux-image-[0-9][^ ,(]*)/.exec(meta.depends)?.[1];
-  return current === undefined ? undefined : apt.find(current);
-}
-
-/** Gets the .deb, checks it, and takes the wanted files out, checked too if the version is the pinned one. */
-async function unpack(
-  apt: Apt,
-  source: Source,
-  options: FetchOptions,
-  wanted: (path: string) => boolean,
-): Promise<ReadonlyMap<string, Uint8Array>> {
-  const file =
-    options.debs === undefined
-      ? await apt.download(source.name, source.version)
-      : await findDeb(options.debs, source);
-  const authority = options.debs === undefined ? "apt's signed index" : 'manifest.json';
-  checkSum(file, sha256(await readFile(file)), source.sha256, authority);
-  const files = await readDeb(file, wanted);
-  for (const [path, expected] of Object.entries(source.pinned?.files ?? {})) {
-    const bytes = take(source, files, path, path);
-    checkSum(`${path} in ${source.name}`, sha256(bytes), expected, 'manifest.json');
-  }
-  return files;
-}
-
-/** apt writes a colon in a version as %3a in file names. */
-async function findDeb(folder: string, source: Source): Promise<string> {
-  const plain = `${source.name}_${source.version}_${MANIFEST.architecture}.deb`;
-  const withoutEpoch = `${source.name}_${source.version.replace(/^\d+:/, '')}_${MANIFEST.architecture}.deb`;
-  const names = await readdir(folder);
-  const name = [plain, plain.replace(':', '%3a'), withoutEpoch].find((one) => names.includes(one));
-  if (name === undefined) {
-    throw new GuestError('deb-missing', { package: source.name, version: source.version, folder });
-  }
-  return join(folder, name);
-}
-
 function orderedModules(
   source: Source,
   files: ReadonlyMap<string, Uint8Array>,
@@ -245,21 +152,4 @@ function orderedModules(
     loaded.add(name.replaceAll('-', '_'));
     return { name, bytes };
   });
-}
-
-function take(
-  source: Source,
-  files: ReadonlyMap<string, Uint8Array>,
-  path: string | undefined,
-  what: string,
-): Uint8Array {
-  const bytes = path === undefined ? undefined : files.get(path);
-  if (bytes === undefined) {
-    throw new GuestError('package-file-missing', { package: source.name, version: source.version, path: what });
-  }
-  return bytes;
-}
-
-function checkSum(what: string, actual: string, expected: string, authority: string): void {
-  if (actual !== expected) throw new GuestError('checksum-wrong', { what, actual, expected, authority });
 }

@@ -18,6 +18,8 @@ export interface Manifest {
   readonly architecture: string;
   readonly kernels: Readonly<Record<LinuxFlavour, PinnedPackage & { readonly metaPackage: string }>>;
   readonly busybox: PinnedPackage;
+  /** What `test/performance` runs in v86, which is a 32-bit machine with firmware. */
+  readonly v86: { readonly architecture: string; readonly kernel: PinnedPackage; readonly busybox: PinnedPackage; readonly firmware: PinnedPackage };
 }
 
 export const MANIFEST: Manifest = createRequire(import.meta.url)('./manifest.json') as typeof manifestType;

@@ -105,13 +105,16 @@ export async function readGuestImage(stored: StoredGuest, name: string): Promise
   return bytes;
 }
 
+/** Of an image with this SHA-256. */
+export const storedImageName = (stem: string, hash: string, extension: string): string => `${stem}-${hash.slice(0, 12)}${extension}`;
+
 /**
  * Writes an image under a name made of `stem`, its hash and `extension`, unless the same is there already.
  * Returns the name.
  */
 export async function storeImage(folder: string, stem: string, extension: string, bytes: Uint8Array): Promise<string> {
   const hash = sha256(bytes);
-  const name = `${stem}-${hash.slice(0, 12)}${extension}`;
+  const name = storedImageName(stem, hash, extension);
   const file = join(folder, name);
   await mkdir(folder, { recursive: true });
   const existing = await readIfThere(file);

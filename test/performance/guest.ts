@@ -16,7 +16,21 @@ export const PHASES = [
 ] as const;
 
 /** What the console shows at the end of a phase. */
-export const MARK = /^bench: ([a-z0-9-]+)$/;
+const MARK = /^bench: ([a-z0-9-]+)$/;
+
+/** Takes the bytes of a console, and tells the name of a phase when the line that ends it is whole. */
+export function findMarks(found: (name: string) => void): (byte: number) => void {
+  let line = '';
+  return (byte) => {
+    if (byte !== 10) {
+      line += String.fromCharCode(byte);
+      return;
+    }
+    const name = MARK.exec(line.trim())?.[1];
+    line = '';
+    if (name !== undefined) found(name);
+  };
+}
 
 const SCRIPT = `#!/bin/sh
 export PATH=/bin
@@ -26,16 +40,17 @@ mount -t tmpfs tmpfs /tmp
 ${PHASES.map(({ name, command }) => `${command}\necho "bench: ${name}"\n`).join('')}reboot -f
 `;
 
+/** An initrd with the script as /bench: the kernel unpacks archives that follow one another. */
+export function withBenchScript(initrd: Uint8Array): Uint8Array {
+  const added = writeCpio([{ kind: 'file', path: 'bench', mode: 0o755, bytes: new TextEncoder().encode(SCRIPT) }]);
+  return Buffer.concat([initrd, added]);
+}
+
 /** The kernel in it is the ELF inside the bzImage: QEMU starts that by the same PVH entry as we do, without the kernel's own decompressor. */
 export async function loadBenchGuest(): Promise<LinuxGuest> {
   const guest = await loadLinux('cloud');
   const extraction = extractKernel(parseBzImage(guest.kernel));
   if (extraction.kind !== 'elf') throw new Error('the cloud kernel cannot be unpacked');
-  const added = writeCpio([{ kind: 'file', path: 'bench', mode: 0o755, bytes: new TextEncoder().encode(SCRIPT) }]);
-  // The kernel unpacks archives that follow one another.
-  const initrd = new Uint8Array(guest.initrd.length + added.length);
-  initrd.set(guest.initrd);
-  initrd.set(added, guest.initrd.length);
   // With reboot=t, `reboot -f` is a triple fault, which QEMU's -no-reboot turns into its exit.
-  return { ...guest, initrd, kernel: extraction.bytes, commandLine: `${guest.commandLine} rdinit=/bench` };
+  return { ...guest, initrd: withBenchScript(guest.initrd), kernel: extraction.bytes, commandLine: `${guest.commandLine} rdinit=/bench` };
 }

@@ -1,10 +1,11 @@
 /**
  * One run of the benchmark's guest on our machine, in a process of its own: `node ours.js MODE FOLDER`.
- * MODE: `plain` (no log, no epochs, no digests), `record` (a log in a file, synced), `replay` (of that log, compared).
+ * MODE: `plain` (no log, no epochs, no digests), `interpreter` (the same with nothing compiled), `record` (a log in a file, synced), `replay` (of that log, compared).
  * FOLDER has kernel, initrd, commandLine; the last line on stdout is an OursResult as JSON.
  */
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { setJitMode } from '../../engine/jit/jit.ts';
 import { LogReader } from '../../engine/log/reader.ts';
 import { createLog } from '../../engine/log/writer.ts';
 import { MemorySink } from '../../engine/log/storage.ts';
@@ -14,11 +15,13 @@ import type { RunImages } from '../../engine/recording/recipe.ts';
 import { FileSink, FileSource } from '../../server/store/files.ts';
 import { newHostHash } from '../../server/store/host-hash.ts';
 import { loadCore, recipeOf } from '../linux/harness.ts';
-import { MARK } from './guest.ts';
-import type { Mark } from './measure.ts';
+import { findMarks } from './guest.ts';
+import { type Mark, peakBytes, processTimes } from './measure.ts';
 
 export interface OursResult {
-  readonly marks: readonly (Mark & { readonly position: number })[];
+  readonly marks: readonly Mark[];
+  /** Of this process, at its peak. */
+  readonly residentBytes: number;
   readonly end: string;
   readonly digest: string;
   readonly position: number;
@@ -36,24 +39,12 @@ function main(mode: string, folder: string): OursResult {
   const file = (name: string): string => join(folder, name);
   const images: RunImages = { kernel: readFileSync(file('kernel')), initrd: readFileSync(file('initrd')) };
   const guest = { name: 'linux', kernel: images.kernel, initrd: images.initrd!, commandLine: readFileSync(file('commandLine'), 'utf8') };
-  const recipe = recipeOf({ guest, script: '', record: mode !== 'plain' });
+  const recipe = recipeOf({ guest, script: '', record: mode === 'record' });
+  if (mode === 'interpreter') setJitMode('off');
   const logFile = file('bench.cvlog');
-  const marks: (Mark & { readonly position: number })[] = [];
-  let line = '';
+  const marks: Mark[] = [];
   let position = (): number => 0;
-  const console = (byte: number): void => {
-    if (byte !== 10) {
-      line += String.fromCharCode(byte);
-      return;
-    }
-    const name = MARK.exec(line.trim())?.[1];
-    // performance.now() counts from the start of the process: starting Node and compiling the interpreter are in it, as QEMU's own start is.
-    if (name !== undefined) {
-      const { user, system } = process.cpuUsage();
-      marks.push({ name, wallSeconds: performance.now() / 1000, cpuSeconds: (user + system) / 1e6, position: position() });
-    }
-    line = '';
-  };
+  const console = findMarks((name) => marks.push({ name, ...processTimes(), instructions: position() }));
   const module = loadCore();
   if (mode === 'replay') {
     const reader = LogReader.open(new FileSource(logFile, 'the log'));
@@ -63,7 +54,7 @@ function main(mode: string, folder: string): OursResult {
     do status = replayer.step(SLICE_INSTRUCTIONS);
     while (status.kind === 'running');
     if (status.kind !== 'identical') throw new Error('the replay diverged');
-    return { marks, end: status.end?.reason ?? 'cut off', digest: status.digest, position: replayer.position, records: replayer.records, logBytes: 0, inputLogBytes: 0, counts: {} };
+    return { marks, residentBytes: peakBytes(), end: status.end?.reason ?? 'cut off', digest: status.digest, position: replayer.position, records: replayer.records, logBytes: 0, inputLogBytes: 0, counts: {} };
   }
   if (mode === 'record') rmSync(logFile, { force: true });
   const sink = mode === 'record' ? new FileSink(logFile, 'FOLDER') : undefined;
@@ -76,7 +67,7 @@ function main(mode: string, folder: string): OursResult {
   sink?.close();
   const reader = sink === undefined ? undefined : LogReader.open(new FileSource(logFile, 'the log'));
   return {
-    marks, end: status.reason, digest: status.digest, position: recorder.position, records: recorder.records,
+    marks, residentBytes: peakBytes(), end: status.reason, digest: status.digest, position: recorder.position, records: recorder.records,
     logBytes: reader === undefined ? 0 : recorder.logBytes,
     inputLogBytes: reader === undefined ? 0 : inputBytes(reader),
     counts: reader === undefined ? {} : { ...reader.counts },

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { execFileSync } from 'node:child_process';
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { MARK } from './guest.ts';
+import { findMarks } from './guest.ts';
 import type { Mark } from './measure.ts';
 
 export const QEMU = 'qemu-system-x86_64';
@@ -34,8 +34,13 @@ function cpuSeconds(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) / TICKS;
 }
 
+function peakBytes(pid: number): number {
+  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024;
+}
+
 export interface QemuResult {
   readonly marks: readonly Mark[];
+  readonly residentBytes: number;
   /** Bytes of QEMU's own log, 0 if it has none. */
   readonly logBytes: number;
 }
@@ -52,29 +57,23 @@ export function runQemu(mode: QemuMode, folder: string, memoryMib: number, secon
     const start = performance.now();
     const child = spawn(QEMU, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     const marks: Mark[] = [];
-    let line = '';
+    let residentBytes = 0;
+    const console = findMarks((name) => {
+      marks.push({ name, wallSeconds: (performance.now() - start) / 1000, cpuSeconds: cpuSeconds(child.pid!) });
+      residentBytes = peakBytes(child.pid!);
+    });
     let complaints = '';
     const timer = setTimeout(() => {
       complaints += `not finished after ${secondsMax} s`;
       child.kill('SIGKILL');
     }, secondsMax * 1000);
-    child.stdout.on('data', (chunk: Buffer) => {
-      for (const byte of chunk) {
-        if (byte !== 10) {
-          line += String.fromCharCode(byte);
-          continue;
-        }
-        const name = MARK.exec(line.trim())?.[1];
-        if (name !== undefined) marks.push({ name, wallSeconds: (performance.now() - start) / 1000, cpuSeconds: cpuSeconds(child.pid!) });
-        line = '';
-      }
-    });
+    child.stdout.on('data', (chunk: Buffer) => chunk.forEach(console));
     child.stderr.on('data', (chunk: Buffer) => (complaints += chunk.toString()));
     child.on('error', reject);
     child.on('close', (code) => {
       clearTimeout(timer);
       if (code !== 0) reject(new Error(`${QEMU} ${mode} ended with ${code} after ${marks.map(({ name }) => name).join(', ')}: ${complaints.trim()}`));
-      else resolve({ marks, logBytes: mode === 'rr-record' ? statSync(log).size : 0 });
+      else resolve({ marks, residentBytes, logBytes: mode === 'rr-record' ? statSync(log).size : 0 });
     });
   });
 }
