@@ -1,14 +1,15 @@
 /** Where something begins: the questions of `bisect` by whoever asks them, and what there is to say about the place that was found. */
 import type { LogEvent } from '../log/events.ts';
 import type { LogReader } from '../log/reader.ts';
-import { bisect, findPanic } from './bisect.ts';
+import { type Bisection, bisect, bisectInParallel, findPanic } from './bisect.ts';
 import { rangesOf } from './bisect-scan.ts';
 import { type Frame, callStack } from './call-stack.ts';
 import type { Expression } from './expression.ts';
 import type { GuestSymbols } from './guest-symbols.ts';
 import { type PhysicalRange, readRegister, readRegisters } from './inspect.ts';
 import { type LinuxTask, currentTask } from './linux.ts';
-import { type Write, consoleLineBefore, eventBefore, writesBackward, writesForward } from './queries.ts';
+import { type Write, consoleLineBefore, eventBefore, parallel, writesBackward, writesForward } from './queries.ts';
+import type { StretchCrew } from './stretches.ts';
 import type { SymbolTable } from './symbols.ts';
 import type { TimeTravel } from './time-travel.ts';
 
@@ -40,41 +41,52 @@ export interface Search {
 }
 
 /** A text says why there is none. Moves the cursor. Throws DivergedError. */
-export function findBeginning(travel: TimeTravel, symbols: SymbolTable, asked: BeginningAsked, { from, to, span }: Search): Beginning | string {
-  switch (asked.kind) {
-    case 'when': {
-      const { expression, stays } = asked;
-      const { text } = expression;
-      const found = bisect(travel, expression, { from, to, stays });
-      if (found.kind === 'none') return stays ? `${text} is not true where the search ends, so it does not stay true` : `${text} is never true ${span}`;
-      if (found.kind === 'from-start') return `${text} is ${stays ? 'true all the time' : 'true already where the search begins'}, ${span}: it does not begin there`;
-      travel.seek(found.position);
-      const isMemory = found.method === 'memory';
-      return {
-        title: `${text} ${stays ? 'is true from here on' : 'is true for the first time'}`, position: found.position, isEffect: found.method !== 'breakpoint',
-        method: isMemory ? 'computed anew at each store to what it reads' : found.method === 'events' ? 'the log alone' : found.method, ranges: isMemory ? rangesOf(travel, expression) : [],
-      }; // prettier-ignore
-    }
-    case 'panic': {
-      const panic = findPanic(travel, symbols);
-      if (panic === undefined || panic.position < from || panic.position > to) return `the guest's kernel does not panic ${span}: it neither prints "PANIC: " or "Kernel panic" nor enters panic()`;
-      return { title: `the kernel panics: ${panic.how}`, position: panic.position, isEffect: false, method: 'console text and breakpoints', ranges: [] };
-    }
-    case 'console': {
-      const text = JSON.stringify(asked.text);
-      travel.seek(from);
-      const stop = travel.continue([{ kind: 'console', text: asked.text }]);
-      if (stop.kind !== 'stop-point' || stop.position > to) return `the serial console does not print ${text} ${span}`;
-      return { title: `the console prints the last byte of ${text}`, position: stop.position, isEffect: false, method: 'the log alone', ranges: [] };
-    }
-    case 'store': {
-      const what = `0x${asked.address.toString(16)}, ${asked.length} bytes`;
-      for (const write of writesForward(travel, asked.ranges, from, to)) {
-        return { title: `first store to ${what}, ${span}`, position: write.position + 1, isEffect: true, method: 'a watchpoint', ranges: asked.ranges };
-      }
-      return `nothing stores to ${what}, ${span}`;
-    }
+export function findBeginning(travel: TimeTravel, symbols: SymbolTable, asked: BeginningAsked, search: Search): Beginning | string {
+  if (asked.kind === 'when') return bisected(travel, asked, search, bisect(travel, asked.expression, { ...search, stays: asked.stays }));
+  if (asked.kind !== 'store') return beginningOf(travel, symbols, asked, search);
+  for (const write of writesForward(travel, asked.ranges, search.from, search.to)) return firstStore(asked, search, write);
+  return firstStore(asked, search, undefined);
+}
+
+/** The same of several workers at a time; the same answer. */
+export async function findBeginningInParallel(travel: TimeTravel, crew: StretchCrew, symbols: SymbolTable, asked: BeginningAsked, search: Search): Promise<Beginning | string> {
+  if (asked.kind === 'when') return bisected(travel, asked, search, await bisectInParallel(travel, crew, asked.expression, { ...search, stays: asked.stays }));
+  if (asked.kind !== 'store') return beginningOf(travel, symbols, asked, search);
+  for await (const write of parallel.writes(travel, crew, asked.ranges, search)) return firstStore(asked, search, write);
+  return firstStore(asked, search, undefined);
+}
+
+type Asked<Kind extends BeginningAsked['kind']> = Extract<BeginningAsked, { kind: Kind }>;
+
+function bisected(travel: TimeTravel, { expression, stays }: Asked<'when'>, { span }: Search, found: Bisection): Beginning | string {
+  const { text } = expression;
+  if (found.kind === 'none') return stays ? `${text} is not true where the search ends, so it does not stay true` : `${text} is never true ${span}`;
+  if (found.kind === 'from-start') return `${text} is ${stays ? 'true all the time' : 'true already where the search begins'}, ${span}: it does not begin there`;
+  travel.seek(found.position);
+  const isMemory = found.method === 'memory';
+  return {
+    title: `${text} ${stays ? 'is true from here on' : 'is true for the first time'}`, position: found.position, isEffect: found.method !== 'breakpoint',
+    method: isMemory ? 'computed anew at each store to what it reads' : found.method === 'events' ? 'the log alone' : found.method, ranges: isMemory ? rangesOf(travel, expression) : [],
+  }; // prettier-ignore
+}
+
+function firstStore({ address, length, ranges }: Asked<'store'>, { span }: Search, write: Write | undefined): Beginning | string {
+  const what = `0x${address.toString(16)}, ${length} bytes`;
+  if (write === undefined) return `nothing stores to ${what}, ${span}`;
+  return { title: `first store to ${what}, ${span}`, position: write.position + 1, isEffect: true, method: 'a watchpoint', ranges };
+}
+
+function beginningOf(travel: TimeTravel, symbols: SymbolTable, asked: Asked<'panic' | 'console'>, { from, to, span }: Search): Beginning | string {
+  if (asked.kind === 'panic') {
+    const panic = findPanic(travel, symbols);
+    if (panic === undefined || panic.position < from || panic.position > to) return `the guest's kernel does not panic ${span}: it neither prints "PANIC: " or "Kernel panic" nor enters panic()`;
+    return { title: `the kernel panics: ${panic.how}`, position: panic.position, isEffect: false, method: 'console text and breakpoints', ranges: [] };
   }
+  const text = JSON.stringify(asked.text);
+  travel.seek(from);
+  const stop = travel.continue([{ kind: 'console', text: asked.text }]);
+  if (stop.kind !== 'stop-point' || stop.position > to) return `the serial console does not print ${text} ${span}`;
+  return { title: `the console prints the last byte of ${text}`, position: stop.position, isEffect: false, method: 'the log alone', ranges: [] };
 }
 
 /** The last of each before a position, as far as the log tells. */

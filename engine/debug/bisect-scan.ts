@@ -20,10 +20,9 @@ import { countChanges, eventBefore, eventFrom } from './expression-events.ts';
 import { ExpressionView } from './expression-view.ts';
 import type { PhysicalRange } from './inspect.ts';
 import { eventsBackward } from './queries.ts';
+import type { Stretch } from './stretches.ts';
 import type { TimeTravel } from './time-travel.ts';
 
-/** Instructions of a stretch. */
-export const STRETCH_INSTRUCTIONS = 4_000_000;
 const MSR_EFER = 0xc000_0080;
 /** Of a value for CR3: the TLB keeps what it has. Not kept in CR3 itself (SDM vol. 2, MOV to CR). */
 const CR3_KEEP = 1n << 63n;
@@ -38,7 +37,7 @@ interface Interval {
 }
 
 /** Whether an expression is true, or its value. */
-type Measured = boolean | bigint | undefined;
+export type Measured = boolean | bigint | undefined;
 
 interface Past {
   readonly from: number;
@@ -49,6 +48,11 @@ interface Past {
   /** Values by CR3, in force before the first store to a watched frame; and after the last. */
   readonly early: ReadonlyMap<bigint, Measured>;
   readonly late: ReadonlyMap<bigint, Measured>;
+}
+/** What a scan knows after a stretch that helps with the next one, as plain data. */
+export interface Learnt {
+  readonly past: Past;
+  readonly watched: readonly number[];
 }
 const NO_PAST: Past = { from: -1, to: -1, fromCr3: undefined, toCr3: undefined, early: new Map(), late: new Map() };
 
@@ -67,60 +71,14 @@ export class MemoryScan {
   private past: Past = NO_PAST;
 
   private readonly measures: 'truth' | 'value';
-  private readonly stretch: number;
 
-  constructor(travel: TimeTravel, expression: Expression, measures: 'truth' | 'value' = 'truth', stretch = STRETCH_INSTRUCTIONS) {
+  constructor(travel: TimeTravel, expression: Expression, measures: 'truth' | 'value') {
     this.measures = measures;
-    this.stretch = stretch;
     if (expression.registers.size > 0 || !expression.readsMemory) throw new Error(`"${expression.text}" is not about memory alone`);
     this.travel = travel;
     this.expression = expression;
     this.view = new ExpressionView(travel.machine, (paddr, length) => this.touch(paddr, length));
     this.plain = new ExpressionView(travel.machine);
-  }
-
-  /** The first position from `from` to `to` (inclusive) where it is true. */
-  firstTrue(from: number, to: number): number | undefined {
-    if (this.isTrueAt(from)) return from;
-    for (let at = from; at < to; ) {
-      const same = this.sameUntil(at, to, (value) => value !== true);
-      if (same > at) {
-        at = same;
-        continue;
-      }
-      const until = Math.min(to, at + this.stretch);
-      for (const { value, first } of this.intervals(at, until)) {
-        if (value !== true) continue;
-        for (const candidate of [first - 1, first]) if (candidate > from && candidate <= to && this.isTrueAt(candidate)) return candidate;
-      }
-      at = until;
-    }
-    return undefined;
-  }
-
-  /** The last position from `from` to `to` (inclusive) where it is not true. */
-  lastFalse(from: number, to: number): number | undefined {
-    if (!this.isTrueAt(to)) return this.travel.position;
-    for (let end = to; end > from; ) {
-      const same = this.sameSince(end, from, (value) => value === true);
-      if (same < end) {
-        end = same;
-        continue;
-      }
-      const begin = Math.max(from, end - this.stretch);
-      for (const { value, last } of this.intervals(begin, end).reverse()) {
-        if (value === true) continue;
-        for (const candidate of [last, last - 1]) if (candidate >= from && candidate <= to && !this.isTrueAt(candidate)) return candidate;
-      }
-      end = begin;
-    }
-    return this.isTrueAt(from) ? undefined : from;
-  }
-
-  private isTrueAt(position: number): boolean {
-    this.travel.seek(position);
-    this.plain.forget();
-    return this.expression.isTrue(this.plain);
   }
 
   private touch(paddr: number, length: number): void {
@@ -149,30 +107,30 @@ export class MemoryScan {
     return this.measures === 'truth' ? this.expression.isTrue(this.view) : this.expression.value(this.view);
   }
 
-  /** The value at each position from `from` to `to` (inclusive), as the places where another one begins. With `backward` the last one comes first. Measures 'value'. */
-  *changes(from: number, to: number, backward: boolean): Generator<{ readonly position: number; readonly value: bigint | undefined }> {
-    const count = Math.max(1, Math.ceil((to - from) / this.stretch));
-    for (let i = 0; i < count; i++) {
-      const stretch = backward ? count - 1 - i : i;
-      const begin = from + stretch * this.stretch;
-      const end = Math.min(to, begin + this.stretch);
-      if (this.isSame(begin, end, backward)) {
-        if (stretch === 0) yield { position: from, value: this.valueAt(from) };
-        continue;
+  get learnt(): Learnt {
+    return { past: this.past, watched: [...this.watched] };
+  }
+  /** What another scan of the same expression has learnt from the stretch that it replayed last. */
+  learn({ past, watched }: Learnt): void {
+    this.past = past;
+    for (const frame of watched) this.watched.add(frame);
+  }
+
+  /** The positions of a stretch at which it is not what it was one position before. Replays. */
+  changesIn({ begin, end }: Stretch): readonly { readonly position: number; readonly value: Measured }[] {
+    const intervals = this.intervals(begin - 1, end - 1);
+    let before = this.valueAt(begin - 1);
+    const found: { position: number; value: Measured }[] = [];
+    for (const { first } of intervals) {
+      // A device that writes between two instructions may be seen one earlier.
+      for (const position of [first - 1, first]) {
+        if (position < begin || position >= end) continue;
+        const value = this.valueAt(position);
+        if (value !== before) found.push({ position, value });
+        before = value;
       }
-      let before = this.valueAt(Math.max(from, begin));
-      const found: { position: number; value: bigint | undefined }[] = stretch === 0 ? [{ position: from, value: before }] : [];
-      for (const { first } of this.intervals(begin, end)) {
-        // A device that writes between two instructions may be seen one earlier.
-        for (const position of [first - 1, first]) {
-          if (position <= begin || position > end) continue;
-          const value = this.valueAt(position);
-          if (value !== before) found.push({ position, value });
-          before = value;
-        }
-      }
-      yield* backward ? found.reverse() : found;
     }
+    return found;
   }
 
   /** From the end of what is known on, the position up to which the value needs not be looked for by a replay, and is one of those that are `dull`; at least `at`. */
@@ -216,19 +174,20 @@ export class MemoryScan {
     return since;
   }
 
-  /** Nothing changes from `begin` to `end`, beside the last stretch that was replayed or beside what is the same as its end. */
-  private isSame(begin: number, end: number, backward: boolean): boolean {
+  /** Nothing changes in a stretch, beside the last one that was replayed or beside what is the same as its end; no replay. */
+  isSame({ begin, end }: Stretch, backward: boolean): boolean {
+    const [first, last] = [begin - 1, end - 1];
     const { early, late, fromCr3, toCr3 } = this.past;
     const cr3 = backward ? fromCr3 : toCr3;
     if (cr3 === undefined) return false;
     const value = (backward ? early : late).get(cr3);
-    return backward ? this.sameSince(end, begin, (one) => one === value) <= begin : this.sameUntil(begin, end, (one) => one === value) >= end;
+    return backward ? this.sameSince(last, first, (one) => one === value) <= first : this.sameUntil(first, last, (one) => one === value) >= last;
   }
 
-  private valueAt(position: number): bigint | undefined {
+  private valueAt(position: number): Measured {
     this.travel.seek(position);
     this.plain.forget();
-    return this.expression.value(this.plain);
+    return this.measures === 'truth' ? this.expression.isTrue(this.plain) : this.expression.value(this.plain);
   }
 
   /** The values from `from` to `to`. */

@@ -10,11 +10,12 @@
  *     numbers alone       not at all
  *     else                every single instruction is looked at: about a million a second
  */
-import { MemoryScan } from './bisect-scan.ts';
+import { type Change, changes, changesInParallel } from './changes.ts';
+import { conditionOf } from './conditions.ts';
 import type { Expression } from './expression.ts';
 import { countChanges } from './expression-events.ts';
 import { ExpressionView } from './expression-view.ts';
-import type { StopPoint } from './stop-points.ts';
+import type { Span, StretchCrew } from './stretches.ts';
 import type { SymbolTable } from './symbols.ts';
 import type { TimeTravel } from './time-travel.ts';
 
@@ -43,18 +44,46 @@ export function methodOf(expression: Expression, stays: boolean): BisectMethod {
 }
 
 /** Moves the cursor. Throws DivergedError. */
-export function bisect(travel: TimeTravel, expression: Expression, { from, to, stays, stretch }: BisectOptions): Bisection {
-  const method = methodOf(expression, stays);
+export function bisect(travel: TimeTravel, expression: Expression, options: BisectOptions): Bisection {
+  const method = methodOf(expression, options.stays);
+  const known = withoutChanges(travel, expression, method, options);
+  if (known !== undefined) return known;
+  for (const change of changes(travel, expression, 'truth', spanOf(options), options.stretch)) {
+    const answer = judged(change, method, options);
+    if (answer !== undefined) return answer;
+  }
+  return { kind: 'none', method };
+}
+
+/** The same of several workers at a time; the same answer. */
+export async function bisectInParallel(travel: TimeTravel, crew: StretchCrew, expression: Expression, options: BisectOptions): Promise<Bisection> {
+  const method = methodOf(expression, options.stays);
+  const known = withoutChanges(travel, expression, method, options);
+  if (known !== undefined) return known;
+  for await (const change of changesInParallel(travel, crew, expression, 'truth', spanOf(options), options.stretch)) {
+    const answer = judged(change, method, options);
+    if (answer !== undefined) return answer;
+  }
+  return { kind: 'none', method };
+}
+
+/** What holds at the end is looked for from there. */
+function spanOf({ from, to, stays }: BisectOptions): Span {
+  return { from, to, backward: stays };
+}
+
+/** What a change of the truth says; undefined: nothing, look at the next. */
+function judged({ position, value }: Change, method: BisectMethod, { from, stays }: BisectOptions): Bisection | undefined {
+  if (value !== true) return stays ? { kind: 'none', method } : undefined;
+  return { kind: position === from ? 'from-start' : 'found', position, method };
+}
+
+function withoutChanges(travel: TimeTravel, expression: Expression, method: BisectMethod, { from, to, stays }: BisectOptions): Bisection | undefined {
   if (method === 'constant') return expression.isTrue(new ExpressionView(travel.machine)) ? { kind: 'from-start', position: from, method } : { kind: 'none', method };
   if (method === 'events') return bisectEvents(travel, expression, { from, to, stays });
-  if (stays) {
-    const last = method === 'memory' ? new MemoryScan(travel, expression, 'truth', stretch).lastFalse(from, to) : lastFalse(travel, expression, from, to);
-    if (last === undefined) return { kind: 'from-start', position: from, method };
-    return last >= to ? { kind: 'none', method } : { kind: 'found', position: last + 1, method };
-  }
-  const position = method === 'memory' ? new MemoryScan(travel, expression, 'truth', stretch).firstTrue(from, to) : firstTrue(travel, expression, from, to);
-  if (position === undefined) return { kind: 'none', method };
-  return { kind: position === from ? 'from-start' : 'found', position, method };
+  if (method !== 'breakpoint') return undefined;
+  const position = firstTrue(travel, expression, from, to);
+  return position === undefined ? { kind: 'none', method } : { kind: position === from ? 'from-start' : 'found', position, method };
 }
 
 /** Its value is another one only at the positions after its events. */
@@ -82,29 +111,12 @@ export function eventValues<T>(travel: TimeTravel, expression: Expression, of: (
   };
 }
 
+/** Of an expression that can be true at one address only. */
 function firstTrue(travel: TimeTravel, expression: Expression, from: number, to: number): number | undefined {
-  const view = new ExpressionView(travel.machine);
-  const holds = (): boolean => {
-    view.forget();
-    return expression.isTrue(view);
-  };
   travel.seek(from);
-  if (holds()) return from;
-  const stop: StopPoint = expression.rip === undefined ? { kind: 'condition', condition: holds } : { kind: 'breakpoint', address: expression.rip, condition: holds };
-  const found = travel.continue([stop]);
+  if (expression.isTrue(new ExpressionView(travel.machine))) return from;
+  const found = travel.continue([{ kind: 'breakpoint', address: expression.rip!, condition: conditionOf(expression) }]);
   return found.kind === 'stop-point' && found.position <= to ? found.position : undefined;
-}
-
-function lastFalse(travel: TimeTravel, expression: Expression, from: number, to: number): number | undefined {
-  const view = new ExpressionView(travel.machine);
-  const holds = (): boolean => {
-    view.forget();
-    return expression.isTrue(view);
-  };
-  travel.seek(to);
-  if (!holds()) return travel.position;
-  const found = travel.reverseContinue([{ kind: 'condition', condition: () => !holds() }]);
-  return found.kind === 'stop-point' && found.position >= from ? found.position : undefined;
 }
 
 /** What kernels print when they give up. */

@@ -1,9 +1,9 @@
 /** Calls of functions over a run: who called, with what, what came back, and when. */
 import * as L from '../cpu/layout.ts';
 import { readLinear, readRegister } from './inspect.ts';
-import type { Span } from './queries.ts';
 import { observed } from './observed.ts';
 import { cr3Of } from './shadow-stack.ts';
+import { type CallsQuestion, type Span, type Stretch, type StretchCrew, rowsInParallel, rowsOf } from './stretches.ts';
 import type { TimeTravel } from './time-travel.ts';
 
 /** System V ABI for x86-64, 3.2.3: the first six of class INTEGER. */
@@ -26,89 +26,101 @@ export interface FunctionCall {
 }
 
 export interface CallsOptions extends Span {
-  /** A call that has not returned at the end of its stretch is followed for so many instructions. */
+  /** A call that has not returned after so many instructions has not returned, so far as is looked. */
   readonly returnInstructionsMax?: number;
 }
 
-const STRETCH_INSTRUCTIONS = 4_000_000;
+const RCX = ARGUMENT_REGISTERS.indexOf('rcx');
 const CALLS_MAX = 4096;
 export const RETURN_INSTRUCTIONS_MAX = 16_000_000;
+/** Instructions between two looks whether all have returned. */
+const LOOK_INSTRUCTIONS = 1_000_000;
 
 type Open = Omit<FunctionCall, 'returned'> & { returned: FunctionCall['returned'] };
 
 /** Calls of the functions that begin at these addresses, also by jumps. Moves the cursor. Throws DivergedError. */
-export function* calls(travel: TimeTravel, addresses: readonly bigint[], { from, to, backward = false, returnInstructionsMax = RETURN_INSTRUCTIONS_MAX }: CallsOptions): Generator<FunctionCall> {
-  for (let begin = from, end = to; begin < end; ) {
-    const low = backward ? Math.max(begin, end - STRETCH_INSTRUCTIONS) : begin;
-    const high = backward ? end : Math.min(end, begin + STRETCH_INSTRUCTIONS);
-    const { rows, isFull } = collect(travel, addresses, low, high, backward);
-    for (const row of backward ? [...rows].reverse() : rows) yield row.returned === undefined ? { ...row, returned: returnOf(travel, row, returnInstructionsMax) } : row;
-    if (backward) end = isFull ? rows[0].position : low;
-    else begin = isFull ? rows[rows.length - 1].position + 1 : high;
-  }
+export function calls(travel: TimeTravel, addresses: readonly bigint[], { returnInstructionsMax = RETURN_INSTRUCTIONS_MAX, ...span }: CallsOptions): Generator<FunctionCall> {
+  return rowsOf(travel, { kind: 'calls', addresses, returnInstructionsMax }, span);
 }
 
-function collect(travel: TimeTravel, addresses: readonly bigint[], begin: number, end: number, keepsLast: boolean): { readonly rows: readonly Open[]; readonly isFull: boolean } {
+/** The same of several workers at a time; the same rows in the same order. */
+export function callsInParallel(travel: TimeTravel, crew: StretchCrew, addresses: readonly bigint[], { returnInstructionsMax = RETURN_INSTRUCTIONS_MAX, ...span }: CallsOptions): AsyncGenerator<FunctionCall> {
+  return rowsInParallel(travel, crew, { kind: 'calls', addresses, returnInstructionsMax }, span);
+}
+
+/** The calls of one stretch. Those that have not returned at its end are followed on. */
+export function callsIn(travel: TimeTravel, { addresses, returnInstructionsMax }: CallsQuestion, { begin, end }: Stretch, keepsLast: boolean): { readonly rows: readonly FunctionCall[]; readonly isFull: boolean } {
   const { machine } = travel;
   const { core } = machine;
   const wanted = new Set(addresses);
   const rows: Open[] = [];
   /** By address space and slot; the low half of memory is that of a process. */
   const open = new Map<string, Open>();
+  /** The last that began, here or after the end. */
+  let latest: Open | undefined;
   let isFull = false;
   const keyOf = (slot: bigint): string => `${slot < 1n << 63n ? cr3Of(machine) : ''} ${slot}`;
+  const began = (position: number, rip: bigint): void => {
+    const slot = readRegister(machine, 'rsp') ?? 0n;
+    const key = keyOf(slot);
+    const same = open.get(key);
+    if (same !== undefined && same === latest && same.address === rip) {
+      if (travel.isRepString(rip)) {
+        // It is told again where the replay was stopped amid its iterations, which are positions: then it goes on. After an interrupt it is another start, as for breakpoints.
+        const iterations = same.arguments[RCX] - (readRegister(machine, 'rcx') ?? 0n);
+        if (BigInt.asUintN(16, iterations) === BigInt.asUintN(16, BigInt(position - same.position))) return;
+      } else {
+        // An instruction that faulted begins again.
+        const at = rows.lastIndexOf(same);
+        if (at >= 0) rows.splice(at, 1);
+      }
+    }
+    open.delete(key);
+    latest = undefined;
+    if (position >= end || (isFull && !keepsLast)) return;
+    if (rows.length >= CALLS_MAX * (keepsLast ? 2 : 1)) {
+      isFull = true;
+      if (!keepsLast) return;
+      rows.splice(0, CALLS_MAX);
+    }
+    latest = {
+      position, address: rip, cpl: core.u32[L.CPL >>> 2], arguments: ARGUMENT_REGISTERS.map((name) => readRegister(machine, name) ?? 0n),
+      returnsTo: wordAt(travel, slot), slot, cr3: cr3Of(machine), returned: undefined,
+    }; // prettier-ignore
+    rows.push(latest);
+    open.set(key, latest);
+  };
   travel.seek(Math.max(0, begin - 1));
   observed(machine, { addresses: wanted, calls: true }, {
     start: (kinds) => {
       const position = machine.position();
       if (position < begin) return false;
-      if ((kinds & L.OBSERVE_START) !== 0 && position < end) {
+      if ((kinds & L.OBSERVE_START) !== 0) {
         const rip = readRegister(machine, 'rip') ?? 0n;
-        if (wanted.has(rip)) {
-          if (rows.length >= CALLS_MAX * (keepsLast ? 2 : 1)) {
-            isFull = true;
-            if (!keepsLast) return false;
-            rows.splice(0, CALLS_MAX);
-          }
-          const slot = readRegister(machine, 'rsp') ?? 0n;
-          // An instruction that faulted begins again.
-          const same = open.get(keyOf(slot));
-          if (same !== undefined && same.address === rip && rows.at(-1) === same) rows.pop();
-          const row: Open = {
-            position, address: rip, cpl: core.u32[L.CPL >>> 2], arguments: ARGUMENT_REGISTERS.map((name) => readRegister(machine, name) ?? 0n),
-            returnsTo: wordAt(travel, slot), slot, cr3: cr3Of(machine), returned: undefined,
-          }; // prettier-ignore
-          rows.push(row);
-          open.set(keyOf(slot), row);
-        }
+        if (wanted.has(rip)) began(position, rip);
       }
       if ((kinds & L.OBSERVE_RETURN) !== 0 && open.size > 0) {
         const key = keyOf(readRegister(machine, 'rsp') ?? 0n);
         const row = open.get(key);
         if (row !== undefined) {
-          row.returned = { position: position + 1, value: readRegister(machine, 'rax') ?? 0n };
+          if (position + 1 - row.position <= returnInstructionsMax) row.returned = { position: position + 1, value: readRegister(machine, 'rax') ?? 0n };
           open.delete(key);
         }
       }
       return false;
     },
-  }, () => travel.replayOn(end)); // prettier-ignore
+  }, () => {
+    travel.replayOn(end);
+    const kept = new Set(rows);
+    for (let at = end; !travel.isAtEnd; at = travel.position) {
+      for (const [key, row] of open) if (at - row.position > returnInstructionsMax || !kept.has(row)) open.delete(key);
+      if (open.size === 0) break;
+      travel.replayOn(at + LOOK_INSTRUCTIONS);
+    }
+  }); // prettier-ignore
+  // It began in the stretch before, and is told there.
+  if (rows.length > 0 && travel.isRepString(rows[0].address) && travel.isContinuation(rows[0].position, rows[0].address)) rows.shift();
   return { rows, isFull };
-}
-
-function returnOf(travel: TimeTravel, { position, returnsTo, slot, cr3 }: Open, instructionsMax: number): FunctionCall['returned'] {
-  const last = Math.min(travel.last, position + instructionsMax);
-  travel.seek(position);
-  const walk = travel.continuing([
-    { kind: 'breakpoint', address: returnsTo, condition: (machine) => readRegister(machine, 'rsp') === slot + 8n && (slot >= 1n << 63n || cr3Of(machine) === cr3) },
-  ]);
-  for (;;) {
-    const slice = walk.next();
-    if (slice.done === true) return slice.value.kind === 'stop-point' ? { position: slice.value.position, value: readRegister(travel.machine, 'rax') ?? 0n } : undefined;
-    if (slice.value <= last) continue;
-    walk.return(undefined as never);
-    return undefined;
-  }
 }
 
 function wordAt({ machine }: TimeTravel, address: bigint): bigint {

@@ -19,7 +19,7 @@
  * address. What reads memory that is not mapped has no value; it decides nothing (`0 && ?` is 0, `1 || ?` is 1), and without a value nothing is true.
  */
 import type { LogReader } from '../log/reader.ts';
-import { EVENT_FORMS, EventWordsError, eventsOfWords } from './event-words.ts';
+import { EVENT_FORMS, EventWordsError, type LogStop, eventsOfWords } from './event-words.ts';
 import { countBelow } from './expression-events.ts';
 import type { ExpressionView } from './expression-view.ts';
 import { REGISTER_NAMES } from './inspect.ts';
@@ -59,8 +59,15 @@ const SHIFT_MAX = 128n;
 
 const REGISTERS = new Set(REGISTER_NAMES);
 
+/** As data: its text, and what the names in it stand for. */
+export interface PlainExpression {
+  readonly text: string;
+  readonly names: readonly (readonly [name: string, address: bigint])[];
+}
+
 export class Expression {
   readonly text: string;
+  readonly plain: PlainExpression;
   /** Registers and `position` that it looks at. */
   readonly registers: ReadonlySet<string>;
   readonly readsMemory: boolean;
@@ -71,8 +78,9 @@ export class Expression {
   private readonly root: Node;
 
   /** Use parseExpression(). */
-  constructor(text: string, root: Node) {
-    this.text = text;
+  constructor(plain: PlainExpression, root: Node) {
+    this.text = plain.text;
+    this.plain = plain;
     this.root = root;
     const registers = new Set<string>();
     const events: (() => readonly number[])[] = [];
@@ -96,7 +104,26 @@ export class Expression {
 /** `log`: whose events it may count. Throws ExpressionError. */
 export function parseExpression(text: string, symbols: SymbolTable, log?: LogReader): Expression {
   if (text.length > TEXT_MAX) throw new ExpressionError(`${text.slice(0, 60)}...`, 1, `the expression has ${text.length} characters; ${TEXT_MAX} are allowed`);
-  return new Expression(text, new Parser(text, symbols, log).parse());
+  const parser = new Parser(text, (name) => symbols.find(name).address, log);
+  const root = parser.parse();
+  return new Expression({ text, names: [...parser.names] }, root);
+}
+
+/** The same expression again, such as in another thread. */
+export function expressionOf(plain: PlainExpression, log?: LogReader): Expression {
+  const names = new Map(plain.names);
+  return new Expression(plain, new Parser(plain.text, (name) => names.get(name)!, log).parse());
+}
+
+const counted = new WeakMap<LogReader, Map<string, readonly number[]>>();
+
+/** positionsOf() of events that words ask for; once for all expressions. */
+function countedPositions(log: LogReader, words: string, asked: LogStop): readonly number[] {
+  const known = counted.get(log) ?? new Map<string, readonly number[]>();
+  counted.set(log, known);
+  const positions = known.get(words) ?? positionsOf(log, asked);
+  known.set(words, positions);
+  return positions;
 }
 
 interface Token {
@@ -109,16 +136,19 @@ interface Token {
 const TOKEN = /\s*(?:(0[xX][0-9a-fA-F_]+|\d[\w]*)|([A-Za-z_.$][\w.$]*(?::[A-Za-z_.$][\w.$]*)?)|(\|\||&&|==|!=|<=|>=|<<|>>|[-+*<>&|^!()[\]:,])|"([^"]*)"|'([^']*)')/y;
 
 class Parser {
+  /** Those of symbols, as they were asked for. */
+  readonly names = new Map<string, bigint>();
   private readonly text: string;
-  private readonly symbols: SymbolTable;
+  private readonly addressOf: (name: string) => bigint;
   private readonly log: LogReader | undefined;
   private readonly tokens: readonly Token[];
   private next = 0;
   private depth = 0;
 
-  constructor(text: string, symbols: SymbolTable, log: LogReader | undefined) {
+  /** `addressOf` throws SymbolError. */
+  constructor(text: string, addressOf: (name: string) => bigint, log: LogReader | undefined) {
     this.text = text;
-    this.symbols = symbols;
+    this.addressOf = addressOf;
     this.log = log;
     const tokens: Token[] = [];
     TOKEN.lastIndex = 0;
@@ -231,7 +261,9 @@ class Parser {
     const lower = token.text.toLowerCase();
     if (token.text === 'position' || REGISTERS.has(lower)) return { kind: 'register', name: lower };
     try {
-      return { kind: 'number', value: this.symbols.find(token.text).address };
+      const value = this.addressOf(token.text);
+      this.names.set(token.text, value);
+      return { kind: 'number', value };
     } catch (error) {
       if (error instanceof SymbolError) throw this.wrong(token, error.message);
       throw error;
@@ -253,7 +285,7 @@ class Parser {
       const asked = eventsOfWords(words.text);
       if (asked === undefined) throw this.wrong(words, `there are no events "${words.text}": ${EVENT_FORMS}`);
       let positions: readonly number[] | undefined;
-      return { kind: 'events', positions: () => (positions ??= positionsOf(log, asked)) };
+      return { kind: 'events', positions: () => (positions ??= countedPositions(log, words.text, asked)) };
     } catch (error) {
       if (error instanceof EventWordsError) throw this.wrong(words, error.message);
       throw error;

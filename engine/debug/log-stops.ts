@@ -5,26 +5,26 @@ import type { LogEvent, LogKind } from '../log/events.ts';
 import type { Position } from '../log/position.ts';
 import type { LogReader } from '../log/reader.ts';
 import type { LogStop } from './event-words.ts';
-import type { Hit } from './hits.ts';
+import type { Met } from './hits.ts';
 import type { StopPoint } from './stop-points.ts';
 
-/** The first position after `after` where a stop point of the log is met. */
-export function nextLogStop(reader: LogReader, stops: readonly StopPoint[], after: number): Hit | undefined {
-  let best: Hit | undefined;
+/** The first position after `after` where stop points of the log are met, and all of those. */
+export function nextLogStop(reader: LogReader, stops: readonly StopPoint[], after: number): Met | undefined {
+  let best: Met | undefined;
   stops.forEach((point, stop) => {
-    const to = (best?.position ?? Infinity) as Position;
+    const to = ((best?.position ?? Infinity) + 1) as Position;
     const position = point.kind === 'event' ? nextEvent(reader, point.kinds, point.matches, after, to) : point.kind === 'console' ? consoleStops(reader, point.text).find((at) => at > after) : undefined;
-    if (position !== undefined && position < to) best = { position, stop };
+    if (position !== undefined && position < to) best = { position, stops: position === best?.position ? [...best.stops, stop] : [stop] };
   });
   return best;
 }
 
-/** The last position before `before` where a stop point of the log is met. */
-export function previousLogStop(reader: LogReader, stops: readonly StopPoint[], before: number): Hit | undefined {
-  let best: Hit | undefined;
+/** The last position before `before` where stop points of the log are met, and all of those. */
+export function previousLogStop(reader: LogReader, stops: readonly StopPoint[], before: number): Met | undefined {
+  let best: Met | undefined;
   stops.forEach((point, stop) => {
     const position = point.kind === 'event' ? previousEvent(reader, point.kinds, point.matches, before) : point.kind === 'console' ? consoleStops(reader, point.text).findLast((at) => at < before) : undefined;
-    if (position !== undefined && (best === undefined || position > best.position)) best = { position, stop };
+    if (position !== undefined && position >= (best?.position ?? 0)) best = { position, stops: position === best?.position ? [...best.stops, stop] : [stop] };
   });
   return best;
 }

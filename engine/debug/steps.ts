@@ -12,6 +12,7 @@ import * as L from '../cpu/layout.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Position } from '../log/position.ts';
 import { type Frame, callBefore, callStacking } from './call-stack.ts';
+import { isInFrame } from './conditions.ts';
 import type { GuestSymbols, SourceLine } from './guest-symbols.ts';
 import { physicalRanges, readLinear, readRegister } from './inspect.ts';
 import { type ListedInstruction, codeBits, instructionAt } from './listing.ts';
@@ -60,6 +61,7 @@ export function finish<T>(steps: Generator<unknown, T, void>): T {
 }
 
 const USER = 3;
+const ANYWHERE: Condition = { kind: 'expression', expression: { text: '1', names: [] } };
 const NO_SYMBOLS: GuestSymbols = { table: SymbolTable.EMPTY, origin: 'none', lineOf: () => undefined, addressesOf: () => [], tell: (address) => `0x${address.toString(16)}` };
 
 /** The place where a frame goes on. */
@@ -76,17 +78,9 @@ function placeOf(machine: Machine): Place {
   return { rip: readRegister(machine, 'rip') ?? 0n, rsp: readRegister(machine, 'rsp') ?? 0n, isUser, cr3: isUser ? cr3Of(machine) : undefined };
 }
 
-/** In 32-bit code a function may take its arguments off the stack. */
-const ARGUMENT_BYTES_MAX = 256n;
-
 function isAt(place: Place): Condition {
-  return (machine) => {
-    const { core } = machine;
-    const rsp = readRegister(machine, 'rsp') ?? 0n;
-    const above = rsp - place.rsp;
-    if (above !== 0n && (codeBits(machine) === 64 || above < 0n || above > ARGUMENT_BYTES_MAX)) return false;
-    return (core.u32[L.CPL >>> 2] === USER) === place.isUser && (place.cr3 === undefined || cr3Of(machine) === place.cr3);
-  };
+  const { rsp, isUser, cr3 } = place;
+  return { kind: 'frame', rsp, isUser, cr3 };
 }
 
 function isRep({ mnemonic }: ListedInstruction): boolean {
@@ -119,7 +113,7 @@ export function* steppingOver(travel: TimeTravel, { stops = [] }: StepOptions = 
 /** One instruction on, or to what stops it: only watchpoints and conditions can. */
 function* oneStep(travel: TimeTravel, stops: readonly StopPoint[]): Stepping {
   const from = travel.position;
-  const own: StopPoint = { kind: 'condition', condition: () => true };
+  const own: StopPoint = { kind: 'condition', condition: ANYWHERE };
   if (stops.some(({ kind }) => kind === 'watchpoint' || kind === 'condition')) {
     const stop = yield* travel.continuing([...stops, own]);
     return stop.kind === 'stop-point' && stop.point !== own ? stop : stop.kind === 'history' ? stop : { kind: 'step', position: stop.position };
@@ -136,14 +130,13 @@ function* goOn(travel: TimeTravel, stops: readonly StopPoint[], place: Place): S
 
 /** Until the handler of a delivery is through: what it interrupted is about to run, or what runs there instead (an exception table) with the stack as it was. */
 function* throughHandler(travel: TimeTravel, stops: readonly StopPoint[], place: Place, { frame }: Delivery): Stepping {
-  const isBack = isAt(place);
-  const again: StopPoint = { kind: 'breakpoint', address: place.rip, condition: isBack };
+  const again: StopPoint = { kind: 'breakpoint', address: place.rip, condition: isAt(place) };
   // The IRET takes RIP from there.
   const taken: StopPoint = { kind: 'watchpoint', ranges: physicalRanges(travel.machine, frame, 8), access: 'read' };
   for (;;) {
     const stop: Stop = yield* travel.continuing([...stops, again, taken]);
     if (stop.kind !== 'stop-point' || (stop.point !== again && stop.point !== taken)) return stop;
-    if (stop.point === again || isBack(travel.machine)) return { kind: 'step', position: stop.position };
+    if (stop.point === again || isInFrame(travel.machine, place)) return { kind: 'step', position: stop.position };
   }
 }
 

@@ -8,7 +8,9 @@
  * What a stretch has depends on the recording alone, not on where it begins, who replays it or when.
  */
 import * as L from '../cpu/layout.ts';
-import { HitCollector } from './hits.ts';
+import { callsIn } from './calls.ts';
+import { type ChangesQuestion, type Learnt, changesOf } from './changes.ts';
+import { HitCollector, type Met, type Moment, placeMet } from './hits.ts';
 import { type PhysicalRange, readRegister } from './inspect.ts';
 import { observed } from './observed.ts';
 import type { StopPoint } from './stop-points.ts';
@@ -52,22 +54,24 @@ export interface Start extends Execution {
   readonly isString: boolean;
 }
 
-/** The last place of a stretch where a walk stops, and at which of the stop points. */
-export interface LastHit {
-  readonly position: number;
-  readonly stop: number;
-}
-
-/** A stop point that is plain data, and is met in a replay rather than in the log. */
-export type PlainStop = Extract<StopPoint, { kind: 'watchpoint' }> | { readonly kind: 'breakpoint'; readonly address: bigint };
+/** A stop point that is met in a replay rather than in the log. */
+export type ReplayedStop = Exclude<StopPoint, { kind: 'event' | 'console' }>;
 
 /** Plain data: it goes to a worker as it is. */
 export type StretchQuestion =
   | { readonly kind: 'writes' | 'reads'; readonly ranges: readonly PhysicalRange[] }
   /** Linear addresses. */
   | { readonly kind: 'starts'; readonly addresses: readonly bigint[] }
-  /** The last hit of these; for walks backward. */
-  | { readonly kind: 'last-hit'; readonly stops: readonly PlainStop[] };
+  | CallsQuestion
+  | ChangesQuestion
+  /** The last place where one of these is met, and all that are met there; for walks backward. `before`: what comes later at its position is no more looked for. */
+  | { readonly kind: 'last-hit'; readonly stops: readonly ReplayedStop[]; readonly before?: Moment | undefined };
+
+export interface CallsQuestion {
+  readonly kind: 'calls';
+  readonly addresses: readonly bigint[];
+  readonly returnInstructionsMax: number;
+}
 
 /** Positions from `begin` (inclusive) to `end` (exclusive). */
 export interface Stretch {
@@ -90,6 +94,8 @@ export interface StretchAnswer<Row extends StretchRow = StretchRow> {
   readonly rows: readonly Row[];
   /** What is left of the stretch, as it had more rows than one answer takes. */
   readonly rest?: Stretch;
+  /** Of changes. */
+  readonly learnt?: Learnt;
 }
 
 /** A range of positions, `from` inclusive and `to` exclusive, and the direction. */
@@ -101,6 +107,8 @@ export interface Span {
 
 /** Where checkpoints are farther apart, nobody knows yet what lies there. */
 const STRETCH_INSTRUCTIONS = 4_000_000;
+/** Where each instruction is looked at. */
+const SLOW_STRETCH_INSTRUCTIONS = 500_000;
 /** Rows of an answer; backward up to twice as many. */
 const ROWS_MAX = 4096;
 const BY: Readonly<Record<number, Write['by']>> = { [L.ACCESS_STORE]: 'instruction', [L.ACCESS_WALK]: 'page walk', [L.ACCESS_DEVICE]: 'device' };
@@ -110,6 +118,7 @@ export function* stretchesOf(travel: TimeTravel, question: StretchQuestion, { fr
   const frames = framesAsked(question);
   // A hit is one position after the write.
   const later = question.kind === 'last-hit' ? 1 : 0;
+  const most = question.kind === 'changes' ? question.most : isSlow(question) ? SLOW_STRETCH_INSTRUCTIONS : Infinity;
   for (let begin = from, end = to; begin < end; ) {
     if (backward) {
       const low = frames === undefined ? end : travel.unwrittenSince(frames, from, end) + later;
@@ -119,7 +128,7 @@ export function* stretchesOf(travel: TimeTravel, question: StretchQuestion, { fr
       }
       // What happens at a checkpoint between two instructions may be part of its state: the stretch before it has that.
       const checkpoint = travel.checkpointBefore(end - 2);
-      const start = Math.max(from, checkpoint === 0 ? 0 : checkpoint + 2);
+      const start = Math.max(from, checkpoint === 0 ? 0 : checkpoint + 2, end - most);
       yield { begin: start, end };
       end = start;
     } else {
@@ -129,7 +138,7 @@ export function* stretchesOf(travel: TimeTravel, question: StretchQuestion, { fr
         continue;
       }
       const checkpoint = travel.checkpointAfter(begin);
-      const stop = Math.min(end, checkpoint === undefined ? begin + STRETCH_INSTRUCTIONS : checkpoint + 2);
+      const stop = Math.min(end, checkpoint === undefined ? begin + STRETCH_INSTRUCTIONS : checkpoint + 2, begin + most);
       yield { begin, end: stop };
       begin = stop;
     }
@@ -143,6 +152,10 @@ function framesAsked(question: StretchQuestion): ReadonlySet<number> | undefined
   return question.stops.every((stop) => stop.kind === 'watchpoint' && stop.access === 'write') ? framesOf(question.stops.flatMap((stop) => (stop.kind === 'watchpoint' ? stop.ranges : []))) : undefined;
 }
 
+function isSlow(question: StretchQuestion): boolean {
+  return question.kind === 'last-hit' && question.stops.some(({ kind }) => kind === 'condition');
+}
+
 /** Replays a stretch. Moves the cursor. Throws DivergedError. */
 export function answerStretch(travel: TimeTravel, { question, begin, end, backward }: StretchTask): StretchAnswer {
   switch (question.kind) {
@@ -152,8 +165,14 @@ export function answerStretch(travel: TimeTravel, { question, begin, end, backwa
       return readsIn(travel, question.ranges, begin, end, backward);
     case 'starts':
       return startsIn(travel, question.addresses, begin, end, backward);
+    case 'calls': {
+      const { rows, isFull } = callsIn(travel, question, { begin, end }, backward);
+      return answerOf(rows, isFull, begin, end, backward);
+    }
+    case 'changes':
+      return changesOf(travel, question, { begin, end });
     case 'last-hit':
-      return lastHitIn(travel, question.stops, begin, end);
+      return lastHitIn(travel, question, begin, end);
   }
 }
 
@@ -200,8 +219,15 @@ export async function* rowsInParallel<Row extends StretchRow>(travel: TimeTravel
   for await (const { rows } of answersInParallel<Row>(travel, crew, question, span)) yield* span.backward === true ? [...rows].reverse() : rows;
 }
 
+interface ParallelOptions {
+  /** Those of the span unless told. */
+  readonly stretches?: Iterator<Stretch>;
+  /** Stretches that are replayed before anyone else is called. */
+  readonly alone?: number;
+}
+
 /** The same stretch by stretch, in the direction of the span; also those that have no row. */
-export async function* answersInParallel<Row extends StretchRow>(travel: TimeTravel, crew: StretchCrew, question: StretchQuestion, span: Span): AsyncGenerator<StretchAnswer<Row> & { readonly stretch: Stretch }> {
+export async function* answersInParallel<Row extends StretchRow>(travel: TimeTravel, crew: StretchCrew, question: StretchQuestion, span: Span, { stretches = stretchesOf(travel, question, span), alone = ALONE }: ParallelOptions = {}): AsyncGenerator<StretchAnswer<Row> & { readonly stretch: Stretch }> {
   const backward = span.backward ?? false;
   const waiting: Waiting[] = [];
   const workers = new Map<StretchWorker, number>([[crew.local, 0]]);
@@ -239,9 +265,13 @@ export async function* answersInParallel<Row extends StretchRow>(travel: TimeTra
     return promise;
   };
 
-  const stretches = stretchesOf(travel, question, span);
+  const call = (): void => crew.start((worker) => {
+    workers.set(worker, 0);
+    if (isWanted) handOut();
+  }); // prettier-ignore
   const asked: { readonly stretch: Stretch; readonly answer: Promise<StretchAnswer> }[] = [];
   let done = 0;
+  if (alone === 0) call();
   try {
     for (;;) {
       const ahead = [...workers.keys()].reduce((sum, { capacity }) => sum + capacity, 0);
@@ -260,12 +290,7 @@ export async function* answersInParallel<Row extends StretchRow>(travel: TimeTra
         stretch = answer.rest;
         answer = (await ask(stretch, true)) as StretchAnswer<Row>;
       }
-      if (++done === ALONE) {
-        crew.start((worker) => {
-          workers.set(worker, 0);
-          if (isWanted) handOut();
-        });
-      }
+      if (++done === alone) call();
     }
   } finally {
     isWanted = false;
@@ -366,22 +391,21 @@ function startsIn(travel: TimeTravel, addresses: readonly bigint[], begin: numbe
   return answerOf(found, isFull, begin, end, backward);
 }
 
-function lastHitIn(travel: TimeTravel, stops: readonly PlainStop[], begin: number, end: number): StretchAnswer<LastHit> {
-  const { machine } = travel;
-  const collector = new HitCollector(machine, stops, true);
+function lastHitIn(travel: TimeTravel, { stops, before }: Extract<StretchQuestion, { kind: 'last-hit' }>, begin: number, end: number): StretchAnswer<Met> {
+  const collector = new HitCollector(travel, stops, true, { before });
   // What happens between two instructions may be part of the state already, and shows one position later.
   travel.seek(Math.max(0, begin - 2));
   collector.attach();
-  let hits: readonly LastHit[];
   try {
     collector.collect(begin, end);
-    travel.replayOn(end);
-    hits = collector.taken();
+    collector.replay(end);
   } finally {
     collector.detach();
   }
-  const last = hits.findLast(({ position, stop }) => !travel.goesOn(stops[stop], position));
-  return { rows: last === undefined ? [] : [last] };
+  const hits = collector.taken();
+  const last = placeMet(travel, stops, collector.holding(hits), 'last');
+  if (last !== undefined) return { rows: [last] };
+  return collector.isFull ? { rows: [], rest: { begin, end: hits[0].position } } : { rows: [] };
 }
 
 export function framesOf(ranges: readonly PhysicalRange[]): ReadonlySet<number> {

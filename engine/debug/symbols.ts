@@ -109,6 +109,16 @@ export function parseElfSymbols(bytes: Uint8Array): SymbolTable {
   return new SymbolTable(readElfSymbols(new ElfSections(bytes)));
 }
 
+/** Of an ELF file, or none if it has none. */
+export function elfSymbolsOf(bytes: Uint8Array): SymbolTable {
+  try {
+    return parseElfSymbols(bytes);
+  } catch (error) {
+    if (error instanceof SymbolError) return SymbolTable.EMPTY;
+    throw error;
+  }
+}
+
 /** Of an ELF file or a text such as a System.map. Throws SymbolError. */
 export function parseSymbols(bytes: Uint8Array): SymbolTable {
   return new SymbolTable(readSymbolFile(bytes));

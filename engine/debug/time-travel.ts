@@ -19,12 +19,12 @@ import { Indexer } from '../recording/indexer.ts';
 import type { RunImages } from '../recording/recipe.ts';
 import { Replayer } from '../recording/replayer.ts';
 import { DirtySets } from './dirty-sets.ts';
-import { type Hit, HitCollector } from './hits.ts';
+import { HitCollector, type Met, type Moment, placeMet } from './hits.ts';
 import { readRegister } from './inspect.ts';
 import { nextLogStop, previousLogStop } from './log-stops.ts';
 import { observed } from './observed.ts';
 import type { StopPoint } from './stop-points.ts';
-import { type LastHit, type PlainStop, type StretchCrew, answersInParallel } from './stretches.ts';
+import { type ReplayedStop, type Span, type StretchAnswer, type StretchCrew, type StretchQuestion, answerStretch, answersInParallel, stretchesOf } from './stretches.ts';
 
 export interface TimeTravelOptions {
   readonly reader: LogReader;
@@ -39,7 +39,8 @@ export interface TimeTravelOptions {
 }
 
 export type Stop =
-  | { readonly kind: 'stop-point'; readonly index: number; readonly point: StopPoint; readonly position: Position }
+  /** `indices`: of all stop points that are met there, ascending; the first of them is `index`, and `point`. */
+  | { readonly kind: 'stop-point'; readonly index: number; readonly point: StopPoint; readonly indices: readonly number[]; readonly position: Position }
   /** The end of history in the direction of the walk. */
   | { readonly kind: 'history'; readonly position: Position };
 
@@ -70,6 +71,8 @@ const NEAR_MIN = 256;
 const ROOT_DISTANCE_MAX = 20_000_000;
 /** Instructions between two looks of a forward walk at what was met. */
 const STRETCH_INSTRUCTIONS = 2_000_000;
+/** Where each instruction is looked at. */
+const SLOW_STRETCH_INSTRUCTIONS = 65_536;
 
 const POWER_ON = { position: 0, records: 0 } as const;
 
@@ -211,52 +214,93 @@ export class TimeTravel {
    * to be, such as that position; nothing else may be done with the cursor meanwhile.
    */
   *continuing(stops: readonly StopPoint[]): Generator<Position, Stop, void> {
-    const from = this.position;
-    const inLog = nextLogStop(this.reader, stops, from);
-    const hit = (yield* this.scanForward(stops, from, inLog?.position ?? Infinity)) ?? inLog;
-    const target = hit?.position ?? this.reader.lastPosition + 1;
+    const from = this.moment;
+    const inLog = nextLogStop(this.reader, stops, from.position);
+    const replayed = yield* this.scanForward(stops, from, inLog === undefined ? Infinity : inLog.position + 1);
+    const met = this.firstOf(stops, inLog, replayed);
+    const target = met?.position ?? this.reader.lastPosition + 1;
     for (let at = Math.max(this.position, this.checkpointBefore(target)); !this.isOver && at + STRETCH_INSTRUCTIONS < target - NEAR_DISTANCES[0]; at = this.position) {
       this.goTo(at + STRETCH_INSTRUCTIONS, false);
       yield this.position;
     }
-    return this.arrive(stops, hit, target);
+    return this.arrive(stops, met, target);
   }
   /** reverseContinue() in slices, as continuing(). */
   *reverseContinuing(stops: readonly StopPoint[]): Generator<Position, Stop, void> {
-    const to = this.position;
-    const inLog = previousLogStop(this.reader, stops, to);
-    const hit = (yield* this.scanBackward(stops, (inLog?.position ?? -1) + 1, to)) ?? inLog;
-    return this.arrive(stops, hit, 0);
-  }
-
-  /**
-   * reverseContinuing() with the stretches replayed by several workers at a time (`stretches.ts`); it stops at the same places. Conditions are functions, which do not go to a worker:
-   * with one of them this machine does it alone. Whoever gives it up awaits `return()`.
-   */
-  async *reverseContinuingWith(crew: StretchCrew, stops: readonly StopPoint[]): AsyncGenerator<Position, Stop, void> {
-    const replayed = stops.map((point, stop) => ({ point, stop })).filter(({ point }) => point.kind !== 'event' && point.kind !== 'console');
-    const plain = replayed.flatMap(({ point }) => (isPlain(point) ? [point] : []));
-    if (plain.length === 0 || plain.length < replayed.length) return yield* this.reverseContinuing(stops);
-    const inLog = previousLogStop(this.reader, stops, this.position);
-    let hit: Hit | undefined = inLog;
-    const span = { from: (inLog?.position ?? -1) + 1, to: this.position, backward: true };
-    for await (const { rows, stretch } of answersInParallel<LastHit>(this, crew, { kind: 'last-hit', stops: plain }, span)) {
-      const last = rows.at(-1);
-      if (last !== undefined) {
-        hit = { position: last.position, stop: replayed[last.stop].stop };
-        break;
+    const walk = this.lookBack(stops);
+    for (const stretch of stretchesOf(this, walk.question, walk.span)) {
+      for (let left: StretchAnswer['rest'] = stretch; left !== undefined; ) {
+        const answer = answerStretch(this, { ...left, question: walk.question, backward: true }) as StretchAnswer<Met>;
+        if (walk.hears(answer)) return this.arrive(stops, walk.met, 0);
+        left = answer.rest;
       }
       yield stretch.begin as Position;
     }
-    return this.arrive(stops, hit, 0);
+    return this.arrive(stops, walk.met, 0);
   }
 
-  private arrive(stops: readonly StopPoint[], hit: Hit | undefined, otherwise: number): Stop {
-    this.goTo(hit?.position ?? otherwise, true);
-    if (hit === undefined) return { kind: 'history', position: this.position };
-    const point = stops[hit.stop];
-    if (point.kind === 'breakpoint' && readRegister(this.machine, 'rip') !== point.address) this.enter(point.address);
-    return { kind: 'stop-point', index: hit.stop, point: stops[hit.stop], position: this.position };
+  /** reverseContinuing() with the stretches replayed by several workers at a time (`stretches.ts`); it stops at the same places. Whoever gives it up awaits `return()`. */
+  async *reverseContinuingWith(crew: StretchCrew, stops: readonly StopPoint[]): AsyncGenerator<Position, Stop, void> {
+    const walk = this.lookBack(stops);
+    for await (const answer of answersInParallel<Met>(this, crew, walk.question, walk.span)) {
+      if (walk.hears(answer)) break;
+      if (answer.rest === undefined) yield answer.stretch.begin as Position;
+    }
+    return this.arrive(stops, walk.met, 0);
+  }
+
+  /** What is looked for on the way back, and where; `met`: what is known so far to be the last place. */
+  private lookBack(stops: readonly StopPoint[]): { readonly question: StretchQuestion; readonly span: Span; met: Met | undefined; hears(answer: StretchAnswer<Met>): boolean } {
+    const here = this.moment;
+    // Inside a position its state is behind, too.
+    const to = here.position + (here.isInside ? 1 : 0);
+    const inLog = previousLogStop(this.reader, stops, to);
+    const numbers = stops.flatMap((point, stop) => (point.kind === 'event' || point.kind === 'console' ? [] : [stop]));
+    const question: StretchQuestion = { kind: 'last-hit', stops: numbers.map((stop) => stops[stop] as ReplayedStop), before: here.isInside ? here : undefined };
+    const isLater = (met: Met): boolean => inLog === undefined || met.position > inLog.position || this.isEntered(stops, met);
+    return {
+      question,
+      span: { from: numbers.length === 0 ? to : (inLog?.position ?? 0), to, backward: true },
+      met: inLog,
+      hears({ rows }) {
+        const row = rows.at(-1);
+        if (row === undefined) return false;
+        const met = { position: row.position, stops: row.stops.map((stop) => numbers[stop]) };
+        this.met = isLater(met) ? met : { position: met.position, stops: [...inLog!.stops, ...met.stops].sort((a, b) => a - b) };
+        return true;
+      },
+    };
+  }
+
+  /** The earlier one of a place in the log and one that was met in a replay, or both in one. Moves the cursor. */
+  private firstOf(stops: readonly StopPoint[], inLog: Met | undefined, replayed: Met | undefined): Met | undefined {
+    if (inLog === undefined || replayed === undefined || replayed.position < inLog.position) return replayed ?? inLog;
+    if (this.isEntered(stops, replayed)) return inLog;
+    return { position: inLog.position, stops: [...inLog.stops, ...replayed.stops].sort((a, b) => a - b) };
+  }
+
+  /** It is met before the first instruction of a handler that is entered at its position, not in the state of it. Moves the cursor. */
+  private isEntered(stops: readonly StopPoint[], { position, stops: met }: Met): boolean {
+    const point = stops[met[0]];
+    if (point.kind !== 'breakpoint') return false;
+    this.goTo(position, true);
+    return readRegister(this.machine, 'rip') !== point.address;
+  }
+
+  /** Where the cursor is. */
+  private get moment(): Moment {
+    return { position: this.position, address: this.isInside ? this.entered : (readRegister(this.machine, 'rip') ?? 0n), isInside: this.isInside };
+  }
+
+  private arrive(stops: readonly StopPoint[], met: Met | undefined, otherwise: number): Stop {
+    this.goTo(met?.position ?? otherwise, true);
+    if (met === undefined) return { kind: 'history', position: this.position };
+    const [index] = met.stops;
+    const rip = readRegister(this.machine, 'rip');
+    const isState = met.stops.some((stop) => !(stops[stop].kind === 'breakpoint' && stops[stop].address !== rip));
+    const point = stops[index];
+    if (!isState && point.kind === 'breakpoint') this.enter(point.address);
+    return { kind: 'stop-point', index, point, indices: met.stops, position: this.position };
   }
 
   /**
@@ -431,67 +475,41 @@ export class TimeTravel {
 
   // ---- looking for stop points ----
 
-  /** The first hit after `from` and before `to`. */
-  private *scanForward(stops: readonly StopPoint[], from: number, to: number): Generator<Position, Hit | undefined, void> {
-    if (stops.some(({ kind }) => kind === 'condition')) return yield* this.stepForward(stops, from, to);
-    const collector = new HitCollector(this.machine, stops, false);
+  /** The first place after `from` and before the position `to`. */
+  private *scanForward(stops: readonly StopPoint[], after: Moment, to: number): Generator<Position, Met | undefined, void> {
+    const collector = new HitCollector(this, stops, false, { after });
     if (collector.isIdle) return undefined;
+    const { isSlow } = collector;
+    const from = after.position;
+    // A condition may hold in the last state of all.
+    const end = Math.min(to, this.last + (isSlow ? 1 : 0));
     collector.attach();
     try {
-      for (let at = from; at < Math.min(to, this.last); ) {
+      for (let at = from; at < end; ) {
         // Where nothing writes there, checkpoints are passed over.
-        const skip = collector.writtenFrames === undefined ? at : this.unwrittenUntil(collector.writtenFrames, at - 1, Math.min(to, this.last));
+        const skip = collector.writtenFrames === undefined ? at : this.unwrittenUntil(collector.writtenFrames, at - 1, end);
         if (skip - at > STRETCH_INSTRUCTIONS) {
           at = skip;
           continue;
         }
         // What happens between two instructions may be part of the state already: it shows one position later.
         if (this.position !== at || at === from) this.goTo(Math.max(0, at - 1), false);
-        collector.collect(from + 1, to);
-        const until = Math.min(at + STRETCH_INSTRUCTIONS, to);
-        this.replayOn(until);
+        collector.collect(from, to);
+        const until = Math.min(at + (isSlow ? SLOW_STRETCH_INSTRUCTIONS : STRETCH_INSTRUCTIONS), end);
+        collector.replay(until);
         const hits = collector.taken();
-        const hit = this.firstHit(stops, hits);
-        if (hit !== undefined) return hit;
+        if (hits.length > 0) {
+          collector.detach();
+          const met = placeMet(this, stops, collector.holding(hits), 'first');
+          if (met !== undefined) return met;
+          collector.attach();
+        }
         at = collector.isFull ? hits[hits.length - 1].position : until;
         yield at as Position;
       }
       return undefined;
     } finally {
       collector.detach();
-    }
-  }
-
-  /** The last hit at `from` or later and before `to`. */
-  private *scanBackward(stops: readonly StopPoint[], from: number, to: number): Generator<Position, Hit | undefined, void> {
-    const isSlow = stops.some(({ kind }) => kind === 'condition');
-    const collector = new HitCollector(this.machine, stops, true);
-    if (collector.isIdle && !isSlow) return undefined;
-    if (!isSlow) collector.attach();
-    try {
-      for (let end = to; end > from; ) {
-        // What happens at a checkpoint between two instructions may be part of its state: the stretch before it looks two further.
-        const begin = this.checkpointBefore(end - 2);
-        const low = Math.max(from, begin === 0 ? 0 : begin + 2);
-        const isRuledOut = !isSlow && collector.writtenFrames !== undefined && this.unwrittenUntil(collector.writtenFrames, begin, end) >= end;
-        if (!isRuledOut) {
-          let hits: readonly Hit[];
-          if (isSlow) hits = this.stepThrough(stops, begin, low, end);
-          else {
-            this.goTo(begin, false);
-            collector.collect(low, end);
-            this.replayOn(end);
-            hits = collector.taken();
-          }
-          const hit = this.lastHit(stops, hits);
-          if (hit !== undefined) return hit;
-        }
-        end = low;
-        yield low as Position;
-      }
-      return undefined;
-    } finally {
-      if (!isSlow) collector.detach();
     }
   }
 
@@ -528,14 +546,6 @@ export class TimeTravel {
     return this.dirtySets.unwrittenSince(frames, from, to);
   }
 
-  /** The first hit that is no continuation of a string instruction. */
-  private firstHit(stops: readonly StopPoint[], hits: readonly Hit[]): Hit | undefined {
-    return hits.find(({ position, stop }) => !this.goesOn(stops[stop], position));
-  }
-  private lastHit(stops: readonly StopPoint[], hits: readonly Hit[]): Hit | undefined {
-    return hits.findLast(({ position, stop }) => !this.goesOn(stops[stop], position));
-  }
-
   /** A breakpoint on a string instruction under REP that is told again because the replay was stopped there: its iterations are positions, but it began before. Moves the cursor. */
   goesOn(point: StopPoint, position: number): boolean {
     return point.kind === 'breakpoint' && this.isContinuation(position, point.address);
@@ -566,50 +576,6 @@ export class TimeTravel {
   private executesNext(): boolean {
     return readRegister(this.machine, 'halted') === 0n;
   }
-
-  // ---- one instruction at a time, for conditions on any instruction ----
-
-  private *stepForward(stops: readonly StopPoint[], from: number, to: number): Generator<Position, Hit | undefined, void> {
-    for (let begin = from; begin < Math.min(to, this.last); ) {
-      const end = Math.min(begin + 65_536, to, this.last + 1);
-      const hits = this.stepThrough(stops, Math.max(0, begin - 1), Math.max(begin, from + 1), end);
-      const hit = this.firstHit(stops, hits);
-      if (hit !== undefined) return hit;
-      if (this.isOver) return undefined;
-      begin = end;
-      yield begin as Position;
-    }
-    return undefined;
-  }
-
-  /** All hits from `begin` (inclusive) to `end` (exclusive), replayed from `start`: conditions at every position, and whatever else there is. */
-  private stepThrough(stops: readonly StopPoint[], start: number, begin: number, end: number): readonly Hit[] {
-    const collector = new HitCollector(this.machine, stops, true);
-    this.goTo(start, false);
-    collector.attach();
-    const found: Hit[] = [];
-    try {
-      collector.collect(begin, end);
-      for (;;) {
-        const { position } = this;
-        if (position >= end) break;
-        stops.forEach((point, stop) => {
-          if (point.kind === 'condition' && position >= begin && point.condition(this.machine)) found.push({ position, stop });
-        });
-        if (this.isOver) break;
-        this.replayOn(position + 1);
-        if (this.position === position) break;
-      }
-      found.push(...collector.taken());
-    } finally {
-      collector.detach();
-    }
-    return found.sort((a, b) => a.position - b.position || a.stop - b.stop);
-  }
-}
-
-function isPlain(point: StopPoint): point is PlainStop {
-  return point.kind === 'watchpoint' || (point.kind === 'breakpoint' && point.condition === undefined);
 }
 
 function finish<T>(steps: Generator<unknown, T, void>): T {

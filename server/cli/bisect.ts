@@ -1,5 +1,5 @@
 /** `bisect`: the position of a recording at which something begins, and the instruction that did it. */
-import { type BeginningAsked, findBeginning, sceneOf, stackNames } from '../../engine/debug/beginning.ts';
+import { type BeginningAsked, findBeginningInParallel, sceneOf, stackNames } from '../../engine/debug/beginning.ts';
 import { methodOf } from '../../engine/debug/bisect.ts';
 import { type Expression, parseExpression } from '../../engine/debug/expression.ts';
 import { GENERAL_REGISTERS } from '../../engine/debug/inspect.ts';
@@ -12,9 +12,11 @@ import { framesJson, madeText } from './backtrace.ts';
 import type { Context, Verb } from './context.ts';
 import { exitCode } from './exit-codes.ts';
 import { grouped, table } from './format.ts';
-import { monotonicMs } from './host.ts';
+import { monotonicMs, turn } from './host.ts';
+import { JOBS_OPTION, withCrew } from './jobs.ts';
 import { toJson } from './output.ts';
 import { UsageError } from './usage-error.ts';
+import type { Crew } from '../workers/crew.ts';
 
 const QUESTIONS = ['when', 'panic', 'console', 'corrupt'] as const;
 /** Stores to the same memory before the one that did it. */
@@ -37,6 +39,7 @@ const SPEC: VerbSpec = {
     { name: 'to', value: 'WHERE', help: 'where to stop (default: end)' },
     { name: 'mark', value: 'NAME', help: 'of the mark that is made at the place, in FILE.marks (default: bisect-when, bisect-panic, ...)' },
     { name: 'no-mark', help: 'makes none' },
+    JOBS_OPTION,
     ...COMMON_FIND_OPTIONS,
   ],
   notes: [
@@ -46,9 +49,9 @@ const SPEC: VerbSpec = {
   ],
 };
 
-export const bisectVerb: Verb = { spec: SPEC, run: async (parsed, context) => withRecording('bisect', parsed, context, (opened) => start(opened, parsed, context)) };
+export const bisectVerb: Verb = { spec: SPEC, run: async (parsed, context) => withRecording('bisect', parsed, context, (opened) => withCrew(parsed, context, (crew) => start(opened, parsed, context, crew))) };
 
-function start(opened: OpenedGuest, parsed: Arguments, context: Context): number {
+async function start(opened: OpenedGuest, parsed: Arguments, context: Context, crew: Crew): Promise<number> {
   const { out } = context;
   const { travel, symbols, guest } = opened;
   const isJson = parsed.has('json');
@@ -66,7 +69,7 @@ function start(opened: OpenedGuest, parsed: Arguments, context: Context): number
   if (expression !== undefined && methodOf(expression, parsed.has('stays')) === 'every instruction' && !parsed.has('quiet')) {
     context.err.write(`chronovisor: the expression looks at registers, so every one of up to ${grouped(to - from)} instructions is looked at: about a second a million\n`);
   }
-  const answer = findBeginning(travel, symbols, question, { from, to, span: `from @${grouped(from)} to @${grouped(to)}` });
+  const answer = await findBeginningInParallel(travel, crew.stretches(travel, turn), symbols, question, { from, to, span: `from @${grouped(from)} to @${grouped(to)}` });
   const seconds = (monotonicMs() - startMs) / 1000;
   if (typeof answer === 'string') {
     if (isJson) out.write(`${toJson({ verb: 'bisect', file: parsed.operands[0], result: 'not-found', message: answer, seconds, exitCode: exitCode('not-found') })}\n`);

@@ -1,12 +1,14 @@
 /** `calls`: who called a function, with what, and what came back. */
-import { ARGUMENT_REGISTERS, type FunctionCall, calls as callsOf, nesting } from '../../engine/debug/calls.ts';
+import { ARGUMENT_REGISTERS, type FunctionCall, callsInParallel, nesting } from '../../engine/debug/calls.ts';
 import type { VerbSpec } from './arguments.ts';
 import { COMMON_FIND_OPTIONS, codeAt, withRecording } from './bisect-common.ts';
 import type { Verb } from './context.ts';
 import { exitCode } from './exit-codes.ts';
 import { grouped } from './format.ts';
+import { turn } from './host.ts';
+import { JOBS_OPTION, withCrew } from './jobs.ts';
 import { toJson } from './output.ts';
-import { SPAN_OPTIONS, addressOf, hexText, spanOf, take } from './query-common.ts';
+import { SPAN_OPTIONS, addressOf, hexText, spanOf, takeAll } from './query-common.ts';
 
 const SPEC: VerbSpec = {
   name: 'calls',
@@ -16,6 +18,7 @@ const SPEC: VerbSpec = {
   options: [
     { name: 'arguments', value: 'N', help: 'arguments that are shown, 0 to 6 (default: 3): the machine does not know how many there are' },
     ...SPAN_OPTIONS,
+    JOBS_OPTION,
     ...COMMON_FIND_OPTIONS,
   ],
   notes: ['FUNCTION is a symbol or an address. Arguments are the registers of the System V ABI: rdi, rsi, rdx, rcx, r8, r9; the return value is rax.'],
@@ -23,13 +26,13 @@ const SPEC: VerbSpec = {
 
 export const calls: Verb = {
   spec: SPEC,
-  run: async (parsed, context) => withRecording('calls', parsed, context, (opened) => {
+  run: async (parsed, context) => withRecording('calls', parsed, context, (opened) => withCrew(parsed, context, async (crew) => {
     const { travel, guest } = opened;
     const shown = parsed.count('arguments', 0) ?? 3;
     if (shown > ARGUMENT_REGISTERS.length) throw parsed.wrong('arguments', String(shown), `0 to ${ARGUMENT_REGISTERS.length}`);
     const span = spanOf(opened, parsed);
     const addresses = parsed.operands.slice(1).map((text) => addressOf(opened, text, 'calls'));
-    const { rows, isCut } = take(callsOf(travel, addresses, span), span.count);
+    const { rows, isCut } = await takeAll(callsInParallel(travel, crew.stretches(travel, turn), addresses, span), span.count);
     const status = exitCode(rows.length === 0 ? 'not-found' : 'ok');
     const depths = nesting(span.backward ? [...rows].reverse() : rows);
     const depth = (i: number): number => depths[span.backward ? rows.length - 1 - i : i];
@@ -48,5 +51,5 @@ export const calls: Verb = {
       const back = row.returned === undefined ? 'has not returned' : `= ${hexText(row.returned.value)} after ${grouped(row.returned.position - row.position)}`;
       return `@${grouped(row.position)}  ${'  '.repeat(deep)}${guest.tell(row.address)}(${given}) ${back}, from ${codeAt(guest, row.returnsTo)}`;
     }
-  }),
+  })),
 }; // prettier-ignore

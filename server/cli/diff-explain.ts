@@ -1,7 +1,7 @@
 /** `diff --explain`: from two recordings to the first instruction that makes them differ, and why. */
 import { textOf } from '../../engine/debug/disassembler.ts';
 import { type Cause, type ExplainedSide, explaining } from '../../engine/debug/explain.ts';
-import { SymbolError, SymbolTable, parseElfSymbols } from '../../engine/debug/symbols.ts';
+import { elfSymbolsOf } from '../../engine/debug/symbols.ts';
 import { DivergedError, TimeTravel } from '../../engine/debug/time-travel.ts';
 import type { LogEvent } from '../../engine/log/events.ts';
 import { describeDivergence } from '../../engine/log/verify.ts';
@@ -33,7 +33,7 @@ export async function explainDiff(a: Side, b: Side, parsed: Arguments, { out, er
   const [sideA, sideB] = [a, b].map((side) => {
     const images = openImages(side.reader, imagePlaces(parsed));
     const travel = new TimeTravel({ reader: side.reader, images, module: loadCore(), index: findIndex(side.file, side.reader, side).index });
-    return { travel, symbols: symbolsOf(images.kernel) };
+    return { travel, symbols: elfSymbolsOf(images.kernel) };
   });
   const steps = explaining(sideA.travel, sideB.travel);
   let result: IteratorResult<unknown, ReturnType<typeof steps.next> extends IteratorResult<unknown, infer R> ? R : never>;
@@ -89,15 +89,6 @@ export async function explainDiff(a: Side, b: Side, parsed: Arguments, { out, er
   if (divergence !== undefined) lines.push('  the first event that differs:', `    A               ${eventText(divergence.expected)}`, `    B               ${eventText(divergence.actual)}`);
   out.write(`${lines.join('\n')}\n`);
   return status;
-}
-
-function symbolsOf(kernel: Uint8Array): SymbolTable {
-  try {
-    return parseElfSymbols(kernel);
-  } catch (error) {
-    if (error instanceof SymbolError) return SymbolTable.EMPTY;
-    throw error;
-  }
 }
 
 const bytesOf = ({ bytes }: ExplainedSide): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(' ');

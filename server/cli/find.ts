@@ -1,6 +1,6 @@
 /** `find`: every place of a run where something happens: stores, loads, instructions, exits, or when an expression is true first. */
 import { valueText } from '../../engine/debug/beginning.ts';
-import { bisect } from '../../engine/debug/bisect.ts';
+import { bisectInParallel } from '../../engine/debug/bisect.ts';
 import { parseExpression } from '../../engine/debug/expression.ts';
 import { type Execution, type Read, type Write, exits, parallel } from '../../engine/debug/queries.ts';
 import type { ExitEvent } from '../../engine/log/events.ts';
@@ -93,7 +93,7 @@ async function* found(opened: OpenedGuest, parsed: Arguments, what: (typeof WHAT
     }
     case 'first': {
       const expression = parseExpression(parsed.text('first')!, symbols, travel.reader);
-      const answer = bisect(travel, expression, { from: span.from, to: Math.min(span.to, travel.last), stays: false });
+      const answer = await bisectInParallel(travel, crew.stretches(travel, turn), expression, { from: span.from, to: Math.min(span.to, travel.last), stays: false });
       if (answer.kind === 'none') return;
       yield { row: answer, text: `@${grouped(answer.position)}${answer.kind === 'from-start' ? ', where the search starts' : ''}` };
       return;

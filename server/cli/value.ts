@@ -1,31 +1,33 @@
 /** `value`: what an expression is over a run: each change of it. */
 import { parseExpression } from '../../engine/debug/expression.ts';
-import { values } from '../../engine/debug/values.ts';
+import { valuesInParallel } from '../../engine/debug/values.ts';
 import type { VerbSpec } from './arguments.ts';
 import { COMMON_FIND_OPTIONS, EXPRESSION_NOTES, codeAt, withRecording } from './bisect-common.ts';
 import type { Verb } from './context.ts';
 import { readRegister } from '../../engine/debug/inspect.ts';
 import { exitCode } from './exit-codes.ts';
 import { grouped } from './format.ts';
+import { turn } from './host.ts';
+import { JOBS_OPTION, withCrew } from './jobs.ts';
 import { toJson } from './output.ts';
-import { SPAN_OPTIONS, hexText, spanOf, take } from './query-common.ts';
+import { SPAN_OPTIONS, hexText, spanOf, takeAll } from './query-common.ts';
 
 const SPEC: VerbSpec = {
   name: 'value',
   synopsis: 'FILE EXPR [options]',
   summary: 'Shows the value of an expression over a run: where it changes, to what, and after which instruction.',
   operands: { min: 2, max: 2 },
-  options: [...SPAN_OPTIONS, ...COMMON_FIND_OPTIONS],
+  options: [...SPAN_OPTIONS, JOBS_OPTION, ...COMMON_FIND_OPTIONS],
   notes: ['Memory alone is found at the speed of a replay; with registers each instruction is looked at, about a million a second.', ...EXPRESSION_NOTES],
 };
 
 export const value: Verb = {
   spec: SPEC,
-  run: async (parsed, context) => withRecording('value', parsed, context, (opened) => {
+  run: async (parsed, context) => withRecording('value', parsed, context, (opened) => withCrew(parsed, context, async (crew) => {
     const { travel, symbols, guest } = opened;
     const expression = parseExpression(parsed.operands[1], symbols, travel.reader);
     const span = spanOf(opened, parsed);
-    const { rows, isCut } = take(values(travel, expression, { ...span, to: Math.min(span.to, travel.last) }), span.count);
+    const { rows, isCut } = await takeAll(valuesInParallel(travel, crew.stretches(travel, turn), expression, { ...span, to: Math.min(span.to, travel.last) }), span.count);
     // The instruction before made the change.
     const changes = rows.map((row) => {
       if (row.position === span.from) return { ...row, by: undefined };
@@ -45,5 +47,5 @@ export const value: Verb = {
     }
     if (isCut && !parsed.has('quiet')) context.err.write(`chronovisor: there are more: --count\n`);
     return exitCode('ok');
-  }),
+  })),
 }; // prettier-ignore

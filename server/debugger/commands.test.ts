@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { breakpoint, forwardScan } from '../../test/gdb/oracle.ts';
+import { RIP } from '../../engine/cpu/layout.ts';
 import type { LogEvent } from '../../engine/log/events.ts';
+import type { Position } from '../../engine/log/position.ts';
 import { RECORDING, openRecording, turn } from '../gdb/testing.ts';
 import { Bookmarks, bookmarksPath } from './bookmarks.ts';
 import { Commands, isAnswer } from './commands.ts';
@@ -89,6 +91,47 @@ it('breakpoints, conditions and temporary ones stop where a forward scan says, b
   await run('');
   await run('c');
   expect(at()).toBe(exits[6]);
+});
+
+it('of two points that are met at one place, the one that does not count does not hide the other', async () => {
+  const exit = [...opened.travel.reader.events({ kinds: ['exit'], from: FORK as Position })].find((event) => event.kind === 'exit' && event.position > FORK + 1000);
+  const position = exit!.position;
+  opened.travel.seek(position);
+  const rip = opened.travel.machine.core.big(RIP);
+  const here = `b *0x${rip.toString(16)}`;
+  for (const points of [['catch exit if 0', here], [here, 'catch exit if 0'], ['catch exit', here]]) {
+    for (const { id } of debug.points) debug.remove(id);
+    for (const point of points) await run(point);
+    for (const [from, command] of [[position - 1, 'c'], [position + 1, 'rc']] as const) {
+      opened.travel.seek(from);
+      await run(command);
+      expect(at()).toBe(position);
+    }
+    // Both were met, each time.
+    if (points[0] === 'catch exit') expect(debug.points.map(({ hits }) => hits)).toEqual([2, 2]);
+  }
+});
+
+it('a watchpoint with a condition stops where the condition holds, both ways', async () => {
+  await run('seek end');
+  await run('watch ticks');
+  const met: { readonly position: number; readonly isOdd: boolean }[] = [];
+  for (let i = 0; i < 6; i++) {
+    await run('rc');
+    met.unshift({ position: at(), isOdd: debug.evaluate('u32(ticks) & 1') === 1n });
+  }
+  const odd = met.filter(({ isOdd }) => isOdd).map(({ position }) => position);
+  expect(odd.length).toBe(3);
+  await run('delete');
+  await run('watch ticks if u32(ticks) & 1');
+  opened.travel.seek(met[0].position - 1);
+  const forward: number[] = [];
+  for (const _ of odd) forward.push((await run('c'), at()));
+  expect(forward).toEqual(odd);
+  await run('seek end');
+  const back: number[] = [];
+  for (const _ of odd) back.unshift((await run('rc'), at()));
+  expect(back).toEqual(odd);
 });
 
 it('steps are bounded by points, in both directions', async () => {

@@ -161,7 +161,7 @@ export class Debugger {
     return this.numbered.get(id);
   }
 
-  /** Watchpoints first: where both are met, a breakpoint is the later one of a walk back. */
+  /** Watchpoints first: where both are met, they tell what was written. */
   private stops(counts: (point: Point) => boolean = () => true): { readonly stops: readonly StopPoint[]; readonly owners: readonly Point[] } {
     const enabled = this.points.filter((point) => point.isEnabled && counts(point)).sort((a, b) => Number(b.kind === 'watchpoint') - Number(a.kind === 'watchpoint'));
     return { stops: enabled.flatMap((point) => point.stops), owners: enabled.flatMap((point) => point.stops.map(() => point)) };
@@ -200,7 +200,7 @@ export class Debugger {
         const stop: StepStop | undefined = await this.sliced(walk, direction);
         if (stop === undefined) return { kind: 'interrupted' };
         if (stop.kind === 'history') return { kind: isForward ? 'end' : 'begin' };
-        const accepted = stop.kind === 'stop-point' ? this.accept(owners[stop.index]) : undefined;
+        const accepted = stop.kind === 'stop-point' ? this.acceptAny(stop.indices.map((index) => owners[index])) : undefined;
         if (accepted !== undefined) return accepted;
         halt = { kind: 'step' };
       }
@@ -340,7 +340,7 @@ export class Debugger {
       }
       if (stop === undefined) return { kind: travel.position === limit ? 'step' : 'interrupted' };
       if (stop.kind === 'history') return { kind: isForward ? 'end' : 'begin' };
-      const accepted = this.accept(owners[stop.index]);
+      const accepted = this.acceptAny(stop.indices.map((index) => owners[index]));
       if (accepted !== undefined) return accepted;
     }
   }
@@ -359,6 +359,12 @@ export class Debugger {
       this.travel.seek(isThere ? limit : slice.value);
       return undefined;
     }
+  }
+
+  /** Of all points that are met at one place, the first that counts; undefined: none does. */
+  private acceptAny(met: readonly Point[]): Halt | undefined {
+    const halts = [...new Set(met)].map((point) => this.accept(point));
+    return halts.find((halt) => halt !== undefined);
   }
 
   /** What the stop means; undefined: it does not count. */

@@ -1,4 +1,5 @@
 /** Where a debugger stops, as people write it: `accounting_exit`, `panic.c:44 if rdi == 0`, `exit io`, `syscall openat`. */
+import { conditionOf } from '../../engine/debug/conditions.ts';
 import { EVENT_FORMS, EventWordsError, eventsOfWords } from '../../engine/debug/event-words.ts';
 import { type Expression, parseExpression } from '../../engine/debug/expression.ts';
 import { ExpressionView } from '../../engine/debug/expression-view.ts';
@@ -55,7 +56,7 @@ export function valueAt(travel: TimeTravel, symbols: GuestSymbols, text: string)
 export function parseBreakpoint(travel: TimeTravel, symbols: GuestSymbols, text: string, condition: string | undefined): PointStops {
   const addresses = addressesOf(travel, symbols, text);
   for (const address of addresses) if (address < 0n || address >= 1n << 64n) throw new DebuggerError(`"${text}" is ${address}, which is no address`);
-  const holds = condition === undefined ? undefined : asCondition(parseExpression(condition, symbols.table, travel.reader));
+  const holds = condition === undefined ? undefined : conditionOf(parseExpression(condition, symbols.table, travel.reader));
   return { stops: addresses.map((address): StopPoint => ({ kind: 'breakpoint', address, ...(holds === undefined ? {} : { condition: holds }) })), addresses, range: undefined, condition: undefined };
 }
 
@@ -64,16 +65,16 @@ export function parseWatchpoint(travel: TimeTravel, symbols: GuestSymbols, text:
   const typed = /^([usp])(8|16|32|64)\s*\((.*)\)$/.exec(text.trim());
   const asked = typed === null ? text.trim() : `${typed[3]},${Number(typed[2]) / 8}`;
   const range = rangeOf({ travel, symbols: symbols.table }, asked, typed?.[1] === 'p', 'debug');
-  return watch(range, access, condition === undefined ? undefined : parseExpression(condition, symbols.table, travel.reader));
+  return watch(range, access, condition === undefined ? undefined : conditionOf(parseExpression(condition, symbols.table, travel.reader)));
 }
 
 export function physicalWatchpoint(range: PhysicalRange, access: WatchAccess): PointStops {
   return watch({ address: BigInt(range.paddr), length: range.length, ranges: [range] }, access, undefined);
 }
 
-function watch(range: AskedRange, access: WatchAccess, condition: Expression | undefined): PointStops {
-  const stop: StopPoint = { kind: 'watchpoint', ranges: range.ranges, access: access === 'change' ? 'write' : access, changed: access === 'change' };
-  return { stops: [stop], addresses: [], range, condition };
+function watch(range: AskedRange, access: WatchAccess, condition: Condition | undefined): PointStops {
+  const stop: StopPoint = { kind: 'watchpoint', ranges: range.ranges, access: access === 'change' ? 'write' : access, changed: access === 'change', condition };
+  return { stops: [stop], addresses: [], range, condition: undefined };
 }
 
 export const CATCH_FORMS = `${EVENT_FORMS}, syscall [NAME|NUMBER], when EXPRESSION`;
@@ -82,11 +83,11 @@ export const CATCH_FORMS = `${EVENT_FORMS}, syscall [NAME|NUMBER], when EXPRESSI
 export function parseCatchpoint(travel: TimeTravel, symbols: GuestSymbols, text: string): PointStops {
   const [, kind, rest] = /^\s*(\S*)\s*(.*?)\s*$/s.exec(text) ?? ['', '', ''];
   const only = (stop: StopPoint): PointStops => ({ stops: [stop], addresses: [], range: undefined, condition: undefined });
-  if (kind === 'syscall') return catchSyscall(travel, rest);
+  if (kind === 'syscall') return catchSyscall(travel, symbols, rest);
   if (kind === 'when') {
     const expression = parseExpression(rest, symbols.table, travel.reader);
-    if (expression.rip !== undefined) return { stops: [{ kind: 'breakpoint', address: expression.rip, condition: asCondition(expression) }], addresses: [expression.rip], range: undefined, condition: undefined };
-    return only({ kind: 'condition', condition: asCondition(expression) });
+    if (expression.rip !== undefined) return { stops: [{ kind: 'breakpoint', address: expression.rip, condition: conditionOf(expression) }], addresses: [expression.rip], range: undefined, condition: undefined };
+    return only({ kind: 'condition', condition: conditionOf(expression) });
   }
   const events = eventStop(text);
   if (events === undefined) throw new DebuggerError(`catch "${kind}": give ${CATCH_FORMS}`);
@@ -103,7 +104,7 @@ function eventStop(text: string): StopPoint | undefined {
 }
 
 /** The first instruction of the kernel's handler (LSTAR, for SYSCALL), with the number in rax. */
-function catchSyscall(travel: TimeTravel, text: string): PointStops {
+function catchSyscall(travel: TimeTravel, symbols: GuestSymbols, text: string): PointStops {
   let number: number | undefined;
   if (text !== '') {
     number = /^\d{1,4}$/.test(text) ? Number(text) : Array.from({ length: SYSCALL_NUMBERS }, (_, i) => i).find((i) => syscallName(i) === text);
@@ -111,8 +112,8 @@ function catchSyscall(travel: TimeTravel, text: string): PointStops {
   }
   const entry = syscallEntry(travel);
   if (entry === 0n) throw new DebuggerError('the guest never says where SYSCALL leads (LSTAR is 0, here and at the end)');
-  const condition: Condition | undefined = number === undefined ? undefined : (machine) => BigInt.asUintN(32, readRegister(machine, 'rax') ?? 0n) === BigInt(number);
-  return { stops: [{ kind: 'breakpoint', address: entry, ...(condition === undefined ? {} : { condition }) }], addresses: [entry], range: undefined, condition: undefined };
+  const condition = number === undefined ? undefined : conditionOf(parseExpression(`(rax & 0xffffffff) == ${number}`, symbols.table));
+  return { stops: [{ kind: 'breakpoint', address: entry, condition }], addresses: [entry], range: undefined, condition: undefined };
 }
 
 /** Kernels set it once, so it is that of the end where it is not set yet. */
@@ -125,8 +126,4 @@ function syscallEntry(travel: TimeTravel): bigint {
       return readRegister(travel.machine, 'lstar') ?? 0n;
     }),
   );
-}
-
-function asCondition(expression: Expression): Condition {
-  return (machine) => expression.isTrue(new ExpressionView(machine));
 }

@@ -109,8 +109,11 @@ export class Cursor {
     const stop = yield* this.sliced(walk, interrupt);
     if (stop === undefined) return { kind: 'interrupted' };
     if (stop.kind === 'history') return { kind: 'begin' };
-    if (stop.point.kind === 'watchpoint') this.stepBefore(stop.point);
-    return haltAt(points[stop.index]);
+    // Where a watchpoint and a breakpoint are met, the breakpoint is the later one of a walk back: the access is stepped over next.
+    const met = stop.indices[stop.indices.length - 1];
+    const point = stops[met];
+    if (point.kind === 'watchpoint') this.stepBefore(point);
+    return haltAt(points[met]);
   }
 
   private async *sliced(walk: Generator<Position, Stop, void> | AsyncGenerator<Position, Stop, void>, interrupt: () => boolean): AsyncGenerator<void, Stop | undefined, void> {
@@ -127,7 +130,7 @@ export class Cursor {
 
   // ---- stop points ----
 
-  /** Watchpoints first: where both are met, a breakpoint is the later one of a walk back. */
+  /** Watchpoints first. */
   private stopPoints(): { readonly points: readonly Point[]; readonly stops: readonly StopPoint[] } {
     const watch = this.watchpoints();
     const breaks = [...this.points.values()].filter(({ kind }) => !(kind in ACCESS));
@@ -156,7 +159,7 @@ export class Cursor {
       travel.step();
       return undefined;
     }
-    const collector = new HitCollector(travel.machine, stops, true);
+    const collector = new HitCollector(travel, stops, true);
     collector.attach();
     try {
       collector.collect(travel.position + 1, travel.position + 2);

@@ -3,7 +3,11 @@ import fc from 'fast-check';
 import type { LogEvent } from '../../engine/log/events.ts';
 import { MemorySink, MemorySource } from '../../engine/log/storage.ts';
 import { readLinear, readPhysical, readRegister, readRegisters, translate } from '../../engine/debug/inspect.ts';
+import { conditionOf } from '../../engine/debug/conditions.ts';
+import { parseExpression } from '../../engine/debug/expression.ts';
+import { delivered, deliveriesHere } from '../../engine/debug/shadow-stack.ts';
 import type { StopPoint } from '../../engine/debug/stop-points.ts';
+import { SymbolTable } from '../../engine/debug/symbols.ts';
 import { type Stop, TimeTravel } from '../../engine/debug/time-travel.ts';
 import type { Machine } from '../../engine/machine/machine.ts';
 import { PowerOnRam } from '../../engine/recording/checkpoint-store.ts';
@@ -100,6 +104,8 @@ export interface StopDraw extends WalkDraw {
   readonly access: 'write' | 'read' | 'access';
   readonly event: LogEvent['kind'] | undefined;
   readonly condition: boolean;
+  /** A handler of an interrupt or a fault, and what it came before: a part of the deliveries. */
+  readonly handler: number | undefined;
 }
 export const stopDraws: fc.Arbitrary<StopDraw> = fc.tuple(
   walkDraws,
@@ -110,6 +116,7 @@ export const stopDraws: fc.Arbitrary<StopDraw> = fc.tuple(
     access: fc.constantFrom<StopDraw['access']>('write', 'write', 'read', 'access'),
     event: fc.constantFrom<LogEvent['kind'] | undefined>(undefined, undefined, 'interrupt', 'exit', 'idle', 'digest'),
     condition: fc.constantFrom(false, false, false, true),
+    handler: fc.oneof(fc.constant(undefined), part),
   }),
 ).map(([walk, stops]) => ({ ...walk, ...stops })); // prettier-ignore
 
@@ -143,10 +150,13 @@ export function bothDirectionsStopWhereAScanStops(one: Case, draw: StopDraw): vo
   const changed: StopPoint[] = ranges.length === 0 ? [] : [{ kind: 'watchpoint', ranges, access: 'write', changed: true }];
   const breakpoints: StopPoint[] = addresses.map((address) => ({ kind: 'breakpoint', address }));
   const event: StopPoint[] = draw.event === undefined ? [] : [{ kind: 'event', kinds: [draw.event] }];
-  const condition: StopPoint[] = draw.condition ? [{ kind: 'condition', condition: (machine) => addresses.includes(readRegister(machine, 'rip') ?? -1n) }] : [];
+  const anywhere = addresses.map((address) => `rip == ${address}`).join(' || ');
+  const condition: StopPoint[] = draw.condition ? [{ kind: 'condition', condition: conditionOf(parseExpression(anywhere === '' ? '0' : anywhere, SymbolTable.EMPTY)) }] : [];
 
   const start = Math.floor(draw.places[0] * last);
   for (const stops of [breakpoints, watch, event, condition, [...breakpoints, ...watch, ...event, ...condition]]) bothWays(travel, stops, start, last);
+
+  if (draw.handler !== undefined) handlersAreMet(travel, draw.handler, [...watch, ...event], start, last);
 
   // Breakpoints, one by one: rip is there, unless something else came first.
   for (const address of new Set(addresses)) {
@@ -169,6 +179,40 @@ export function bothDirectionsStopWhereAScanStops(one: Case, draw: StopDraw): vo
   }
 }
 
+/**
+ * At one position an event can be met, the instruction that is interrupted or faults, and the first instruction of the handler: places that follow one another, each of them met in
+ * both directions. What the CPU's tables say of each delivery is the oracle.
+ */
+function handlersAreMet(travel: TimeTravel, place: number, others: readonly StopPoint[], start: number, last: number): void {
+  const events = [...delivered(travel.reader, start + 1, last)];
+  if (events.length === 0) return;
+  const chosen = events[Math.floor(place * events.length)];
+  const here = (position: number): ReturnType<typeof deliveriesHere> => {
+    travel.seek(position);
+    return deliveriesHere(travel.machine, events.filter((event) => event.position === position));
+  };
+  const delivery = here(chosen.position).findLast(({ isPast }) => !isPast);
+  if (delivery === undefined) return;
+  const { handler, rip } = delivery;
+  const log: StopPoint = { kind: 'event', kinds: ['exit', 'interrupt'] };
+  const stops: StopPoint[] = [{ kind: 'breakpoint', address: handler }, { kind: 'breakpoint', address: rip }];
+  const { met, to } = bothWays(travel, stops, start, last);
+  for (const { position } of events) {
+    if (position <= start || position >= to) continue;
+    const at = here(position).findLast(({ isPast }) => !isPast);
+    if (at?.handler === handler && !met.has(position)) throw new Error(`the handler at 0x${handler.toString(16)} begins at @${position}, and its breakpoint did not stop`);
+  }
+  bothWays(travel, [log, ...stops], start, last);
+  bothWays(travel, [...stops, ...others], start, last);
+  // From within the position, both ways: what comes later there, and what came before.
+  travel.seek(chosen.position);
+  const forward = checked(travel, travel.continue([stops[0]]));
+  if (forward.kind !== 'stop-point' || forward.position !== chosen.position) return;
+  if (!travel.isBetween) throw new Error(`@${chosen.position}: the handler's first instruction is no stop of its own`);
+  const back = checked(travel, travel.reverseContinue([log, ...stops]));
+  if (back.position !== chosen.position || back.kind === 'history') throw new Error(`@${chosen.position}: back from the handler's first instruction to ${back.kind} @${back.position}, not to what came before it at this position`);
+}
+
 function tell(stops: readonly StopPoint[]): string {
   return JSON.stringify(stops, (_, value: unknown) => (typeof value === 'bigint' ? `0x${value.toString(16)}` : value));
 }
@@ -176,8 +220,10 @@ function tell(stops: readonly StopPoint[]): string {
 /** At most so many stops of a walk. */
 const STOPS_MAX = 15;
 
-/** Where a walk from `start` stops, and up to where that is known. Throws unless the way back stops at the same places. */
+/** Where a walk from `start` stops, and up to where that is known. Throws unless the way back stops at the same places, for the same reasons. */
 function bothWays(travel: TimeTravel, stops: readonly StopPoint[], start: number, last: number): { readonly met: ReadonlySet<number>; readonly to: number } {
+  const told = (stop: Extract<Stop, { kind: 'stop-point' }>): string => `@${stop.position}${travel.isBetween ? ` before 0x${readRegister(travel.machine, 'rip')?.toString(16)}` : ''}, points ${stop.indices.join(' ')}`;
+  const places: string[] = [];
   const met: number[] = [];
   let to = last;
   travel.seek(start);
@@ -185,20 +231,21 @@ function bothWays(travel: TimeTravel, stops: readonly StopPoint[], start: number
     const stop = checked(travel, travel.continue(stops));
     if (stop.kind === 'history' || stop.position >= last) break;
     met.push(stop.position);
+    places.push(told(stop));
     if (met.length < STOPS_MAX) continue;
     to = stop.position;
     break;
   }
-  const back: number[] = [];
+  const back: string[] = [];
   if (met.length < STOPS_MAX) travel.seek(last);
-  else back.push(to);
+  else back.push(places[places.length - 1]);
   for (;;) {
     const stop = checked(travel, travel.reverseContinue(stops));
-    if (stop.kind === 'history' || stop.position <= start) break;
-    back.unshift(stop.position);
+    if (stop.kind === 'history' || stop.position < start || (stop.position === start && !travel.isBetween)) break;
+    back.unshift(told(stop));
   }
-  for (let i = 0; i < Math.max(met.length, back.length); i++) {
-    if (met[i] !== back[i]) throw new Error(`from @${start} to ${tell(stops)}: stop ${i} of ${met.length} forward is @${met[i]}, of ${back.length} backward @${back[i]}`);
+  for (let i = 0; i < Math.max(places.length, back.length); i++) {
+    if (places[i] !== back[i]) throw new Error(`from @${start} to ${tell(stops)}: stop ${i} of ${places.length} forward is ${places[i]}, of ${back.length} backward ${back[i]}`);
   }
   return { met: new Set(met), to };
 }

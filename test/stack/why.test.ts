@@ -1,5 +1,7 @@
 /** A byte that was typed, found in a program's buffer and traced back to the input in the log. */
 import { beforeAll, describe, expect, test } from 'vitest';
+import { conditionOf } from '../../engine/debug/conditions.ts';
+import { parseExpression } from '../../engine/debug/expression.ts';
 import { readLinear, readRegister } from '../../engine/debug/inspect.ts';
 import { stepOver } from '../../engine/debug/steps.ts';
 import { type SymbolTable, parseElfSymbols } from '../../engine/debug/symbols.ts';
@@ -49,7 +51,7 @@ describe('why', () => {
     // The read() that was under way when the line was typed.
     const input = [...travel.reader.events({ kinds: ['input'] })].find((event) => event.kind === 'input' && event.input.kind === 'console');
     travel.seek(input?.position ?? 0);
-    const stop = travel.reverseContinue([{ kind: 'breakpoint', address: entry, condition: (machine) => readRegister(machine, 'rax') === SYS_READ }]);
+    const stop = travel.reverseContinue([{ kind: 'breakpoint', address: entry, condition: conditionOf(parseExpression(`rax == ${SYS_READ}`, symbols)) }]);
     expect(stop.kind).toBe('stop-point');
     const buffer = readRegister(travel.machine, 'rsi') ?? 0n;
     travel.reverseStep();

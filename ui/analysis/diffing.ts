@@ -2,7 +2,7 @@
 import { textOf } from '../../engine/debug/disassembler.ts';
 import { type Cause, type ExplainedSide, explaining } from '../../engine/debug/explain.ts';
 import { differingPages, pageDifference } from '../../engine/debug/page-differences.ts';
-import { SymbolError, SymbolTable, parseElfSymbols } from '../../engine/debug/symbols.ts';
+import { type SymbolTable, elfSymbolsOf } from '../../engine/debug/symbols.ts';
 import { TimeTravel } from '../../engine/debug/time-travel.ts';
 import { type LogEvent, kindCode } from '../../engine/log/events.ts';
 import type { LogReader } from '../../engine/log/reader.ts';
@@ -70,7 +70,7 @@ export async function diffStates(a: AnalysedLog, b: AnalysedLog, module: WebAsse
   const [sideA, sideB] = await Promise.all(
     [a, b].map(async (log) => {
       const images = await log.runImages();
-      return { travel: new TimeTravel({ reader: log.newReader(), images, module }), symbols: symbolsOf(images.kernel) };
+      return { travel: new TimeTravel({ reader: log.newReader(), images, module }), symbols: elfSymbolsOf(images.kernel) };
     }),
   );
   const steps = explaining(sideA.travel, sideB.travel);
@@ -98,15 +98,6 @@ export async function diffStates(a: AnalysedLog, b: AnalysedLog, module: WebAsse
       kind: 'different', from, position, cause: causeText(cause), a: sideText(sideA.symbols, explained.a), b: sideText(sideB.symbols, explained.b),
       registers: registers.map((each) => ({ name: each.name, a: hex(each.a), b: hex(each.b) })), pages, pageCount: frames.length,
     };
-  }
-}
-
-function symbolsOf(kernel: Uint8Array): SymbolTable {
-  try {
-    return parseElfSymbols(kernel);
-  } catch (error) {
-    if (error instanceof SymbolError) return SymbolTable.EMPTY;
-    throw error;
   }
 }
 

@@ -1,14 +1,16 @@
 /** Where a walk of the page stops: from what a person gives to what the engine looks for, and all of its hits. Runs in the worker. */
+import { conditionOf, holderOf } from '../../engine/debug/conditions.ts';
 import { parseExpression } from '../../engine/debug/expression.ts';
 import { ExpressionView } from '../../engine/debug/expression-view.ts';
 import type { GuestSymbols } from '../../engine/debug/guest-symbols.ts';
 import { physicalRanges } from '../../engine/debug/inspect.ts';
 import { nextLogStop } from '../../engine/debug/log-stops.ts';
 import { execs, reads, writesForward } from '../../engine/debug/queries.ts';
-import type { Condition, StopPoint } from '../../engine/debug/stop-points.ts';
+import type { StopPoint } from '../../engine/debug/stop-points.ts';
 import type { TimeTravel } from '../../engine/debug/time-travel.ts';
 import { KIND_NAMES, type LogKind } from '../../engine/log/events.ts';
 import type { Position } from '../../engine/log/position.ts';
+import type { LogReader } from '../../engine/log/reader.ts';
 import type { PagePoint, PointAsked } from '../../engine/protocol/moment.ts';
 import { eventText } from '../event-text.ts';
 import { textFilter } from '../text-filter.ts';
@@ -29,7 +31,7 @@ export function makePoint(travel: TimeTravel, symbols: GuestSymbols, asked: Poin
   if (conditional !== null) {
     const [, where, condition] = conditional;
     // What is wrong with it is told now, not at the first hit.
-    parseExpression(condition, symbols.table);
+    parseExpression(condition, symbols.table, travel.reader);
     const made = makePoint(travel, symbols, { kind: 'breakpoint', text: where });
     return made.kind === 'breakpoint' ? { ...made, text: `${made.text} if ${condition}`, condition } : made;
   }
@@ -40,7 +42,7 @@ export function makePoint(travel: TimeTravel, symbols: GuestSymbols, asked: Poin
     return { kind: 'breakpoint', text: asked.text.trim(), addresses };
   }
   const text = asked.text.trim();
-  const value = parseExpression(text, symbols.table).value(new ExpressionView(machine));
+  const value = parseExpression(text, symbols.table, travel.reader).value(new ExpressionView(machine));
   if (value === undefined) throw new PointError(`"${text}" reads memory that is not mapped here`);
   const address = BigInt.asUintN(64, value);
   if (asked.kind === 'breakpoint') return { kind: 'breakpoint', text: /^(0x)?[0-9a-f]+$/i.test(text) ? symbols.tell(address) : text, addresses: [address] };
@@ -53,17 +55,17 @@ export function makePoint(travel: TimeTravel, symbols: GuestSymbols, asked: Poin
   return { kind: 'watchpoint', text: bytes === 1 ? name : `${name}, ${bytes} bytes`, access, ranges };
 }
 
-/** A line of source may be several stop points; `owners` says of each whose it is. Watchpoints first: where both are met a breakpoint is the later one of a walk back. */
-export function stopsOf(points: readonly PagePoint[], symbols: GuestSymbols): { readonly stops: readonly StopPoint[]; readonly owners: readonly number[] } {
-  const rows = points.flatMap((point, index) => stopPoints(point, symbols).map((stop) => ({ stop, index })));
+/** A line of source may be several stop points; `owners` says of each whose it is. Watchpoints first: where both are met, it is the watchpoint that is told. */
+export function stopsOf({ reader }: TimeTravel, points: readonly PagePoint[], symbols: GuestSymbols): { readonly stops: readonly StopPoint[]; readonly owners: readonly number[] } {
+  const rows = points.flatMap((point, index) => stopPoints(point, symbols, reader).map((stop) => ({ stop, index })));
   rows.sort((a, b) => Number(b.stop.kind === 'watchpoint') - Number(a.stop.kind === 'watchpoint'));
   return { stops: rows.map(({ stop }) => stop), owners: rows.map(({ index }) => index) };
 }
 
-function stopPoints(point: PagePoint, symbols: GuestSymbols): readonly StopPoint[] {
+function stopPoints(point: PagePoint, symbols: GuestSymbols, log: LogReader): readonly StopPoint[] {
   switch (point.kind) {
     case 'breakpoint':
-      return point.addresses.map((address) => ({ kind: 'breakpoint', address, ...(point.condition !== undefined && { condition: conditionOf(point.condition, symbols) }) }));
+      return point.addresses.map((address) => ({ kind: 'breakpoint', address, condition: point.condition === undefined ? undefined : conditionOf(parseExpression(point.condition, symbols.table, log)) }));
     case 'watchpoint':
       return [{ kind: 'watchpoint', ranges: point.ranges, access: point.access === 'change' ? 'write' : point.access, changed: point.access === 'change' }];
     case 'console':
@@ -75,12 +77,6 @@ function stopPoints(point: PagePoint, symbols: GuestSymbols): readonly StopPoint
     default:
       return point satisfies never;
   }
-}
-
-/** An expression that reads what is not mapped does not hold. Throws ExpressionError, SymbolError. */
-function conditionOf(text: string, symbols: GuestSymbols): Condition {
-  const expression = parseExpression(text, symbols.table);
-  return (machine) => (expression.value(new ExpressionView(machine)) ?? 0n) !== 0n;
 }
 
 function kindsOf(mask: number): LogKind[] {
@@ -107,7 +103,7 @@ function hitsBetween(travel: TimeTravel, point: PagePoint, symbols: GuestSymbols
     case 'breakpoint': {
       const positions = Array.from(execs(travel, point.addresses, span), ({ position }) => position);
       if (point.condition === undefined) return positions;
-      const holds = conditionOf(point.condition, symbols);
+      const holds = holderOf(conditionOf(parseExpression(point.condition, symbols.table, travel.reader)), travel.reader);
       return positions.filter((position) => {
         travel.seek(position);
         return holds(travel.machine);
@@ -132,7 +128,7 @@ function hitsBetween(travel: TimeTravel, point: PagePoint, symbols: GuestSymbols
       return [...positions];
     }
     case 'console': {
-      const { stops } = stopsOf([point], symbols);
+      const { stops } = stopsOf(travel, [point], symbols);
       const positions: number[] = [];
       for (let at = from - 1; ; ) {
         const hit = nextLogStop(travel.reader, stops, at);

@@ -348,7 +348,7 @@ export class TravelSession {
       return { kind: travel.position === position && !isBetween ? 'history' : 'step' };
     }
     const symbols = this.known;
-    const { stops, owners } = stopsOf(points, symbols);
+    const { stops, owners } = stopsOf(travel, points, symbols);
     const options = { stops };
     const steps: Generator<Position, StepStop, void> =
       unit === 'continue' ? (isForward ? travel.continuing(stops) : travel.reverseContinuing(stops))
