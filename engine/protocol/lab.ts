@@ -65,6 +65,8 @@ export interface RunSettings {
   readonly untilPosition?: number;
   readonly epochInstructions?: number;
   readonly digestInstructions?: number;
+  /** Its dirty sets have the first write to each page. */
+  readonly firstWrites?: boolean;
   readonly limits?: RunLimits;
 }
 
@@ -111,6 +113,38 @@ export interface RunStatus {
   readonly progress: RunProgress;
   readonly end: { readonly cause: string; readonly reason: string; readonly detail: string; readonly digest: string; readonly isScriptDone: boolean } | undefined;
   readonly problem: Problem | undefined;
+  /** The last one of this run. */
+  readonly migration?: RunMigration | undefined;
+}
+
+/** How a run is to move to another process, where `chronovisor migrate --listen` waits. */
+export interface RunMigrationSettings {
+  /** HOST:PORT */
+  readonly to: string;
+  /** precopy unless given */
+  readonly policy?: 'precopy' | 'postcopy' | 'hybrid';
+  /** As the link takes it unless given. */
+  readonly bytesPerSecond?: number;
+  readonly downtimeLimitMs?: number;
+  /** Seconds of the guest's time in one of the wall's, while it moves; measured unless given. */
+  readonly speed?: number;
+  /** Given up after this time. */
+  readonly timeLimitMs?: number;
+}
+
+/** What is measured and what was expected are `Measured` of server/migration and `Prediction` of engine/analysis/migration. */
+export interface RunMigration {
+  readonly id: string;
+  readonly state: 'moving' | 'kept' | 'moved' /** Handed over, and the other side has not confirmed it. */ | 'unconfirmed';
+  readonly settings: RunMigrationSettings;
+  readonly progress?: { readonly phase: 'precopy' | 'stopped' | 'postcopy'; readonly sync: number; readonly remainingPages: number; readonly transferred: number; readonly nowNs: number } | undefined;
+  /** Why it was kept. */
+  readonly reason?: string | undefined;
+  readonly speed?: number | undefined;
+  readonly virtualPerWall?: number | undefined;
+  readonly digest?: string | undefined;
+  readonly measured?: unknown;
+  readonly prediction?: unknown;
 }
 
 export type LiveNotice =

@@ -143,6 +143,11 @@ export class Recorder {
     for (const byte of bytes) this.pending.push(byte);
   }
 
+  /** Takes back the input that no device has taken yet. */
+  withdrawInput(): Uint8Array {
+    return Uint8Array.from(this.pending.splice(0));
+  }
+
   /** A mark at the present position. */
   mark(name: string, source: MarkSource = 'user'): void {
     this.machine.reportCounts();

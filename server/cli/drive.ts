@@ -39,6 +39,8 @@ export interface DriveOptions {
   readonly isConsoleClosed: () => boolean;
   /** Asked after each step: the run is to end, and why. */
   readonly stopWanted?: () => { readonly reason: 'limit' | 'user'; readonly detail: string } | undefined;
+  /** Asked after each step: somebody else has the guest meanwhile. He gives it back (undefined), or it is gone, with what its run ended as. */
+  readonly handOver?: () => Promise<DriveEnd | undefined> | undefined;
   /** After each step: write out the console, draw the progress line. Returns true if the guest has written. */
   readonly afterStep: () => boolean;
 }
@@ -79,6 +81,8 @@ export type DriveCause =
   | { readonly kind: 'waiting' }
   | { readonly kind: 'quit' }
   | { readonly kind: 'closed' }
+  /** It runs elsewhere now. */
+  | { readonly kind: 'moved' }
   | { readonly kind: 'signal'; readonly signal: StopSignal };
 
 export interface DriveEnd {
@@ -150,6 +154,14 @@ export async function drive(options: DriveOptions): Promise<DriveEnd> {
           } else owedMs = 0;
         }
       }
+    }
+
+    const handed = options.handOver?.();
+    if (handed !== undefined) {
+      const gone = await handed;
+      if (gone !== undefined) return gone;
+      touch();
+      owedMs = 0;
     }
 
     const now = monotonicMs();

@@ -3,8 +3,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { BranchError, branchPoint } from '../../engine/debug/branch-point.ts';
 import { PLACE_FORMS, parsePlace } from '../../engine/debug/places.ts';
 import { SeekError, TimeTravel } from '../../engine/debug/time-travel.ts';
-import { FirstWriteProbe } from '../../engine/analysis/dirty/first-writes.ts';
-import { type Prediction, predict } from '../../engine/analysis/migration/predict.ts';
+import type { Prediction } from '../../engine/analysis/migration/predict.ts';
 import { wallTime } from '../../engine/analysis/migration/quantities.ts';
 import { DEFAULT_ACCESS_COST_NS } from '../../engine/machine/machine.ts';
 import { DEFAULT_DIGEST_INSTRUCTIONS, DEFAULT_EPOCH_INSTRUCTIONS, decodeRecipe } from '../../engine/recording/recipe.ts';
@@ -13,12 +12,12 @@ import { Replayer } from '../../engine/recording/replayer.ts';
 import { CheckpointError } from '../../engine/recording/checkpoint-errors.ts';
 import { type DestinationOptions, type MovedGuest, ReceiveError, receive, recoverDestination, settle, settleWith, startOf } from '../migration/destination.ts';
 import { type Duplex, LinkError, type Mailbox, connectTo, listenAt } from '../migration/duplex.ts';
-import { FileJournal, type SourceRecord, destinationFiles, handoverPath, intentPath, measureJournal, sourceFiles } from '../migration/journal.ts';
-import type { Measured } from '../migration/measured.ts';
-import { CoupledPace, Guest, type Pace, RealPace } from '../migration/pace.ts';
+import { FileJournal, type SourceRecord, destinationFiles, handoverPath, intentPath, sourceFiles } from '../migration/journal.ts';
+import { Guest, RealPace } from '../migration/pace.ts';
 import { type PageWaits, Scout, runPaged } from '../migration/post-copy.ts';
-import { LIVE_POLICIES, type LivePolicy, Pager, type SourceEnd, migrate } from '../migration/source.ts';
+import { LIVE_POLICIES, type LivePolicy, Pager } from '../migration/source.ts';
 import { sourceMayRun, tellVerdict } from '../migration/verdict.ts';
+import { ANSWER_MS, CONNECT_MS, type Place, forecast, leave, measureSpeed, parseTarget } from '../migration/leaving.ts';
 import { openRecording } from '../store/chains.ts';
 import { findIndex } from '../store/checkpoints.ts';
 import { loadCore } from '../store/core-module.ts';
@@ -32,7 +31,10 @@ import type { Context } from './context.ts';
 import { loadDirt } from './dirty-source.ts';
 import { type DriveEnd, drive } from './drive.ts';
 import { exitCode, exitNameOfEnd } from './exit-codes.ts';
-import { grouped, megabytes, table, virtualTime } from './format.ts';
+import { speedOf, targetOf } from './migrate-arguments.ts';
+import { leaveRun, runAddress } from './migrate-run.ts';
+import { progressText, resultLines } from './migrate-text.ts';
+import { grouped, megabytes, virtualTime } from './format.ts';
 import { monotonicMs, newLogId, turn, wallClockNs } from './host.ts';
 import { toJson } from './output.ts';
 import { bandwidth, duration } from './quantities.ts';
@@ -40,7 +42,8 @@ import { signalStatus } from './signals.ts';
 import { UsageError } from './usage-error.ts';
 
 export const LIVE_OPTIONS: readonly OptionSpec[] = [
-  { name: 'live', help: 'really moves a guest: FILE is a recording to go on from (--at), or the name of a guest to start; it is recorded to -o and moves to --to' },
+  { name: 'live', help: 'really moves a guest to --to: FILE is a recording to go on from (--at), or the name of a guest to start, which is recorded to -o; or a run of the lab (`npm start`): its address, such as http://localhost:4600/runs/3, or its number with --server' },
+  { name: 'server', value: 'URL', help: 'with --live NUMBER: the lab (default: http://localhost:4600); CHRONOVISOR_TOKEN is its token' },
   { name: 'to', value: 'HOST:PORT', help: 'with --live or --resolve: where a destination listens' },
   { name: 'listen', value: '[HOST:]PORT', help: 'the destination: takes a guest, goes on with it, and records it to -o, whose parent is the log of the source' },
   { name: 'resolve', help: 'FILE is the log of a source whose link broke: says again, for good, who has the guest, and sends the pages that are missing' },
@@ -52,11 +55,6 @@ export const LIVE_OPTIONS: readonly OptionSpec[] = [
   { name: 'prediction', value: 'FILE', help: 'with --live FILE: where the prediction is written before the guest moves (default: LOG.prediction.json)' },
 ];
 
-const CONNECT_MS = 10_000;
-/** The destination verifies and syncs in this time, or the guest stays. */
-const ANSWER_MS = 30_000;
-const RETRY_MS = 1000;
-const RETRIES = 30;
 const clock = { monotonicMs, turn };
 
 export function isLive(parsed: Arguments): boolean {
@@ -68,7 +66,9 @@ export async function startLive(parsed: Arguments, context: Context): Promise<nu
   for (const name of ['table', 'frontier', 'best-start', 'starts', 'series', 'max-bandwidth', 'slowdown', 'start', 'closed-loop', 'logging-cost']) if (parsed.has(name)) throw new UsageError(`--${name} is for predictions: it does not go with a guest that really moves`, 'migrate');
   try {
     if (parsed.has('listen')) return await arrive(parsed, context);
-    return parsed.has('resolve') ? await resolve(parsed, context) : await leave(parsed, context);
+    if (parsed.has('resolve')) return await resolve(parsed, context);
+    const run = runAddress(parsed);
+    return run === undefined ? await depart(parsed, context) : await leaveRun(run, parsed, context);
   } catch (error) {
     if (!(error instanceof LinkError || error instanceof ReceiveError || error instanceof CheckpointError)) throw error;
     // A source that could not reach anybody still has its guest: nothing was offered.
@@ -81,12 +81,11 @@ export async function startLive(parsed: Arguments, context: Context): Promise<nu
 
 // ---- arguments ----
 
-function placeOf(parsed: Arguments, name: string): { readonly host: string | undefined; readonly port: number } {
-  const text = parsed.text(name);
-  if (text === undefined) throw new UsageError(`give --${name} ${name === 'listen' ? '[HOST:]PORT' : 'HOST:PORT'}`, 'migrate');
-  const match = /^(?:(.+):)?(\d{1,5})$/.exec(text);
-  if (match === null || Number(match[2]) > 65_535 || (match[1] === undefined && name !== 'listen')) throw parsed.wrong(name, text, name === 'listen' ? '4444 or 0.0.0.0:4444' : 'HOST:PORT, such as 127.0.0.1:4444');
-  return { host: match[1]?.replace(/^\[(.*)\]$/, '$1') ?? (name === 'listen' ? '127.0.0.1' : undefined), port: Number(match[2]) };
+function listenPlace(parsed: Arguments): Place {
+  const text = parsed.text('listen')!;
+  const place = parseTarget(/^\d+$/.test(text) ? `127.0.0.1:${text}` : text);
+  if (place === undefined) throw parsed.wrong('listen', text, '4444 or 0.0.0.0:4444');
+  return place;
 }
 function outputOf(parsed: Arguments): string {
   const output = parsed.text('output');
@@ -100,13 +99,6 @@ function untilOf(parsed: Arguments): number | undefined {
   if (!Number.isSafeInteger(position)) throw parsed.wrong('until', text, 'a position such as @1234567');
   return position;
 }
-function speedOf(parsed: Arguments): number | undefined {
-  const text = parsed.text('speed');
-  if (text === undefined) return undefined;
-  if (!(Number(text) > 0)) throw parsed.wrong('speed', text, "a number above 0: seconds of the guest's time in a second of the wall");
-  return Number(text);
-}
-
 // ---- running on ----
 
 /** The console of the guest, to stdout (with --json to stderr). */
@@ -141,30 +133,9 @@ function statusOf({ cause, status }: DriveEnd): number {
 
 // ---- the source ----
 
-/** Wall ms in which the guest's speed is measured, and what share of that it gets while it is migrated: the rest is the sender's, and the host's. */
-const CALIBRATION_MS = 200;
-const CALIBRATION_INSTRUCTIONS = 100_000;
-const SPEED_SHARE = 0.5;
-
-/** Virtual ns a wall ns, with its writes watched as they will be. The guest goes on meanwhile. */
-async function measureSpeed(guest: Guest, console: Console): Promise<number> {
-  const probe = new FirstWriteProbe(guest.recorder.machine);
-  probe.attach();
-  const fromNs = guest.nowNs;
-  const fromMs = monotonicMs();
-  while (monotonicMs() - fromMs < CALIBRATION_MS && guest.ended === undefined) {
-    if (!guest.slice(CALIBRATION_INSTRUCTIONS)) break;
-    console.show();
-    await turn();
-  }
-  const speed = (SPEED_SHARE * (guest.nowNs - fromNs)) / ((monotonicMs() - fromMs) * 1e6);
-  probe.detach();
-  return speed > 0 ? Number(Math.min(1, speed).toPrecision(3)) : 1;
-}
-
-async function leave(parsed: Arguments, context: Context): Promise<number> {
+async function depart(parsed: Arguments, context: Context): Promise<number> {
   const { out, err, signals } = context;
-  const to = placeOf(parsed, 'to');
+  const to = targetOf(parsed);
   const output = outputOf(parsed);
   const policy = (parsed.text('policy') ?? 'precopy') as LivePolicy;
   if (!LIVE_POLICIES.includes(policy)) throw parsed.wrong('policy', policy, `with --live, one of ${LIVE_POLICIES.join(', ')}`);
@@ -175,7 +146,6 @@ async function leave(parsed: Arguments, context: Context): Promise<number> {
   const giveUpNs = duration(parsed, 'give-up');
   const operand = parsed.operands.at(0);
   if (operand === undefined) throw new UsageError('--live needs a recording to go on from, or the name of a guest', 'migrate');
-  const files = sourceFiles(output);
   const sink = new FileSink(output, '-o');
   const console = new Console(parsed, context);
   const isQuiet = parsed.has('quiet');
@@ -187,36 +157,31 @@ async function leave(parsed: Arguments, context: Context): Promise<number> {
   const guest = new Guest(recorder);
   guest.runTo(guest.nowNs + afterNs);
   console.show();
-  const speed = askedSpeed ?? (await measureSpeed(guest, console));
-  const prediction = isRecording ? await forecast(parsed, context, guest.nowNs, { bytesPerSecond, downtimeLimitMs, speed, policy }) : undefined;
+  const speed = askedSpeed ?? (await measureSpeed(guest, clock, () => console.show()));
+  const prediction = isRecording ? await foresee(parsed, context, guest.nowNs, { bytesPerSecond, downtimeLimitMs, speed, policy }) : undefined;
 
-  const link = await connectTo(to.host!, to.port, CONNECT_MS);
   const migration = newLogId();
-  const fromNs = guest.nowNs;
-  const pace = bytesPerSecond === Infinity ? new RealPace(clock, speed, () => console.show()) : new CoupledPace(clock, speed, () => console.show());
   let shownMs = 0;
-  const end = await migrate({
-    guest, link, pace, files, migration, to: parsed.text('to')!, policy, downtimeLimitMs, bytesPerSecond, answerMs: ANSWER_MS, ...(giveUpNs !== undefined && { timeLimitNs: giveUpNs }),
+  const { end, isConfirmed, virtualPerWall } = await leave({
+    guest, log: output, target: to, to: to.text, migration, policy, downtimeLimitMs, bytesPerSecond, speed, clock, say, onTurn: () => console.show(), ...(giveUpNs !== undefined && { timeLimitNs: giveUpNs }),
+    isStopped: () => signals.received !== undefined,
     cancelled: () => (signals.received === undefined ? undefined : `cancelled by ${signals.received}`),
-    onProgress: ({ phase, sync, remainingPages, transferred, nowNs }) => {
+    onProgress: (progress) => {
       if (monotonicMs() - shownMs < 500) return;
       shownMs = monotonicMs();
-      say(`${phase}, sync ${sync}: ${megabytes(transferred)} sent, ${grouped(remainingPages)} pages left, ${wallTime(nowNs / 1e6)}`);
+      say(progressText(progress));
     },
   }); // prettier-ignore
   const { measured } = end;
-  const wallNs = (measured.stoppedAtMs ?? measured.totalTimeMs) * 1e6;
-  const virtualPerWall = ((measured.virtualNs.stop ?? guest.nowNs) - fromNs) / Math.max(1, wallNs);
   let status: number = exitCode('ok');
   let after: DriveEnd | undefined;
-  let isConfirmed = end.kind === 'moved' && end.isConfirmed;
   if (end.kind === 'kept') {
     say(`the guest was not moved: ${end.reason}. It goes on here`);
     status = exitCode(signals.received === undefined ? 'not-moved' : 'cancelled');
     // The signal was for the migration.
     signals.received = undefined;
     after = await runOn(recorder, console, parsed, context);
-  } else if (!isConfirmed) isConfirmed = await seeThrough(end, files.verdict.read()!, to, pace, bytesPerSecond, say, () => signals.received !== undefined);
+  }
   sink.close();
   if (end.kind !== 'kept' && !isConfirmed) {
     say(`the guest was handed over, and the destination has not confirmed it: it is not run here again. When the destination is back: chronovisor migrate --resolve ${output} --to ${parsed.text('to')}`);
@@ -225,7 +190,7 @@ async function leave(parsed: Arguments, context: Context): Promise<number> {
   if (parsed.has('json')) {
     out.write(`${toJson({ verb: 'migrate', mode: 'live', result: end.kind === 'kept' ? 'kept' : 'moved', ...(end.kind === 'kept' && { reason: end.reason }), isConfirmed, migration, policy, downtimeLimitMs, bytesPerSecond: bytesPerSecond === Infinity ? undefined : bytesPerSecond, virtualPerWall, measured, prediction: prediction?.outcome, ...(end.kind !== 'kept' && { digest: end.digest }), log: { file: output, id: recorder.header?.id, position: recorder.position, records: recorder.records }, ...(after !== undefined && { end: after.status }), exitCode: status })}\n`);
   } else if (!isQuiet) {
-    err.write(`${resultLines(measured, prediction).join('\n')}\n`);
+    err.write(`${resultLines(measured, prediction?.outcome).join('\n')}\n`);
     if (end.kind !== 'kept') say(`moved at @${grouped(recorder.position)}, digest ${end.digest}; the guest's clock ran at ${virtualPerWall.toFixed(3)} of the wall's. The downtime is wall time; the guest's own clock stood still`);
   }
   return status;
@@ -276,13 +241,8 @@ function goOnFrom(parsed: Arguments, file: string, sink: FileSink, console: Cons
   }
 }
 
-/** One a side. */
-const RECORDS_OF_SETUP = 2;
-/** The log, what has arrived, `ready`, `handed-over`, `owner`: the other side's disk is taken to be like this one. */
-const SYNCS_OF_SWITCHOVER = 5;
-
 /** From what the recording tells, before the guest moves. */
-async function forecast(parsed: Arguments, context: Context, startNs: number, { bytesPerSecond, downtimeLimitMs, speed, policy }: Wishes): Promise<Prediction | undefined> {
+async function foresee(parsed: Arguments, context: Context, startNs: number, { bytesPerSecond, downtimeLimitMs, speed, policy }: Wishes): Promise<Prediction | undefined> {
   const file = parsed.text('prediction') ?? `${parsed.text('output')!}.prediction.json`;
   if (existsSync(file)) throw new StoreError('output-exists', { file, option: '--prediction' });
   let loaded;
@@ -296,65 +256,18 @@ async function forecast(parsed: Arguments, context: Context, startNs: number, { 
   }
   if (loaded.kind !== 'loaded') return undefined;
   const { truth } = loaded.source;
-  const { createMs, replaceMs } = measureJournal(parsed.text('output')!, monotonicMs);
-  const prediction = predict(
-    truth,
-    policy === 'postcopy' ? { kind: 'post-copy', name: policy } : { kind: 'qemu', name: policy, release: '7.2', downtimeLimitMs, maxBandwidth: 0, ...(policy === 'hybrid' && { postCopyAfterSync: 2 }) },
-    // As good as none.
-    { bytesPerSecond: Math.min(bytesPerSecond, 1e12), latencyNs: duration(parsed, 'latency') ?? 100_000 },
-    { startNs: Math.min(Math.max(startNs, truth.beginNs), truth.endNs), virtualPerWall: speed, setupNs: RECORDS_OF_SETUP * createMs * 1e6, switchoverNs: duration(parsed, 'switchover') ?? SYNCS_OF_SWITCHOVER * replaceMs * 1e6 },
-    { samples: parsed.count('samples') ?? 20 },
-  );
+  const prediction = forecast(truth, {
+    log: parsed.text('output')!, policy, downtimeLimitMs, bytesPerSecond, speed, startNs, clock,
+    latencyNs: duration(parsed, 'latency'), switchoverNs: duration(parsed, 'switchover'), samples: parsed.count('samples'),
+  }); // prettier-ignore
   writeFileSync(file, `${JSON.stringify(prediction, undefined, 1)}\n`, { flag: 'wx' });
   return prediction;
-}
-
-function resultLines(measured: Measured, prediction: Prediction | undefined): string[] {
-  const predicted = prediction?.outcome;
-  const row = (name: string, of: (each: Measured | NonNullable<typeof predicted>) => string): string[] => [name, of(measured), predicted === undefined ? '-' : of(predicted)];
-  return table([
-    [measured.policy, 'measured', 'predicted'],
-    row('verdict', ({ converges, reason }) => (converges ? 'converges' : `does not: ${reason}`)),
-    row('total time', ({ totalTimeMs }) => wallTime(totalTimeMs)),
-    ...(measured.heldMs >= 1 ? [['of it held', `${wallTime(measured.heldMs)}: the host was too slow`, '-']] : []),
-    row('downtime', ({ downtimeMs }) => wallTime(downtimeMs)),
-    row('transferred', ({ ram }) => megabytes(ram.transferred)),
-    row('normal', ({ ram }) => `${grouped(ram.normal)} pages`),
-    row('duplicate (zero)', ({ ram }) => `${grouped(ram.duplicate)} pages`),
-    row('dirty sync count', ({ ram }) => String(ram.dirtySyncCount)),
-    row('precopy bytes', ({ ram }) => megabytes(ram.precopyBytes)),
-    row('downtime bytes', ({ ram }) => megabytes(ram.downtimeBytes)),
-    row('postcopy bytes', ({ ram }) => megabytes(ram.postcopyBytes)),
-    row('postcopy requests', ({ ram }) => grouped(ram.postcopyRequests)),
-    row('throughput', ({ ram }) => `${ram.mbps.toFixed(1)} Mbit/s`),
-  ]);
-}
-
-/** Handed over, and the link is gone: tells the destination again, and sends what it still needs. True when it has confirmed. */
-async function seeThrough(end: Exclude<SourceEnd, { kind: 'kept' }>, record: SourceRecord, to: { readonly host: string | undefined; readonly port: number }, pace: Pace, bytesPerSecond: number, say: (text: string) => void, isStopped: () => boolean): Promise<boolean> {
-  for (let i = 0; i < RETRIES && !isStopped(); i++) {
-    try {
-      const link = await connectTo(to.host!, to.port, CONNECT_MS);
-      const { missing, mailbox } = await tellVerdict(link, record, ANSWER_MS);
-      if (missing.length > 0) {
-        if (end.kind !== 'paging') throw new LinkError('the destination wants pages of a guest that moved by pre-copy');
-        await new Pager(end.pager.core, Uint32Array.from(missing)).serve(link, mailbox, pace, bytesPerSecond);
-      }
-      link.close();
-      return true;
-    } catch (error) {
-      if (!(error instanceof LinkError)) throw error;
-      if (i === 0) say(`${error.message}; the guest is the destination's, trying again`);
-      await new Promise((done) => setTimeout(done, RETRY_MS));
-    }
-  }
-  return false;
 }
 
 // ---- after a crash of the source ----
 
 async function resolve(parsed: Arguments, context: Context): Promise<number> {
-  const to = placeOf(parsed, 'to');
+  const to = targetOf(parsed);
   const log = parsed.operands.at(0);
   if (log === undefined) throw new UsageError('--resolve needs the log of the source', 'migrate');
   const files = sourceFiles(log);
@@ -362,7 +275,7 @@ async function resolve(parsed: Arguments, context: Context): Promise<number> {
   if (before === undefined) throw new UsageError(`${handoverPath(log)} is not there: ${log} was never offered to another side`, 'migrate');
   const isHere = sourceMayRun(files);
   const record = files.verdict.read()!;
-  const link = await connectTo(to.host!, to.port, CONNECT_MS);
+  const link = await connectTo(to.host, to.port, CONNECT_MS);
   const { missing, mailbox } = await tellVerdict(link, record, ANSWER_MS);
   if (missing.length > 0) {
     const machine = replayTo(parsed, log, record);
@@ -389,7 +302,7 @@ function replayTo(parsed: Arguments, log: string, { position, records, digest }:
 
 async function arrive(parsed: Arguments, context: Context): Promise<number> {
   const { out, err, signals } = context;
-  const at = placeOf(parsed, 'listen');
+  const at = listenPlace(parsed);
   const child = outputOf(parsed);
   const console = new Console(parsed, context);
   const files = destinationFiles(child);

@@ -255,6 +255,7 @@ function exitNameOf({ cause, status }: DriveEnd, isScriptDone: boolean): ExitNam
     case 'until':
     case 'quit':
     case 'closed':
+    case 'moved':
     case 'signal':
       return 'ok';
     case 'waiting':

@@ -44,7 +44,7 @@ export class HttpError extends Error {
 
 const PROBLEM_STATUS: Readonly<Record<string, number>> = {
   [BUG_CODE]: 500, 'thread-failed': 500, 'thread-memory': 500, 'thread-timeout': 504, 'thread-ended': 503, closing: 503, busy: 503, 'too-many-runs': 429, 'too-much-memory': 429, 'output-exists': 409,
-  'run-over': 409, 'recording-gone': 410, 'file-missing': 410,
+  'run-over': 409, 'run-moving': 409, 'run-not-moving': 409, 'recording-gone': 410, 'file-missing': 410,
 }; // prettier-ignore
 
 /** Of an answer that is a problem: 400 if the request is wrong, else 422: what it is about cannot be used. */

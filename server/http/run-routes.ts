@@ -1,7 +1,7 @@
 /** Runs and jobs: start, look, stop. What they show meanwhile goes over WebSockets (sockets.ts). */
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
-import type { JobSettings, RunSettings } from '../../engine/protocol/lab.ts';
+import type { JobSettings, RunMigrationSettings, RunSettings } from '../../engine/protocol/lab.ts';
 import { PARA_REGIME } from '../../engine/recording/recipe.ts';
 import type { Job } from '../runs/jobs.ts';
 import { ProblemError } from '../runs/problem.ts';
@@ -11,7 +11,7 @@ import { nearest } from '../store/suggest.ts';
 import { guestRows } from '../store/guest-list.ts';
 import { HttpError } from './errors.ts';
 import { type Lab, recordingOf } from './lab.ts';
-import { JOB, JOBS, JOB_REQUEST, NUMBER_PARAMS, RUN, RUNS, RUN_CONSOLE_QUERY, RUN_SETTINGS, record, shortText } from './schemas.ts';
+import { JOB, JOBS, JOB_REQUEST, NUMBER_PARAMS, RUN, RUNS, RUN_MIGRATION_SETTINGS, RUN_CONSOLE_QUERY, RUN_SETTINGS, record, shortText } from './schemas.ts';
 
 interface OfId {
   readonly Params: { readonly id: string };
@@ -57,6 +57,21 @@ export function runRoutes(server: FastifyInstance, lab: Lab): void {
   server.post<OfId & { Body: { name: string } }>('/api/v1/runs/:id/marks', { schema: mark }, ({ params, body }, reply) => {
     runOf(lab, params.id).tell({ kind: 'mark', name: body.name });
     return reply.code(204).send();
+  });
+  const migration = {
+    summary: 'Moves it to another process', description: '`chronovisor migrate --listen` waits there. The run has its `migration` from now on: how far it is, what became of it',
+    tags, params: NUMBER_PARAMS, body: RUN_MIGRATION_SETTINGS, response: { 202: RUN },
+  }; // prettier-ignore
+  server.post<OfId & { Body: RunMigrationSettings }>('/api/v1/runs/:id/migration', { schema: migration }, ({ params, body }, reply) => {
+    if (lab.writable === undefined) throw new HttpError('HTTP_READ_ONLY');
+    const run = runOf(lab, params.id);
+    run.migrate(body);
+    return reply.code(202).send(run.status);
+  });
+  server.delete<OfId>('/api/v1/runs/:id/migration', { schema: { summary: 'Gives its migration up: the guest stays, unless it was handed over already', tags, params: NUMBER_PARAMS, response: { 202: RUN } } }, ({ params }, reply) => {
+    const run = runOf(lab, params.id);
+    run.keep();
+    return reply.code(202).send(run.status);
   });
   server.post<OfId>('/api/v1/runs/:id/stop', { schema: { summary: 'Ends it and closes its log', tags, params: NUMBER_PARAMS, response: { 200: RUN } } }, async ({ params }) => {
     const run = runOf(lab, params.id);

@@ -74,17 +74,34 @@ export const RUN_SETTINGS = record(
   {
     guest: shortText(100), name: NAME, commandLine: { type: 'string', maxLength: 2000 }, memoryBytes: WHOLE, regime: shortText(40), pv: shortText(40), acpi: FLAG,
     virtio: { type: 'array', items: shortText(20), maxItems: 8 }, seed: shortText(40), wallClockNs: { type: 'string', pattern: '^[0-9]{1,19}$' }, script: { type: 'string', maxLength: 32_768 }, isUnattended: FLAG,
-    untilTexts: { type: 'array', items: shortText(1000), maxItems: 16 }, untilPosition: POSITION, epochInstructions: WHOLE, digestInstructions: WHOLE, limits: RUN_LIMITS,
+    untilTexts: { type: 'array', items: shortText(1000), maxItems: 16 }, untilPosition: POSITION, epochInstructions: WHOLE, digestInstructions: WHOLE, firstWrites: FLAG, limits: RUN_LIMITS,
   },
-  ['name', 'commandLine', 'memoryBytes', 'regime', 'pv', 'acpi', 'virtio', 'seed', 'wallClockNs', 'script', 'isUnattended', 'untilTexts', 'untilPosition', 'epochInstructions', 'digestInstructions', 'limits'],
+  ['name', 'commandLine', 'memoryBytes', 'regime', 'pv', 'acpi', 'virtio', 'seed', 'wallClockNs', 'script', 'isUnattended', 'untilTexts', 'untilPosition', 'epochInstructions', 'digestInstructions', 'firstWrites', 'limits'],
 ); // prettier-ignore
 const RUN_PROGRESS = record({ position: POSITION, virtualNs: NUMBER, records: WHOLE, logBytes: WHOLE, readableBytes: WHOLE, consoleBytes: WHOLE, mips: NUMBER, isIdle: FLAG });
+/** Brackets around an IPv6 address. */
+const HOST_AND_PORT: Schema = { type: 'string', pattern: '^(\\[[0-9a-fA-F:.]{2,45}\\]|[A-Za-z0-9_.-]{1,253}):[0-9]{1,5}$', description: 'HOST:PORT' };
+export const RUN_MIGRATION_SETTINGS = record(
+  {
+    to: HOST_AND_PORT, policy: { type: 'string', enum: ['precopy', 'postcopy', 'hybrid'] }, bytesPerSecond: { type: 'number', minimum: 1000 }, downtimeLimitMs: { type: 'number', exclusiveMinimum: 0, maximum: 2_000_000 },
+    speed: { type: 'number', exclusiveMinimum: 0, maximum: 1000 }, timeLimitMs: { type: 'number', exclusiveMinimum: 0 },
+  },
+  ['policy', 'bytesPerSecond', 'downtimeLimitMs', 'speed', 'timeLimitMs'],
+); // prettier-ignore
+const RUN_MIGRATION = record(
+  {
+    id: TEXT, state: { type: 'string', enum: ['moving', 'kept', 'moved', 'unconfirmed'] }, settings: RUN_MIGRATION_SETTINGS,
+    progress: record({ phase: { type: 'string', enum: ['precopy', 'stopped', 'postcopy'] }, sync: WHOLE, remainingPages: WHOLE, transferred: WHOLE, nowNs: NUMBER }), reason: TEXT, speed: NUMBER, virtualPerWall: NUMBER, digest: TEXT,
+    measured: open({ ram: { type: 'object' }, downtimeMs: NUMBER }, 'Measured of server/migration'), prediction: open({ outcome: { type: 'object' } }, 'Prediction of engine/analysis/migration'),
+  },
+  ['progress', 'reason', 'speed', 'virtualPerWall', 'digest', 'measured', 'prediction'],
+); // prettier-ignore
 export const RUN = record(
   {
     id: TEXT, state: { type: 'string', enum: ['starting', 'running', 'ended', 'failed'] }, guest: TEXT, recording: TEXT, startedMs: NUMBER, endedMs: NUMBER, progress: RUN_PROGRESS,
-    end: record({ cause: TEXT, reason: TEXT, detail: TEXT, digest: TEXT, isScriptDone: FLAG }), problem: PROBLEM,
+    end: record({ cause: TEXT, reason: TEXT, detail: TEXT, digest: TEXT, isScriptDone: FLAG }), problem: PROBLEM, migration: RUN_MIGRATION,
   },
-  ['recording', 'endedMs', 'end', 'problem'],
+  ['recording', 'endedMs', 'end', 'problem', 'migration'],
 ); // prettier-ignore
 export const RUNS = record({ runs: listOf(RUN) });
 

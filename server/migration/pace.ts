@@ -24,7 +24,11 @@ export class Guest {
   get nowNs(): number {
     return this.recorder.machine.nowNs();
   }
+  /** What comes after its state was taken would be lost: it is refused. */
+  isSealed = false;
+  /** Throws RangeError when it is sealed. */
   type(bytes: Uint8Array): void {
+    if (this.isSealed) throw new RangeError('the guest is being handed over, and takes no input');
     this.typed.push(...bytes);
   }
   /** What was typed and not yet taken. */

@@ -125,6 +125,7 @@ class Source {
 
   /** The guest may go on as if nothing had been. */
   resume(): void {
+    this.guest.isSealed = false;
     this.probe.detach();
   }
 
@@ -242,6 +243,7 @@ class Source {
     this.meter.stopVirtualNs = this.guest.nowNs;
     this.sync();
     this.probe.detach();
+    this.guest.isSealed = true;
     const state = { checkpoint: recorder.save(), digest: recorder.machine.digest().digest, typed: this.guest.waiting, isPostCopy };
     const { position, records } = state.checkpoint;
     // The parent has all records that come before the child's.

@@ -6,7 +6,7 @@
  * What it cannot do it throws; the log then keeps what was flushed, a second ago at most.
  */
 import { parentPort, workerData } from 'node:worker_threads';
-import type { RunProgress, RunSettings, RunStatus } from '../../engine/protocol/lab.ts';
+import type { RunMigration, RunMigrationSettings, RunProgress, RunSettings, RunStatus } from '../../engine/protocol/lab.ts';
 import type { ByteSink } from '../../engine/log/storage.ts';
 import type { Position } from '../../engine/log/position.ts';
 import { InputScript, parseScript } from '../../engine/recording/input-script.ts';
@@ -16,6 +16,7 @@ import { monotonicMs, newLogId } from '../cli/host.ts';
 import { loadCore } from '../store/core-module.ts';
 import { FileSink } from '../store/files.ts';
 import { newHostHash } from '../store/host-hash.ts';
+import { Leaving } from './leaving.ts';
 import { problemOf } from './problem.ts';
 import { runOf } from './settings.ts';
 import { notify } from './thread.ts';
@@ -33,7 +34,10 @@ export interface RunData {
 export type RunCommand =
   | { readonly kind: 'input'; readonly bytes: Uint8Array }
   | { readonly kind: 'mark'; readonly name: string }
-  | { readonly kind: 'stop'; readonly detail: string };
+  | { readonly kind: 'stop'; readonly detail: string }
+  | { readonly kind: 'migrate'; readonly id: string; readonly settings: RunMigrationSettings }
+  /** Gives the migration up. */
+  | { readonly kind: 'keep' };
 
 export type RunNotice =
   | { readonly kind: 'started'; readonly logId: string; readonly readableBytes: number }
@@ -41,6 +45,7 @@ export type RunNotice =
   | { readonly kind: 'progress'; readonly progress: RunProgress }
   /** What was typed is dropped. */
   | { readonly kind: 'input-refused'; readonly message: string }
+  | { readonly kind: 'migration'; readonly migration: RunMigration }
   | { readonly kind: 'ended'; readonly end: NonNullable<RunStatus['end']>; readonly progress: RunProgress }
   | { readonly kind: 'failed'; readonly problem: ReturnType<typeof problemOf> };
 
@@ -121,6 +126,7 @@ async function run(data: RunData): Promise<void> {
   const tell = (): void => notify(port, { kind: 'progress', progress: progress() } satisfies RunNotice);
 
   const live = script === undefined && settings.isUnattended !== true ? new LiveInput() : undefined;
+  let leaving: Leaving | undefined;
   let wanted: { readonly reason: 'limit' | 'user'; readonly detail: string } | undefined;
   const stopWanted = (): typeof wanted => {
     if (wanted !== undefined) return wanted;
@@ -131,9 +137,29 @@ async function run(data: RunData): Promise<void> {
   };
   port.on('message', (command: RunCommand) => {
     try {
-      if (command.kind === 'stop') wanted = { reason: 'user', detail: command.detail };
-      else if (command.kind === 'mark') recorder.mark(command.name);
-      else recorder.input(command.bytes);
+      switch (command.kind) {
+        case 'stop':
+          wanted = { reason: 'user', detail: command.detail };
+          break;
+        case 'migrate':
+          leaving = new Leaving(recorder, data.path, command, (migration) => notify(port, { kind: 'migration', migration } satisfies RunNotice), () => {
+            sendConsole();
+            if (monotonicMs() - toldMs >= PROGRESS_MS) tell();
+          });
+          if (script?.waitingFor !== undefined) leaving.refuse('an input script leads the run, and does not move with it');
+          break;
+        case 'keep':
+          leaving?.cancel('given up by a person in the lab');
+          break;
+        case 'mark':
+          if (leaving?.isSealed === true) throw new RangeError('the guest is being handed over, and takes no mark');
+          recorder.mark(command.name);
+          break;
+        case 'input':
+          if (leaving?.isUnderWay === true) leaving.type(command.bytes);
+          else recorder.input(command.bytes);
+          break;
+      }
     } catch (error) {
       notify(port, { kind: 'input-refused', message: error instanceof Error ? error.message : String(error) } satisfies RunNotice);
     }
@@ -160,6 +186,7 @@ async function run(data: RunData): Promise<void> {
       flushMs: data.flushMs,
       signals: { received: undefined },
       isConsoleClosed: () => false,
+      handOver: () => leaving?.begin(() => stopWanted()?.detail),
       afterStep: () => {
         isIdle = false;
         const hasShown = sendConsole();

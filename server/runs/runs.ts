@@ -7,8 +7,9 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Problem, RunProgress, RunSettings, RunState, RunStatus } from '../../engine/protocol/lab.ts';
+import type { Problem, RunMigration, RunMigrationSettings, RunProgress, RunSettings, RunState, RunStatus } from '../../engine/protocol/lab.ts';
 
+import { newLogId } from '../cli/host.ts';
 import { ConsoleRing } from './console-ring.ts';
 import { ProblemError } from './problem.ts';
 import type { RunCommand, RunData, RunNotice } from './run-thread.ts';
@@ -70,6 +71,7 @@ export class Run {
   private progress = NOTHING;
   private end: RunStatus['end'];
   private problem: Problem | undefined;
+  private migration: RunMigration | undefined;
   private endedMs: number | undefined;
   private resolveStarted: () => void = () => undefined;
   /** Settled when the log exists, or the run has failed. */
@@ -93,8 +95,8 @@ export class Run {
   }
 
   get status(): RunStatus {
-    const { id, state, guest, startedMs, endedMs, progress, end, problem } = this;
-    return { id, state, guest, recording: this.hasLog ? this.recording : undefined, startedMs, endedMs, progress, end, problem };
+    const { id, state, guest, startedMs, endedMs, progress, end, problem, migration } = this;
+    return { id, state, guest, recording: this.hasLog ? this.recording : undefined, startedMs, endedMs, progress, end, problem, migration };
   }
   get isOver(): boolean {
     return this.state === 'ended' || this.state === 'failed';
@@ -114,6 +116,20 @@ export class Run {
   tell(command: RunCommand): void {
     if (this.isOver) throw new ProblemError({ code: 'run-over', message: 'the run is over', advice: 'open its recording' });
     this.thread.tell(command);
+  }
+
+  /** Begins to move it. Throws ProblemError. */
+  migrate(settings: RunMigrationSettings): void {
+    if (this.migration?.state === 'moving') throw new ProblemError({ code: 'run-moving', message: `the run moves to ${this.migration.settings.to} already`, advice: 'wait for what becomes of it, or give it up' });
+    const id = newLogId();
+    this.tell({ kind: 'migrate', id, settings });
+    this.migration = { id, state: 'moving', settings };
+    this.changed();
+  }
+  /** Gives its migration up. Throws ProblemError. */
+  keep(): void {
+    if (this.migration?.state !== 'moving') throw new ProblemError({ code: 'run-not-moving', message: 'the run is not being moved', advice: 'GET the run: its `migration` says what became of it' });
+    this.tell({ kind: 'keep' });
   }
 
   /** Ends it because it is broken. */
@@ -144,6 +160,9 @@ export class Run {
       case 'input-refused':
         this.problem = { code: 'input-refused', message: notice.message };
         break;
+      case 'migration':
+        this.migration = notice.migration;
+        break;
       case 'ended':
         this.progress = notice.progress;
         this.end = notice.end;
@@ -160,6 +179,8 @@ export class Run {
     if (this.isOver) return;
     this.state = state;
     this.problem = problem;
+    // Its own record, beside the log, says what was decided.
+    if (this.migration?.state === 'moving') this.migration = { ...this.migration, state: 'unconfirmed', reason: 'the run ended while it moved' };
     this.endedMs = Date.now();
     this.resolveStarted();
     this.changed();

@@ -140,6 +140,7 @@ describe('too much', () => {
       ['GET', '/api/v1/recordings/recordings:short/pyramid?buckets=100000000', undefined], ['GET', '/api/v1/recordings/recordings:short/state?memory=0x0:99999999', undefined], ['GET', '/api/v1/recordings/recordings:short/state?bogus=1', undefined],
       ['GET', '/api/v1/recordings/recordings:short/dirty?sliceNs=0', undefined], ['POST', '/api/v1/recordings/recordings:short/migration', { bytesPerSecond: 0 }],
       ...[{}, { id: '../x', position: 1, text: 'x' }, { id: '', position: 1, text: 'x' }, { id: 'a'.repeat(65), position: 1, text: 'x' }, { id: 'a', position: -1, text: 'x' }, { id: 'a', position: 2 ** 53, text: 'x' }, { id: 'a', position: 1, text: '' }, { id: 'a', position: 1, text: 'x', changedMs: 1 }, []].map((body) => ['PUT', '/api/v1/recordings/recordings:short/notes', body] as const),
+      ...[{}, { to: 'nowhere' }, { to: '127.0.0.1:99999x' }, { to: 'a b:1' }, { to: 'http://127.0.0.1:1/x' }, { to: '127.0.0.1:1', policy: 'xen' }, { to: '127.0.0.1:1', bytesPerSecond: 0 }, { to: '127.0.0.1:1', speed: 0 }, { to: '127.0.0.1:1', more: 1 }, []].map((body) => ['POST', '/api/v1/runs/1/migration', body] as const),
       ['DELETE', '/api/v1/recordings/recordings:short/notes', undefined], ['DELETE', '/api/v1/recordings/recordings:short/notes?id=..%2fx', undefined],
     ]; // prettier-ignore
     for (const [method, path, body] of bad) expect(await lab.json(path, { method, ...(body !== undefined && { body }), status: 400 }), path).toHaveProperty('message');

@@ -106,6 +106,11 @@ it('types at a run, marks and stops it', async () => {
   await ask('POST /api/v1/runs/{id}/input', `/api/v1/runs/${number}/input`, { body: { text: 'echo typed-$((1))\n' }, status: 204 });
   await expect.poll(shown, { timeout: 60_000 }).toMatch(/typed[\s\S]*\$ $/);
   await ask('POST /api/v1/runs/{id}/marks', `/api/v1/runs/${number}/marks`, { body: { name: 'here' }, status: 204 });
+  // To where nobody listens: it stays.
+  expect(await ask('POST /api/v1/runs/{id}/migration', `/api/v1/runs/${number}/migration`, { body: { to: '127.0.0.1:1', speed: 1 }, status: 202 })).toMatchObject({ migration: { state: 'moving', settings: { to: '127.0.0.1:1', speed: 1 } } });
+  const kept = async (): Promise<RunStatus> => ask<RunStatus>('GET /api/v1/runs/{id}', `/api/v1/runs/${number}`);
+  await expect.poll(kept, { timeout: 60_000 }).toMatchObject({ state: 'running', migration: { state: 'kept', reason: expect.stringContaining('cannot connect') as string } });
+  expect(await ask('DELETE /api/v1/runs/{id}/migration', `/api/v1/runs/${number}/migration`, { status: 409 })).toMatchObject({ code: 'run-not-moving' });
   const stopped = await ask<RunStatus>('POST /api/v1/runs/{id}/stop', `/api/v1/runs/${number}/stop`);
   expect(stopped).toMatchObject({ state: 'ended', end: { cause: 'stopped', reason: 'user' } });
   const recording = `/api/v1/recordings/${encodeURIComponent(String(stopped.recording))}`;

@@ -1,0 +1,122 @@
+/** `migrate --live RUN`: a run that the lab's server executes now (server/runs/leaving.ts moves it); this side asks, watches and reports. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { MigrationOutcome } from '../../engine/analysis/migration/outcome.ts';
+import type { Problem, RunMigration, RunMigrationSettings, RunStatus } from '../../engine/protocol/lab.ts';
+import { LinkError } from '../migration/duplex.ts';
+import type { Measured } from '../migration/measured.ts';
+import { LIVE_POLICIES, type LivePolicy } from '../migration/source.ts';
+import type { Arguments } from './arguments.ts';
+import type { Context } from './context.ts';
+import { exitCode } from './exit-codes.ts';
+import { grouped } from './format.ts';
+import { monotonicMs } from './host.ts';
+import { speedOf, targetOf } from './migrate-arguments.ts';
+import { progressText, resultLines } from './migrate-text.ts';
+import { toJson } from './output.ts';
+import { bandwidth, duration } from './quantities.ts';
+import { UsageError } from './usage-error.ts';
+
+const SERVER_DEFAULT = 'http://localhost:4600';
+const TOKEN_VARIABLE = 'CHRONOVISOR_TOKEN';
+const LOOK_MS = 250;
+const SHOWN_MS = 500;
+const REQUEST_MS = 15_000;
+
+export interface RunAddress {
+  /** http://HOST:PORT */
+  readonly server: string;
+  readonly id: string;
+}
+
+/** The operand as a run of a lab: an address that ends in /runs/ID or /run/ID (as the pages have it), or a number with --server or no file of that name. Undefined: it is none. */
+export function runAddress(parsed: Arguments): RunAddress | undefined {
+  const operand = parsed.operands.at(0);
+  if (operand === undefined) return undefined;
+  if (/^\d{1,15}$/.test(operand)) return { server: serverOf(parsed, parsed.text('server') ?? SERVER_DEFAULT), id: operand };
+  if (parsed.has('server')) throw new UsageError(`--server needs the number of a run, not "${operand}": GET /api/v1/runs has them`, 'migrate');
+  if (!/^https?:\/\//.test(operand)) return undefined;
+  const match = /\/runs?\/(?:server\/)?(\d{1,15})(?:[/?].*)?$/.exec(operand);
+  if (match === null) throw new UsageError(`"${operand}" is no run: an address such as ${SERVER_DEFAULT}/runs/3`, 'migrate');
+  return { server: serverOf(parsed, operand), id: match[1] };
+}
+function serverOf(parsed: Arguments, text: string): string {
+  try {
+    const url = new URL(text);
+    if (url.protocol === 'http:' || url.protocol === 'https:') return url.origin;
+  } catch {
+    // Below.
+  }
+  throw parsed.wrong('server', text, `an address such as ${SERVER_DEFAULT}`);
+}
+
+async function ask<T>({ server, id }: RunAddress, method: string, path: string, body?: object): Promise<T> {
+  const token = process.env[TOKEN_VARIABLE];
+  let response: Response;
+  try {
+    response = await fetch(`${server}/api/v1/runs/${id}${path}`, {
+      method, signal: AbortSignal.timeout(REQUEST_MS),
+      headers: { ...(body !== undefined && { 'content-type': 'application/json' }), ...(token !== undefined && token !== '' && { authorization: `Bearer ${token}` }) },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+    }); // prettier-ignore
+  } catch (error) {
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+    throw new LinkError(`the lab at ${server} does not answer: ${cause instanceof Error ? cause.message : String(cause)}`, { cause: error });
+  }
+  if (response.ok) return (await response.json()) as T;
+  const problem = (await response.json().catch(() => undefined)) as Problem | undefined;
+  throw new LinkError(problem === undefined ? `${server} answered with status ${response.status}: is it a lab?` : `${problem.message}${problem.advice === undefined ? '' : ` (${problem.advice})`}`);
+}
+
+/** Rejects with LinkError. */
+export async function leaveRun(run: RunAddress, parsed: Arguments, { out, err, signals }: Context): Promise<number> {
+  const to = targetOf(parsed);
+  const policy = (parsed.text('policy') ?? 'precopy') as LivePolicy;
+  if (!LIVE_POLICIES.includes(policy)) throw parsed.wrong('policy', policy, `with --live, one of ${LIVE_POLICIES.join(', ')}`);
+  for (const name of ['output', 'at', 'after', 'until', 'prediction', 'latency', 'switchover', 'samples']) if (parsed.has(name)) throw new UsageError(`--${name} does not go with a run of the lab, which has its log already`, 'migrate');
+  const bytesPerSecond = bandwidth(parsed, 'bandwidth');
+  const downtimeNs = duration(parsed, 'downtime');
+  const giveUpNs = duration(parsed, 'give-up');
+  const speed = speedOf(parsed);
+  const settings: RunMigrationSettings = {
+    to: to.text, policy, ...(bytesPerSecond !== undefined && { bytesPerSecond }), ...(downtimeNs !== undefined && { downtimeLimitMs: downtimeNs / 1e6 }), ...(speed !== undefined && { speed }),
+    ...(giveUpNs !== undefined && { timeLimitMs: giveUpNs / 1e6 }),
+  }; // prettier-ignore
+  const isQuiet = parsed.has('quiet');
+  const say = (text: string): void => {
+    if (!isQuiet) err.write(`chronovisor: ${text}\n`);
+  };
+  const asked = await ask<RunStatus>(run, 'POST', '/migration', settings);
+  const { id } = asked.migration!;
+  let migration: RunMigration = asked.migration!;
+  let status = asked;
+  let isCancelled = false;
+  let shownMs = monotonicMs();
+  while (migration.state === 'moving') {
+    await sleep(LOOK_MS);
+    if (signals.received !== undefined && !isCancelled) {
+      isCancelled = true;
+      // It may be over by now: the next look tells.
+      await ask(run, 'DELETE', '/migration').catch((error: unknown) => say(error instanceof Error ? error.message : String(error)));
+    }
+    status = await ask<RunStatus>(run, 'GET', '');
+    if (status.migration?.id !== id) throw new LinkError(`the run ${run.id} is moved by somebody else meanwhile`);
+    ({ migration } = status);
+    if (migration.progress === undefined || monotonicMs() - shownMs < SHOWN_MS) continue;
+    shownMs = monotonicMs();
+    say(progressText(migration.progress));
+  }
+  const isKept = migration.state === 'kept';
+  const exit = isKept ? exitCode(isCancelled ? 'cancelled' : 'not-moved') : exitCode(migration.state === 'moved' ? 'ok' : 'unconfirmed');
+  const measured = migration.measured as Measured | undefined;
+  const predicted = (migration.prediction as { readonly outcome: MigrationOutcome } | undefined)?.outcome;
+  if (parsed.has('json')) {
+    out.write(`${toJson({ verb: 'migrate', mode: 'live', run: { server: run.server, id: run.id, recording: status.recording }, result: isKept ? 'kept' : 'moved', ...(isKept && { reason: migration.reason }), isConfirmed: migration.state === 'moved', migration: id, policy, downtimeLimitMs: settings.downtimeLimitMs, bytesPerSecond, virtualPerWall: migration.virtualPerWall, measured, prediction: predicted, digest: migration.digest, log: { recording: status.recording, position: status.progress.position, records: status.progress.records }, exitCode: exit })}\n`);
+    return exit;
+  }
+  if (isQuiet) return exit;
+  if (isKept) say(`the guest was not moved: ${migration.reason}. It goes on at ${run.server}`);
+  else if (migration.state === 'unconfirmed') say(migration.reason ?? 'the other side has not confirmed it');
+  if (measured !== undefined) err.write(`${resultLines(measured, predicted).join('\n')}\n`);
+  if (!isKept) say(`moved at @${grouped(status.progress.position)}, digest ${migration.digest}; its log so far is the recording ${status.recording} of the lab`);
+  return exit;
+}
