@@ -6,7 +6,7 @@ import { VIRTIO_IRQS, VIRTIO_MMIO_BASE, VIRTIO_MMIO_LENGTH } from '../../engine/
 import type { VirtioKind } from '../../engine/machine/machine.ts';
 import type { Recipe, RunImages } from '../../engine/recording/recipe.ts';
 import { type Instruction, instructions } from './instructions.ts';
-import { PROGRAM, TINY_PROTOCOLS, type TinyProgram, buildTinyGuest } from './tiny-guest.ts';
+import { PLACE, TINY_PROTOCOLS, type TinyProgram, buildTinyGuest } from './tiny-guest.ts';
 
 export interface TypedInput {
   /** Instructions after the input before. */
@@ -167,7 +167,7 @@ export function labCases(instructionsMax: number): fc.Arbitrary<Case> {
 // ---- tiny guests ----
 
 function programs(passesMax: number): fc.Arbitrary<TinyProgram> {
-  const chunk: fc.Arbitrary<Instruction[]> = fc.array(instructions(PROGRAM), { minLength: 1, maxLength: 6 });
+  const chunk: fc.Arbitrary<Instruction[]> = fc.array(instructions(PLACE), { minLength: 1, maxLength: 6 });
   return fc.record({
     protocol: fc.constantFrom(...TINY_PROTOCOLS),
     chunks: fc.array(chunk, { minLength: 1, maxLength: 24 }),
@@ -180,6 +180,8 @@ function programs(passesMax: number): fc.Arbitrary<TinyProgram> {
     iopl3: fc.boolean(),
     smallPages: fc.boolean(),
     console: fc.boolean(),
+    // Code in one page, or over the end of one.
+    lead: fc.constantFrom(0, 0xe00),
   });
 }
 

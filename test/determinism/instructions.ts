@@ -15,6 +15,8 @@ export const AREAS = {
   data: 0x200000,
   /** Pages that come at the first touch, and go at timer interrupts. */
   demand: 0x4000_0000,
+  /** Two pages of code that are mapped anew by drawn instructions. */
+  alias: 0x4008_0000,
   /** Nothing is there, ever. */
   hole: 0x7000_0000,
   lapic: 0xfee0_0000,
@@ -36,8 +38,8 @@ const ram = offset(0x40000).map((at) => AREAS.data + at);
 const demand = offset(0x40000).map((at) => AREAS.demand + at);
 /** Where an ordinary operand lies. */
 const address = fc.oneof({ weight: 6, arbitrary: ram }, { weight: 4, arbitrary: demand }, { weight: 1, arbitrary: fc.nat(0xfff).map((at) => AREAS.hole + at) });
-/** Code of the program itself, to be overwritten. */
-const codeOffset = fc.nat(0x7ff);
+/** Code of the program itself, to be overwritten, wherever in its pages it begins. */
+const codeOffset = fc.tuple(fc.nat(0x7ff), fc.constantFrom(0, 0xe00)).map(([at, lead]) => at + lead);
 
 const rex = (bits: number, reg: number, rm: number): number[] => {
   const prefix = 0x40 | (bits === 64 ? 8 : 0) | (reg >> 3 << 2) | (rm >> 3);
@@ -169,8 +171,55 @@ const vectors: fc.Arbitrary<Instruction> = fc.oneof(
 /** Bytes that may be anything. */
 const raw: fc.Arbitrary<Instruction> = fc.uint8Array({ minLength: 1, maxLength: 15 }).map((bytes) => ({ text: `db ${Array.from(bytes, (byte) => byte.toString(16)).join(' ')}`, bytes: Array.from(bytes) }));
 
-/** codeBase: where the program lies, for those that write to it. */
-export function instructions(codeBase: number): fc.Arbitrary<Instruction> {
+/** What drawn code may change of the guest it runs in; guest-physical addresses. */
+export interface ProgramPlace {
+  /** Where the program begins. */
+  readonly code: number;
+  /** Entries of the two pages of AREAS.alias, the code that can be there, and where in it routines begin (the last one's first instruction goes over the end of the page). */
+  readonly aliasEntries: readonly [number, number];
+  readonly aliasFrames: readonly [number, number];
+  readonly aliasRoutines: readonly number[];
+  /** Entries that map the data area (by a large page) and the program (where pages are small), and what is in them. */
+  readonly dataEntry: number;
+  readonly programEntry: number;
+  /** From the selector of 64-bit code to that of 32-bit code of the same ring. */
+  readonly to32: number;
+  /** Counts entries to 32-bit code. */
+  readonly entered32: number;
+}
+
+const CALL_ECX = [0xff, 0xd1];
+/** mov qword [at], value */
+const storeQuad = (at: number, value: number): number[] => [0x48, 0xc7, 0x04, 0x25, ...le(at, 4), ...le(value, 4)];
+const RELOAD_CR3 = [0x0f, 0x20, 0xd8, 0x0f, 0x22, 0xd8];
+
+/** Page tables, code that is mapped elsewhere, 32-bit code. */
+function mappings({ aliasEntries, aliasFrames, aliasRoutines, dataEntry, programEntry, code, to32, entered32 }: ProgramPlace): fc.Arbitrary<Instruction> {
+  const routine = fc.tuple(fc.nat(1), fc.constantFrom(...aliasRoutines)).map(([page, at]) => AREAS.alias + page * 4096 + at);
+  const callAlias = routine.map((at) => ({ text: `call ${hex(at)}`, bytes: [0xb9, ...le(at, 4), ...CALL_ECX] }));
+  const flush = (at: number): fc.Arbitrary<Instruction> => fc.constantFrom<Instruction>({ text: 'invlpg', bytes: [0x0f, 0x01, 0x3c, 0x25, ...le(at, 4)] }, { text: 'reload cr3', bytes: RELOAD_CR3 }, { text: 'no flush', bytes: [] });
+  const remap = fc.nat(1).chain((page) =>
+    fc.tuple(fc.constantFrom(aliasFrames[0] + 7, aliasFrames[1] + 7, aliasFrames[0] + 7, aliasFrames[1] + 7, aliasFrames[0] + 5, aliasFrames[1] + 3, 0), flush(AREAS.alias + page * 4096), fc.option(callAlias)).map(([entry, { text, bytes }, then]) => ({
+      text: `alias ${page} = ${hex(entry)}, ${text}${then === null ? '' : `, ${then.text}`}`, bytes: [...storeQuad(aliasEntries[page], entry), ...bytes, ...(then?.bytes ?? [])],
+    })));
+  // Accessed, dirty and global bits, read-only code.
+  const change = fc.oneof(
+    fc.tuple(fc.constantFrom(0x87, 0xa7, 0xe7, 0x1e7), flush(AREAS.data)).map(([bits, { text, bytes }]) => ({ text: `data entry ${hex(bits)}, ${text}`, bytes: [...storeQuad(dataEntry, AREAS.data + bits), ...bytes] })),
+    fc.tuple(fc.constantFrom(0x07, 0x27, 0x65, 0x67), flush(code)).map(([bits, { text, bytes }]) => ({ text: `program entry ${hex(bits)}, ${text}`, bytes: [...storeQuad(programEntry, (code & ~0xfff) + bits), ...bytes] })),
+    fc.constant<Instruction>({ text: 'cr4 ^= PGE', bytes: [0x0f, 0x20, 0xe0, 0x48, 0x0f, 0xba, 0xf8, 0x07, 0x0f, 0x22, 0xe0] }),
+  );
+  // To 32-bit code and back by far returns: the selectors follow from CS, the way back from EDX.
+  const mode = fc.option(routine).map((called): Instruction => {
+    const inside = [0xff, 0x05, ...le(entered32, 4), 0x40, 0x01, 0xc8, ...(called === null ? [] : [0x52, 0xbf, ...le(called, 4), 0xff, 0xd7, 0x5a])];
+    const back = [0x83, 0xc2, inside.length + 11, 0x8c, 0xc8, 0x83, 0xe8, to32, 0x50, 0x52, 0xcb];
+    return { text: `32-bit code${called === null ? '' : `, call ${hex(called)}`}`, bytes: [0x8c, 0xc8, 0x83, 0xc0, to32, 0x48, 0x8d, 0x15, 4, 0, 0, 0, 0x50, 0x52, 0x48, 0xcb, ...inside, ...back] };
+  });
+  return fc.oneof({ weight: 3, arbitrary: callAlias }, { weight: 3, arbitrary: remap }, { weight: 2, arbitrary: change }, { weight: 1, arbitrary: mode });
+}
+
+/** place: where the program lies, for those that write to it. */
+export function instructions(place: ProgramPlace): fc.Arbitrary<Instruction> {
+  const codeBase = place.code;
   const selfModifying: fc.Arbitrary<Instruction> = fc.oneof(
     // A byte of the program becomes a NOP, a byte of an immediate changes, or the same byte is written again.
     fc.tuple(codeOffset, fc.constantFrom(0x90, 0x90, 0xf4, 0xcc, 0x05)).map(([at, value]) => ({ text: `code +${hex(at)} = ${hex(value)}`, bytes: [0xc6, 0x04, 0x25, ...le(codeBase + at, 4), value] })),
@@ -180,6 +229,7 @@ export function instructions(codeBase: number): fc.Arbitrary<Instruction> {
   );
   return fc.oneof(
     { weight: 8, arbitrary: plain }, { weight: 3, arbitrary: loop }, { weight: 1, arbitrary: skip }, { weight: 1, arbitrary: call }, { weight: 5, arbitrary: repeated }, { weight: 4, arbitrary: ports },
-    { weight: 6, arbitrary: interrupts }, { weight: 3, arbitrary: system }, { weight: 2, arbitrary: vectors }, { weight: 1, arbitrary: selfModifying }, { weight: 1, arbitrary: raw },
+    { weight: 6, arbitrary: interrupts }, { weight: 3, arbitrary: system }, { weight: 2, arbitrary: vectors }, { weight: 1, arbitrary: selfModifying }, { weight: 4, arbitrary: mappings(place) },
+    { weight: 1, arbitrary: raw },
   );
 }

@@ -12,7 +12,7 @@
  */
 import { buildElf, multibootHeader, pvhNote } from '../../engine/machine/boot/testing.ts';
 import { Assembler } from './assembler.ts';
-import { AREAS, type Instruction } from './instructions.ts';
+import { AREAS, type Instruction, type ProgramPlace } from './instructions.ts';
 
 export const TINY_PROTOCOLS = ['pvh', 'linux64', 'multiboot'] as const;
 export type TinyProtocol = (typeof TINY_PROTOCOLS)[number];
@@ -29,6 +29,8 @@ export interface TinyProgram {
   readonly smallPages: boolean;
   /** The UART interrupts when a byte comes. */
   readonly console: boolean;
+  /** Bytes before the program in its first page. */
+  readonly lead?: number;
 }
 
 const BASE = 0x100000;
@@ -47,7 +49,9 @@ const PD1 = PD0 + 0x1000;
 const PD3 = PD1 + 0x1000;
 const PT0 = PD3 + 0x1000;
 const PT_DEMAND = PT0 + 0x1000;
-const END = PT_DEMAND + 0x1000;
+const ALIAS_FRAMES = [PT_DEMAND + 0x1000, PT_DEMAND + 0x2000] as const;
+const ALIAS_ENTRY = PT_DEMAND + ((AREAS.alias - AREAS.demand) >> 12) * 8;
+const END = ALIAS_FRAMES[1] + 0x1000;
 
 /** Variables, in plain RAM. */
 const VARIABLES = 0x300000;
@@ -58,6 +62,8 @@ const CLOCKS = VARIABLES + 24;
 const FAULTS = VARIABLES + 32;
 const SAVED = VARIABLES + 40;
 const RING = VARIABLES + 48;
+/** Counts entries to 32-bit code. */
+export const ENTERED_32 = VARIABLES + 56;
 const STACK = 0x310000;
 const FAULT_STACK = 0x320000;
 const INTERRUPT_STACK = 0x330000;
@@ -66,7 +72,14 @@ const DEMAND_RAM = 0x400000;
 const DEMAND_PAGES = 64;
 
 const CODE0 = 0x08, DATA0 = 0x10, DATA3 = 0x1b, CODE3 = 0x23, TASK = 0x28;
+/** 32-bit code of ring 0 is at CODE0 + TO_32, that of ring 3 at CODE3 + TO_32. */
+const TO_32 = 0x30;
 const VECTOR_TIMER = 0x20, VECTOR_UART = 0x24, VECTOR_LAPIC = 0x30, VECTOR_EXIT = 0x40, VECTOR_SPURIOUS = 0xff;
+
+export const PLACE: ProgramPlace = {
+  code: PROGRAM, aliasEntries: [ALIAS_ENTRY, ALIAS_ENTRY + 8], aliasFrames: ALIAS_FRAMES, aliasRoutines: [0x100, 0x200, 0xffd],
+  dataEntry: PD0 + 8, programEntry: PT0 + (PROGRAM >> 12) * 8, to32: TO_32, entered32: ENTERED_32,
+}; // prettier-ignore
 
 /** `ins qword [disp32], imm32` */
 const store = (a: Assembler, at: number, value: number): Assembler => a.emit(0x48, 0xc7, 0x04, 0x25).word(at).word(value);
@@ -81,7 +94,7 @@ export function buildTinyGuest(program: TinyProgram): Uint8Array {
   a.padTo(ENTRY_64).label('entry64');
   entry64(a, program);
   handlers(a, program);
-  a.padTo(PROGRAM);
+  a.padTo(PROGRAM + (program.lead ?? 0));
   body(a, program);
   a.padTo(PROGRAM_END);
   tables(a, program);
@@ -196,12 +209,13 @@ function handlers(a: Assembler, program: TinyProgram): void {
   a.emit(0x5a, 0x58, 0x48, 0x83, 0xc4, 0x08, 0x48, 0xcf); // pop; skip the error code; iretq
   a.label('no page').emit(0x5a, 0x58, 0xeb).rel8('fault');
 
-  // Everything else: on with the next chunk. The frame is at the same place each time, because the stack is.
+  // Everything else: on with the next chunk, in 64-bit code. The frame is at the same place each time, because the stack is.
   a.label('fault');
   a.emit(0x48, 0x89, 0x04, 0x25).word(SAVED);
   increment(a, FAULTS);
   a.emit(0xbc).word(FAULT_STACK - 40);
   a.emit(0x48, 0x8b, 0x04, 0x25).word(RESUME).emit(0x48, 0x89, 0x04, 0x24);
+  a.emit(0x48, 0x83, 0x7c, 0x24, 0x08, TO_32, 0x72, 0x06, 0x48, 0x83, 0x6c, 0x24, 0x08, TO_32); // cmp qword [rsp + 8], TO_32; jb +6; sub
   a.emit(0x48, 0xc7, 0x44, 0x24, 0x10).word(0x202 | (program.iopl3 ? 0x3000 : 0));
   a.emit(0x48, 0xc7, 0x44, 0x24, 0x18).word(STACK);
   a.emit(0x48, 0x8b, 0x04, 0x25).word(SAVED).emit(0x48, 0xcf);
@@ -242,8 +256,8 @@ function tables(a: Assembler, program: TinyProgram): void {
   }
   a.padTo(GDT);
   const task = 0x0000_8900_0000_0000n | BigInt(TSS_BYTES - 1) | (BigInt(TSS & 0xffffff) << 16n) | (BigInt(TSS >>> 24) << 56n);
-  for (const descriptor of [0n, 0x00af9a000000ffffn, 0x00cf92000000ffffn, 0x00cff2000000ffffn, 0x00affa000000ffffn, task, 0n]) a.big(descriptor);
-  a.label('gdt pointer').emit(0x37, 0).quad(GDT);
+  for (const descriptor of [0n, 0x00af9a000000ffffn, 0x00cf92000000ffffn, 0x00cff2000000ffffn, 0x00affa000000ffffn, task, 0n, 0x00cf9a000000ffffn, 0n, 0n, 0x00cffa000000ffffn]) a.big(descriptor);
+  a.label('gdt pointer').emit(0x57, 0).quad(GDT);
   a.label('idt pointer').emit(0xff, 0x0f).quad(IDT);
   a.padTo(TSS);
   a.word(0).quad(STACK + 0x8000).quad(0).quad(0).quad(0).quad(FAULT_STACK).quad(INTERRUPT_STACK);
@@ -263,4 +277,14 @@ function tables(a: Assembler, program: TinyProgram): void {
   for (let page = 0; page < 512; page++) a.quad(0xc000_0000 + page * 0x200000 + 0x97);
   a.padTo(PT0);
   for (let page = 0; page < 512; page++) a.quad(page * 4096 + 7);
+  a.padTo(ALIAS_ENTRY).quad(ALIAS_FRAMES[0] + 7).quad(ALIAS_FRAMES[1] + 7);
+  ALIAS_FRAMES.forEach((frame, i) => {
+    // The end of a MOV that began in the page before, whatever was mapped there.
+    a.padTo(frame).emit(...Array.from({ length: 7 }, (_, k) => 17 * (k + 1) + i), 0xc3);
+    // add rax, rcx or xor rax, rcx; inc rax
+    a.padTo(frame + 0x100).emit(0x48, i === 0 ? 0x01 : 0x31, 0xc8, ...(i === 0 ? [] : [0x48, 0xff, 0xc0]), 0xc3);
+    // add eax, ecx or sub r8d, ecx; as 32-bit code inc eax; add eax, ecx or inc ecx; sub eax, ecx
+    a.padTo(frame + 0x200).emit(0x40 + i, i === 0 ? 0x01 : 0x29, 0xc8, 0xc3);
+    a.padTo(frame + 0xffd).emit(0x48, 0xb8, i);
+  });
 }

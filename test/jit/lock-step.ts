@@ -3,7 +3,7 @@ import { afterAll } from 'vitest';
 import fc from 'fast-check';
 import { JIT_MODES, type JitMode, setJitMode } from '../../engine/jit/jit.ts';
 import { type Case, labCases, tinyCases } from '../determinism/cases.ts';
-import { assertProperty, firstDifference, record } from '../determinism/runs.ts';
+import { assertProperty, core, firstDifference, record } from '../determinism/runs.ts';
 
 /** Recorded so far: guest instructions that ran in both, and of them those in compiled code. */
 export interface Tally {
@@ -17,6 +17,8 @@ export const hotCases = (instructionsMax: number): fc.Arbitrary<Case> => fc.oneo
 
 /** Throws unless both make the same log. */
 export function isTheSameCompiled(one: Case, mode: JitMode, tally: Tally): void {
+  // Loading the core chooses what the environment asks for.
+  core();
   setJitMode('off');
   const plain = record(one);
   setJitMode(mode);
