@@ -1,9 +1,6 @@
 /** The frame around the pages: which page it is, and files that are dropped on any of them. */
 import { LitElement, css, html, nothing } from 'lit';
-import './record-page.ts';
-import './run-page.ts';
 import type { StartPage } from './start-page.ts';
-import './start-page.ts';
 import { analysisPage } from './analysis-pages.ts';
 import { LogError } from '../engine/log/errors.ts';
 import { openLog } from '../engine/log/open-log.ts';
@@ -126,7 +123,7 @@ export class App extends LitElement {
     const [shown] = kept.length === 1 ? kept : children.length === 1 ? children : [];
     location.hash = formatRoute(shown === undefined ? { kind: 'start' } : { kind: 'run', place: 'local', id: shown.id, at: undefined });
     // The start page was there already, and has not looked.
-    this.renderRoot.querySelector<StartPage>('lab-start')?.refresh();
+    this.renderRoot.querySelector<StartPage>('lab-start')?.refresh?.();
   }
 
   /** Undefined: it could not be opened, which is said on the start page. */
@@ -163,12 +160,16 @@ export class App extends LitElement {
   }
 
   private page(): unknown {
+    // Each is loaded when it is opened.
     switch (this.route.kind) {
       case 'start':
+        void import('./start-page.ts');
         return html`<lab-start .problem=${this.problem}></lab-start>`;
       case 'record':
+        void import('./record-page.ts');
         return html`<lab-record .route=${this.route}></lab-record>`;
       case 'run':
+        void import('./run-page.ts');
         return html`<lab-run .route=${this.route}></lab-run>`;
       case 'analysis':
         return analysisPage(this.route);

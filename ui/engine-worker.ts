@@ -17,6 +17,7 @@ import { ScriptError } from '../engine/recording/input-script.ts';
 import { RecipeError } from '../engine/recording/recipe.ts';
 import { Replayer } from '../engine/recording/replayer.ts';
 import { SourceError, openBlob } from './byte-sources.ts';
+import { BlobSink } from './blob-sink.ts';
 import { keepCheckpoints, readCheckpoints } from './debug/checkpoint-cache.ts';
 import { PointError } from './debug/points.ts';
 import { decodeTasks, encodeTasks } from './debug/tasks.ts';
@@ -29,8 +30,8 @@ import { Refusal } from './refusal.ts';
 import { Turns } from './turns.ts';
 
 const VERIFY_SLICE_INSTRUCTIONS = 2_000_000;
-/** Of an index that is read at once. Pages of a checkpoint lie scattered in it, so there are small pieces of a larger one. */
-const INDEX_WHOLE_MAX = 64 << 20;
+/** Of an index that is read at once: a larger one is as much as the checkpoints that it was made of, which may still be there. Pages of a checkpoint lie scattered in it, so there are small pieces of a larger one. */
+const INDEX_WHOLE_MAX = 24 << 20;
 const INDEX_PIECE_BYTES = 1 << 17;
 const INDEX_PIECES_MAX = 512;
 
@@ -80,10 +81,12 @@ async function open(id: number, place: LogPlace): Promise<void> {
         return kept === undefined ? undefined : openBlob(kept, INDEX_WHOLE_MAX, INDEX_PIECE_BYTES, INDEX_PIECES_MAX);
       },
       // Read in pieces from what the browser has: it is as large as a machine's memory.
-      keep: async (index) => {
-        const blob = new Blob([index as Uint8Array<ArrayBuffer>]);
+      keep: (write) => {
+        const sink = new BlobSink();
+        write(sink);
+        const blob = sink.toBlob();
         void keepCheckpoints(opened.summary.id, blob);
-        return openBlob(blob, INDEX_WHOLE_MAX, INDEX_PIECE_BYTES, INDEX_PIECES_MAX);
+        return () => openBlob(blob, INDEX_WHOLE_MAX, INDEX_PIECE_BYTES, INDEX_PIECES_MAX);
       },
     },
     onSymbols: (symbols) => send({ kind: 'symbols', id, symbols }),

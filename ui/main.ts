@@ -1,3 +1,4 @@
-/** The page's first module. */
+/** The page's first module: small, so that the log's worker starts while the pages are loaded. */
 import './early-log.ts';
-import './app.ts';
+
+void import('./app.ts');

@@ -1,18 +1,9 @@
 /** One recording: head, timeline, transport, events, console, registers. */
 import { LitElement, type PropertyValues, css, html, nothing } from 'lit';
 import { Subject, Subscription, debounceTime, merge } from 'rxjs';
-import './command-palette.ts';
 import './console-view.ts';
 import './debug/code-panel.ts';
-import './debug/devices-panel.ts';
-import './debug/memory-panel.ts';
-import './debug/notes-panel.ts';
-import './debug/origin-panel.ts';
-import './debug/paging-panel.ts';
-import './debug/points-panel.ts';
-import './debug/stack-panel.ts';
 import './event-table.ts';
-import './info-panel.ts';
 import './recording-nav.ts';
 import './register-panel.ts';
 import './timeline.ts';
@@ -35,6 +26,8 @@ import type { Timeline } from './timeline.ts';
 const SPEEDS: readonly number[] = [1, 10, 100, 1000, 40_000, 400_000, 4_000_000, 16_000_000, 64_000_000];
 const DEFAULT_SPEED = 4_000_000;
 const ADDRESS_DELAY_MS = 300;
+/** The longest that the other panels wait for the first rows. */
+const PANELS_MS = 400;
 
 type RunRoute = Extract<Route, { kind: 'run' }>;
 
@@ -339,6 +332,8 @@ export class RunPage extends LitElement {
     model.onServer = route.place === 'server' ? route.id : undefined;
     this.model = model;
     this.asked = route.view;
+    // What is not seen at first comes after what is.
+    void Promise.race([model.pages.first, new Promise((resolve) => setTimeout(resolve, PANELS_MS))]).then(() => import('./run-panels.ts'));
     const panel = PANELS.find(([name]) => name === route.view?.panel);
     if (panel !== undefined) [this.tab] = panel;
     this.following = merge(model.changes, this.views).pipe(debounceTime(ADDRESS_DELAY_MS)).subscribe(() => this.writeAddress(route));
@@ -414,7 +409,7 @@ export class RunPage extends LitElement {
       focusPosition: () => this.renderRoot.querySelector<HTMLInputElement>('#position')?.select(),
       toggleHelp: this.toggleHelp,
       showPanel: (panel, at) => void this.showPanel(panel, at),
-      openPalette: () => this.palette?.open(),
+      openPalette: () => this.palette?.open?.(),
     };
   }
   private get palette(): CommandPalette | undefined {

@@ -30,6 +30,8 @@ export interface TimeTravelOptions {
   readonly reader: LogReader;
   readonly images: RunImages;
   readonly module: WebAssembly.Module;
+  /** A replay of this recording that nobody needs any more, and where it began: its machine is used, and no second one is made. */
+  readonly replayed?: { readonly replayer: Replayer; readonly powerOn: PowerOnRam; readonly start: CheckpointState } | undefined;
   /** Checkpoints of the recording. Without them, or after their end, checkpoints are taken on the way and kept in memory. */
   readonly index?: IndexFile | undefined;
   /** Instructions between checkpoints that are taken on the way. */
@@ -108,13 +110,14 @@ export class TimeTravel {
 
   /** Throws RecipeError, BootError, LogError. */
   constructor(options: TimeTravelOptions) {
-    const { reader, images, module } = options;
+    const { reader, images, module, replayed } = options;
     this.reader = reader;
     this.dirtySets = new DirtySets(reader);
     this.bytesMax = options.bytesMax ?? DEFAULT_BYTES_MAX;
-    this.replayer = new Replayer({ reader, images, module });
-    this.powerOn = new PowerOnRam(this.replayer.machine);
-    this.start = { state: this.replayer.save(), pages: { hashes: this.powerOn.hashes, read: (frame) => this.powerOn.read(frame) } };
+    this.replayer = replayed?.replayer ?? new Replayer({ reader, images, module });
+    this.powerOn = replayed?.powerOn ?? new PowerOnRam(this.replayer.machine);
+    this.start = { state: replayed?.start ?? this.replayer.save(), pages: { hashes: this.powerOn.hashes, read: (frame) => this.powerOn.read(frame) } };
+    if (replayed !== undefined) this.replayer.restore(this.start);
     this.root = this.start;
     this.indexer = new Indexer({ powerOn: this.powerOn, bytesMax: this.bytesMax, ...(options.spacing === undefined ? {} : { spacing: options.spacing }) });
     if (options.index === undefined) return;

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import * as L from '../../engine/cpu/layout.ts';
 import { LogReader } from '../../engine/log/reader.ts';
-import { MemorySource } from '../../engine/log/storage.ts';
+import { MemorySink, MemorySource } from '../../engine/log/storage.ts';
 import type { Look, OriginLink, PagePoint, SymbolsView } from '../../engine/protocol/moment.ts';
 import { Replayer } from '../../engine/recording/replayer.ts';
 import { translate } from '../../engine/debug/inspect.ts';
@@ -29,9 +29,12 @@ function newSession(): TravelSession {
     turns: { isOver: true, next: () => Promise.resolve() },
     cache: {
       read: async () => (kept === undefined ? undefined : new MemorySource(kept)),
-      keep: async (index) => {
-        kept = index;
-        return new MemorySource(index);
+      keep: (write) => {
+        const sink = new MemorySink();
+        write(sink);
+        kept = sink.toBytes();
+        const source = new MemorySource(kept);
+        return async () => source;
       },
     },
     onSymbols: (view) => (symbols = view),

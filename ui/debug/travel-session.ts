@@ -15,10 +15,10 @@ import {
 import { readRegister } from '../../engine/debug/inspect.ts';
 import { writesForward } from '../../engine/debug/queries.ts';
 import { SymbolTable } from '../../engine/debug/symbols.ts';
-import { DivergedError, TimeTravel } from '../../engine/debug/time-travel.ts';
+import { DivergedError, TimeTravel, type TimeTravelOptions } from '../../engine/debug/time-travel.ts';
 import type { LogReader } from '../../engine/log/reader.ts';
 import type { Position } from '../../engine/log/position.ts';
-import { type ByteSource, MemorySink } from '../../engine/log/storage.ts';
+import type { ByteSink, ByteSource } from '../../engine/log/storage.ts';
 import type { Look, Moment, OriginAsked, OriginLink, PagePoint, PointAsked, StackFrame, SymbolsView, TaskSpans, WalkDirection, WalkEnd, WalkUnit } from '../../engine/protocol/moment.ts';
 import { PowerOnRam } from '../../engine/recording/checkpoint-store.ts';
 import { IndexFile, writeIndex } from '../../engine/recording/index-file.ts';
@@ -57,7 +57,7 @@ export interface SessionOptions {
   readonly module: () => Promise<WebAssembly.Module>;
   readonly turns: { readonly isOver: boolean; next(): Promise<void> };
   /** Where checkpoints are kept between two openings. */
-  readonly cache: { read(): Promise<ByteSource | undefined>; keep(index: Uint8Array): Promise<ByteSource> };
+  readonly cache: { read(): Promise<ByteSource | undefined>; keep(write: (sink: ByteSink) => void): () => Promise<ByteSource> };
   /** Names are known now. */
   readonly onSymbols: (symbols: SymbolsView) => void;
 }
@@ -265,14 +265,15 @@ export class TravelSession {
   /** `reach`: how far it will be looked. */
   private async opened(reach: number, job: Job): Promise<TimeTravel> {
     const isFar = reach > NEAR_INSTRUCTIONS && reach - (this.travel?.checkpointBefore(reach) ?? 0) > NEAR_INSTRUCTIONS;
+    let replayed: TimeTravelOptions['replayed'];
     if (!this.isIndexed && isFar) {
       // Two machines at once may be too much for a page.
       this.travel = undefined;
-      await this.makeIndex(job);
+      replayed = await this.makeIndex(job);
     }
     if (this.travel === undefined) {
       const [images, module] = [await this.options.images(), await this.options.module()];
-      this.travel = new TimeTravel({ reader: this.reader, images, module, index: this.index });
+      this.travel = new TimeTravel({ reader: this.reader, images, module, index: this.index, replayed });
       if (this.travel.position === 0) {
         const low = (name: string): number => Number(BigInt.asUintN(32, readRegister(this.travel!.machine, name) ?? 0n));
         this.powerOn = { cr0: low('cr0'), efer: low('efer') };
@@ -281,26 +282,37 @@ export class TravelSession {
     return this.travel;
   }
 
-  /** Not given up when the job ends: the next one needs it, too. */
-  private async makeIndex(job: Job): Promise<void> {
+  /** Not given up when the job ends: the next one needs it, too. Returns the replay that it took. */
+  private async makeIndex(job: Job): Promise<TimeTravelOptions['replayed']> {
     const { reader, options } = this;
     const kept = await options.cache.read();
     if (kept !== undefined) {
       try {
         this.index = IndexFile.open(kept, reader);
         this.isIndexed = true;
-        return;
+        return undefined;
       } catch {
         // Of another version, of another log, damaged: made anew.
       }
     }
     if (reader.lastPosition > INDEX_LAST_MAX) {
       this.isIndexed = true;
-      return;
+      return undefined;
     }
+    // Checkpoints in memory are over before those that were kept are read.
+    const { opening, replayed } = await this.makeCheckpoints(job);
+    this.index = IndexFile.open(await opening(), reader);
+    this.isIndexed = true;
+    return replayed;
+  }
+
+  private async makeCheckpoints(job: Job): Promise<{ readonly opening: () => Promise<ByteSource>; readonly replayed: NonNullable<TimeTravelOptions['replayed']> }> {
+    const { reader, options } = this;
     const [images, module] = [await options.images(), await options.module()];
     const replayer = new Replayer({ reader: options.newReader(), images, module });
-    const indexer = new Indexer({ powerOn: new PowerOnRam(replayer.machine), bytesMax: INDEX_BYTES_MAX });
+    const powerOn = new PowerOnRam(replayer.machine);
+    const start = replayer.save();
+    const indexer = new Indexer({ powerOn, bytesMax: INDEX_BYTES_MAX });
     for (;;) {
       const status = indexStep(replayer, indexer, SLICE_INSTRUCTIONS / 2);
       // Where it diverges the walk will say so.
@@ -308,10 +320,7 @@ export class TravelSession {
       job.progress(replayer.position, reader.lastPosition);
       await options.turns.next();
     }
-    const sink = new MemorySink();
-    writeIndex(sink, reader, indexer.store);
-    this.index = IndexFile.open(await options.cache.keep(sink.toBytes()), reader);
-    this.isIndexed = true;
+    return { opening: options.cache.keep((sink) => void writeIndex(sink, reader, indexer.store)), replayed: { replayer, powerOn, start } };
   }
 
   // ---- looking ----
