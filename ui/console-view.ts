@@ -7,6 +7,7 @@ import { ModelController } from './model-controller.ts';
 import type { RunModel } from './run-model.ts';
 import type { GuestTerminal, TextRun } from './terminal.ts';
 import { controls, panelHost, panels } from './styles.ts';
+import { terminalStyles, terminalText } from './terminal-view.ts';
 
 /** Of a look at the terminal's lines. */
 const SLOW_MS = 4;
@@ -17,6 +18,7 @@ export class ConsoleView extends LitElement {
     controls,
     panels,
     panelHost,
+    terminalStyles,
     css`
       pre {
         flex: 1;
@@ -29,42 +31,6 @@ export class ConsoleView extends LitElement {
         font: 400 0.9rem/1.4 var(--mono);
         white-space: pre-wrap;
         overflow-wrap: anywhere;
-      }
-      .bold {
-        font-weight: 700;
-      }
-      /* The console is dark in both themes: these are light enough on it. */
-      .c0,
-      .c8 {
-        color: #8b93a7;
-      }
-      .c1,
-      .c9 {
-        color: #ff8a80;
-      }
-      .c2,
-      .c10 {
-        color: #7ee08a;
-      }
-      .c3,
-      .c11 {
-        color: #ffd866;
-      }
-      .c4,
-      .c12 {
-        color: #8fb4ff;
-      }
-      .c5,
-      .c13 {
-        color: #e09cff;
-      }
-      .c6,
-      .c14 {
-        color: #6fe0e0;
-      }
-      .c7,
-      .c15 {
-        color: #f2f4f8;
       }
       pre:focus-visible {
         outline-offset: -2px;
@@ -157,7 +123,7 @@ export class ConsoleView extends LitElement {
         <h2>Console</h2>
         <span class="muted" data-testid="console-bytes">at the cursor${shown === undefined ? nothing : html`, ${formatCount(shown)} of ${part?.total === undefined ? '…' : formatCount(part.total)} bytes`}</span>
       </header>
-      <pre tabindex="0" aria-label="Console text at the cursor" data-testid="console">${part === undefined ? '' : shown === 0 ? empty : this.runs.map(({ text, colour, isBold }) => (colour === undefined && !isBold ? text : html`<span class=${`${colour === undefined ? '' : `c${colour}`} ${isBold ? 'bold' : ''}`}>${text}</span>`))}</pre>
+      <pre tabindex="0" aria-label="Console text at the cursor" data-testid="console">${part === undefined ? '' : shown === 0 ? empty : terminalText(this.runs)}</pre>
     </section>`;
   }
 

@@ -6,7 +6,6 @@ import { LitElement, type PropertyValues, css, html, nothing } from 'lit';
 import type { Subscription } from 'rxjs';
 import { PARA_REGIME, RECORDED_REGIMES } from '../engine/recording/recipe.ts';
 import type { Failure } from '../engine/protocol/messages.ts';
-import { ConsoleText } from './console-text.ts';
 import { failureOf } from './engine-client.ts';
 import { formatBytes, formatInstructions } from './format.ts';
 import { GUESTS } from './guests.ts';
@@ -17,6 +16,8 @@ import { ServerRun, serverGuests, startOnServer } from './recording/server-run.t
 import { type Route, formatRoute } from './router.ts';
 import { heldHere } from './standalone/held.ts';
 import { controls, panels } from './styles.ts';
+import type { GuestTerminal, TextRun } from './terminal.ts';
+import { terminalStyles, terminalText } from './terminal-view.ts';
 
 const MEMORY_MIB: readonly number[] = [16, 32, 64, 128, 256, 512, 1024];
 const REGIMES: Readonly<Record<string, string>> = {
@@ -52,6 +53,7 @@ export class RecordPage extends LitElement {
   static override styles = [
     controls,
     panels,
+    terminalStyles,
     css`
       :host {
         display: grid;
@@ -132,10 +134,6 @@ export class RecordPage extends LitElement {
       pre:focus-visible {
         outline-offset: -2px;
       }
-      .caret {
-        background: var(--console-text);
-        color: var(--console);
-      }
       @media (max-width: 52rem) {
         form {
           grid-template-columns: minmax(0, 1fr);
@@ -157,7 +155,11 @@ export class RecordPage extends LitElement {
   declare notice: string;
   private run: RecordedRun | undefined;
   private subscription: Subscription | undefined;
-  private text = new ConsoleText();
+  private terminal: GuestTerminal | undefined;
+  /** Console bytes that it has not shown yet. */
+  private unread: Uint8Array[] = [];
+  private runs: readonly TextRun[] = [];
+  private isFeeding = false;
 
   constructor() {
     super();
@@ -188,6 +190,8 @@ export class RecordPage extends LitElement {
     super.disconnectedCallback();
     removeEventListener('kernel-given', this.takeGiven);
     this.subscription?.unsubscribe();
+    this.terminal?.dispose();
+    this.terminal = undefined;
   }
 
   protected override willUpdate(changed: PropertyValues<this>): void {
@@ -260,7 +264,9 @@ export class RecordPage extends LitElement {
   private follow(run: RecordedRun): void {
     this.subscription?.unsubscribe();
     this.run = run;
-    this.text = new ConsoleText();
+    this.unread = [];
+    this.runs = [];
+    this.terminal?.reset();
     this.phase = { kind: 'running', progress: undefined, isStopping: false };
     this.subscription = run.news.subscribe((news) => this.take(news));
   }
@@ -268,8 +274,8 @@ export class RecordPage extends LitElement {
   private take(news: RunNews): void {
     switch (news.kind) {
       case 'console':
-        for (const byte of news.bytes) this.text.write(byte);
-        return this.requestUpdate();
+        this.unread.push(news.bytes);
+        return void this.feed();
       case 'progress':
         if (this.phase.kind === 'running') this.phase = { ...this.phase, progress: news };
         return;
@@ -338,8 +344,27 @@ export class RecordPage extends LitElement {
           <h2>Console</h2>
           <span class="muted" role="status" data-testid="run-status">${this.status()}</span>
         </header>
-        <pre tabindex="0" role="textbox" aria-multiline="true" aria-label="Console of the guest: what is typed here goes to it" data-testid="live-console" @keydown=${this.onKey} @paste=${this.onPaste}>${this.text.toString()}${this.isRunning ? html`<span class="caret"> </span>` : nothing}</pre>
+        <pre tabindex="0" role="textbox" aria-multiline="true" aria-label="Console of the guest: what is typed here goes to it" data-testid="live-console" @keydown=${this.onKey} @paste=${this.onPaste}>${terminalText(this.runs)}</pre>
       </section>`;
+  }
+
+  /** One piece after the other: lines are looked at when all that has come is shown. */
+  private async feed(): Promise<void> {
+    if (this.isFeeding) return;
+    this.isFeeding = true;
+    this.terminal ??= new (await import('./terminal.ts')).GuestTerminal();
+    const { terminal } = this;
+    while (this.unread.length > 0) {
+      const pieces = this.unread;
+      this.unread = [];
+      for (const piece of pieces) await terminal.write(piece);
+      const since = performance.now();
+      this.runs = terminal.runs(this.isRunning);
+      this.requestUpdate();
+      // A guest that writes without end: keys and buttons have their turns.
+      await new Promise((resolve) => setTimeout(resolve, 3 * (performance.now() - since)));
+    }
+    this.isFeeding = false;
   }
 
   private get isRunning(): boolean {

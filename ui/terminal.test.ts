@@ -27,6 +27,18 @@ it('joins lines that were only too long for the screen', async () => {
   expect(await show(`${line}\nend`)).toBe(`${line}\nend`);
 });
 
+it('shows where the next character comes', async () => {
+  const terminal = new GuestTerminal();
+  const cursor = (): string => terminal.runs(true).map(({ text, isCursor }) => (isCursor === true ? `[${text}]` : text)).join('');
+  await terminal.write(new TextEncoder().encode('~ # '));
+  expect(cursor()).toBe('~ # [ ]');
+  await terminal.write(new TextEncoder().encode('abc\b\b'));
+  expect(cursor()).toBe('~ # a[b]c');
+  await terminal.write(new TextEncoder().encode('\r\n'));
+  expect(cursor()).toBe('~ # abc\n[ ]');
+  expect(terminal.runs().map(({ text }) => text).join('')).toBe('~ # abc\n');
+});
+
 it('knows colours', async () => {
   const terminal = new GuestTerminal();
   await terminal.write(new TextEncoder().encode('a \x1b[1;31mred\x1b[0m b'));

@@ -14,6 +14,8 @@ export interface TextRun {
   /** Of the 16 colours of a terminal; undefined: its own. Others are left out. */
   readonly colour: number | undefined;
   readonly isBold: boolean;
+  /** The cell where the next character comes. */
+  readonly isCursor?: boolean;
 }
 
 const PLAIN: TextRun = { text: '', colour: undefined, isBold: false };
@@ -37,22 +39,22 @@ export class GuestTerminal {
   }
 
   /** All of it, with line feeds; neighbours of one look together. */
-  runs(): readonly TextRun[] {
+  runs(hasCursor = false): readonly TextRun[] {
     const runs: TextRun[] = [];
     const add = (run: TextRun): void => {
       const before = runs.at(-1);
-      if (before !== undefined && before.colour === run.colour && before.isBold === run.isBold) runs[runs.length - 1] = { ...before, text: before.text + run.text };
+      if (before !== undefined && isAlike(before, run)) runs[runs.length - 1] = { ...before, text: before.text + run.text };
       else runs.push(run);
     };
-    this.lines().forEach((line, i) => {
-      if (i > 0) add({ ...(runs.at(-1) ?? PLAIN), text: '\n' });
+    this.lines(hasCursor).forEach((line, i) => {
+      if (i > 0) add({ ...(runs.at(-1) ?? PLAIN), isCursor: false, text: '\n' });
       line.forEach(add);
     });
     return runs;
   }
 
   /** Lines that were only wrapped are one; what is empty at the end is left out. */
-  private lines(): readonly (readonly TextRun[])[] {
+  private lines(hasCursor: boolean): readonly (readonly TextRun[])[] {
     const { active } = this.xterm.buffer;
     const lines: TextRun[][] = [];
     const end = active.baseY + active.cursorY + 1;
@@ -63,21 +65,27 @@ export class GuestTerminal {
       const runs: TextRun[] = line.isWrapped ? (lines.pop() ?? []) : [];
       const isGoneOn = active.getLine(y + 1)?.isWrapped === true;
       const text = line.translateToString(!isGoneOn);
+      const cursor = hasCursor && y === end - 1 ? Math.min(active.cursorX, line.length - 1) : -1;
       let x = 0;
-      while (x < line.length && x < Math.max(text.length, isGoneOn ? line.length : 0)) {
+      while (x < line.length && x < Math.max(text.length, isGoneOn ? line.length : 0, cursor + 1)) {
         cell = line.getCell(x, cell) ?? cell;
         const colour = cell.isFgPalette() && cell.getFgColor() < 16 ? cell.getFgColor() : undefined;
         const isBold = cell.isBold() !== 0;
         const characters = cell.getWidth() === 0 ? '' : cell.getChars() === '' ? ' ' : cell.getChars();
+        const run: TextRun = { text: characters, colour, isBold, ...(x === cursor && { isCursor: true }) };
         const before = runs.at(-1);
-        if (before !== undefined && before.colour === colour && before.isBold === isBold) runs[runs.length - 1] = { ...before, text: before.text + characters };
-        else runs.push({ text: characters, colour, isBold });
+        if (before !== undefined && isAlike(before, run)) runs[runs.length - 1] = { ...before, text: before.text + characters };
+        else runs.push(run);
         x++;
       }
       lines.push(runs);
     }
     return lines;
   }
+}
+
+function isAlike(a: TextRun, b: TextRun): boolean {
+  return a.colour === b.colour && a.isBold === b.isBold && a.isCursor !== true && b.isCursor !== true;
 }
 
 function lastUsed(buffer: { readonly length: number; getLine(y: number): { translateToString(trimRight: boolean): string } | undefined }): number {
