@@ -158,7 +158,7 @@ async function depart(parsed: Arguments, context: Context): Promise<number> {
   guest.runTo(guest.nowNs + afterNs);
   console.show();
   const speed = askedSpeed ?? (await measureSpeed(guest, clock, () => console.show()));
-  const prediction = isRecording ? await foresee(parsed, context, guest.nowNs, { bytesPerSecond, downtimeLimitMs, speed, policy }) : undefined;
+  const prediction = isRecording ? await foresee(parsed, context, guest, { bytesPerSecond, downtimeLimitMs, speed, policy }) : undefined;
 
   const migration = newLogId();
   let shownMs = 0;
@@ -242,7 +242,7 @@ function goOnFrom(parsed: Arguments, file: string, sink: FileSink, console: Cons
 }
 
 /** From what the recording tells, before the guest moves. */
-async function foresee(parsed: Arguments, context: Context, startNs: number, { bytesPerSecond, downtimeLimitMs, speed, policy }: Wishes): Promise<Prediction | undefined> {
+async function foresee(parsed: Arguments, context: Context, guest: Guest, { bytesPerSecond, downtimeLimitMs, speed, policy }: Wishes): Promise<Prediction | undefined> {
   const file = parsed.text('prediction') ?? `${parsed.text('output')!}.prediction.json`;
   if (existsSync(file)) throw new StoreError('output-exists', { file, option: '--prediction' });
   let loaded;
@@ -257,7 +257,7 @@ async function foresee(parsed: Arguments, context: Context, startNs: number, { b
   if (loaded.kind !== 'loaded') return undefined;
   const { truth } = loaded.source;
   const prediction = forecast(truth, {
-    log: parsed.text('output')!, policy, downtimeLimitMs, bytesPerSecond, speed, startNs, clock,
+    log: parsed.text('output')!, policy, downtimeLimitMs, bytesPerSecond, speed, startNs: guest.nowNs, machine: guest.recorder.machine, clock,
     latencyNs: duration(parsed, 'latency'), switchoverNs: duration(parsed, 'switchover'), samples: parsed.count('samples'),
   }); // prettier-ignore
   writeFileSync(file, `${JSON.stringify(prediction, undefined, 1)}\n`, { flag: 'wx' });

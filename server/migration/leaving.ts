@@ -2,8 +2,12 @@
 import type { DirtyTruth } from '../../engine/analysis/dirty/truth.ts';
 import { FirstWriteProbe } from '../../engine/analysis/dirty/first-writes.ts';
 import { type Prediction, predict } from '../../engine/analysis/migration/predict.ts';
+import type { Machine } from '../../engine/machine/machine.ts';
+import { changedFrames, pageHashes } from '../../engine/machine/snapshot.ts';
+import { measureMissing } from './destination.ts';
 import { LinkError, connectTo } from './duplex.ts';
 import { type SourceRecord, measureJournal, sourceFiles } from './journal.ts';
+import { PAGE_RECORD_BYTES } from './messages.ts';
 import { CoupledPace, type Guest, type HostClock, type Pace, RealPace } from './pace.ts';
 import { type LivePolicy, Pager, type SourceEnd, type SourceOptions, migrate } from './source.ts';
 import { tellVerdict } from './verdict.ts';
@@ -63,6 +67,8 @@ export interface ForecastOptions {
   readonly speed: number;
   /** The guest's clock when it begins to move, virtual ns. */
   readonly startNs: number;
+  /** Post-copy: page tables and the dirty set of the log's running epoch go with the state. */
+  readonly machine: Machine;
   readonly latencyNs?: number | undefined;
   readonly switchoverNs?: number | undefined;
   readonly samples?: number | undefined;
@@ -70,16 +76,25 @@ export interface ForecastOptions {
 }
 
 /** What the migration should take, from what is known of the guest before it moves. */
-export function forecast(truth: DirtyTruth, { log, policy, downtimeLimitMs, bytesPerSecond, speed, startNs, latencyNs, switchoverNs, samples, clock }: ForecastOptions): Prediction {
+export function forecast(truth: DirtyTruth, { log, policy, downtimeLimitMs, bytesPerSecond, speed, startNs, machine, latencyNs, switchoverNs, samples, clock }: ForecastOptions): Prediction {
+  const isPostCopy = policy !== 'precopy';
+  const later = isPostCopy ? measureMissing(clock.monotonicMs) : undefined;
+  const state = isPostCopy ? machine.save() : undefined;
+  const restoreFromMs = clock.monotonicMs();
+  // The other side compares all of its pages with what they should be.
+  if (isPostCopy) changedFrames(machine.core, pageHashes(machine.core));
+  const restoreNs = isPostCopy ? (clock.monotonicMs() - restoreFromMs) * 1e6 : 0;
+  const eagerBytes = state === undefined ? 0 : (state.tableFrames.length + state.dirtyFrames.length) * PAGE_RECORD_BYTES;
   const { createMs, replaceMs } = measureJournal(log, clock.monotonicMs);
   return predict(
-    truth,
+    { ...truth, deviceStateBytes: (truth.deviceStateBytes ?? 0) + eagerBytes },
     policy === 'postcopy' ? { kind: 'post-copy', name: policy } : { kind: 'qemu', name: policy, release: '7.2', downtimeLimitMs, maxBandwidth: 0, ...(policy === 'hybrid' && { postCopyAfterSync: 2 }) },
     // As good as none.
     { bytesPerSecond: Math.min(bytesPerSecond, 1e12), latencyNs: latencyNs ?? 100_000 },
     {
       startNs: Math.min(Math.max(startNs, truth.beginNs), truth.endNs), virtualPerWall: speed, setupNs: RECORDS_OF_SETUP * createMs * 1e6,
-      switchoverNs: switchoverNs ?? SYNCS_OF_SWITCHOVER * replaceMs * 1e6,
+      switchoverNs: switchoverNs ?? SYNCS_OF_SWITCHOVER * replaceMs * 1e6 + restoreNs,
+      ...(later !== undefined && { laterBytesPerPage: later.bytes, laterCostNsPerPage: later.ns }),
     },
     { samples: samples ?? 20 },
   ); // prettier-ignore

@@ -145,7 +145,7 @@ export class Leaving {
       const hashes = pageHashes(machine.core);
       const isZero = (page: number): boolean => hashes[page * 2] === 0 && hashes[page * 2 + 1] === 0;
       const truth: DirtyTruth = { ...fold.truth(), content: { isZero, deltaBytes: () => PAGE_BYTES + 1, compressedBytes: () => PAGE_BYTES, knowsBytes: false, isExact: false } };
-      return forecast(truth, { log, policy, downtimeLimitMs, bytesPerSecond, speed, startNs: machine.nowNs(), clock });
+      return forecast(truth, { log, policy, downtimeLimitMs, bytesPerSecond, speed, startNs: machine.nowNs(), machine, clock });
     } finally {
       source.close();
     }

@@ -106,6 +106,9 @@ export interface SimulationOptions {
   readonly setupNs?: number;
   /** Stopping the guest and moving what is no RAM. Default 10e6, as in the reference's runs. */
   readonly switchoverNs?: number;
+  /** Post-copy: of each page that comes later, what has to be told while the guest stands still (bytes), and what the other side does with that (ns). Default 0. */
+  readonly laterBytesPerPage?: number;
+  readonly laterCostNsPerPage?: number;
   /** Given up after this time; default: 30 times a full copy, at least 60 s. */
   readonly timeLimitNs?: number;
 }
@@ -151,6 +154,8 @@ export interface Costs {
   readonly syncNs: number;
   readonly setupNs: number;
   readonly switchoverNs: number;
+  readonly laterBytesPerPage: number;
+  readonly laterCostNsPerPage: number;
 }
 export function costsOf(options: SimulationOptions, ramBytes: number): Costs {
   return {
@@ -158,5 +163,7 @@ export function costsOf(options: SimulationOptions, ramBytes: number): Costs {
     syncNs: ((options.syncCostNsPerGiB ?? SYNC_COST_NS_PER_GIB) * ramBytes) / 2 ** 30,
     setupNs: options.setupNs ?? 0,
     switchoverNs: options.switchoverNs ?? SWITCHOVER_NS_DEFAULT,
+    laterBytesPerPage: options.laterBytesPerPage ?? 0,
+    laterCostNsPerPage: options.laterCostNsPerPage ?? 0,
   };
 }

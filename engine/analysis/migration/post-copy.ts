@@ -26,9 +26,10 @@ export function runPostCopy(transfer: Transfer): PostCopyResult {
   transfer.stopGuest();
   transfer.sync();
   const bytesBefore = transfer.transferred;
-  transfer.put(truth.deviceStateBytes ?? 0);
+  const laterPages = transfer.pendingPages;
+  transfer.put((truth.deviceStateBytes ?? 0) + laterPages * costs.laterBytesPerPage);
   // What is in the buffer is on the wire before the state.
-  transfer.waitUntil(transfer.wireNs + costs.switchoverNs + latencyNs);
+  transfer.waitUntil(transfer.wireNs + costs.switchoverNs + laterPages * costs.laterCostNsPerPage + latencyNs);
   const resumedNs = transfer.nowNs;
   const downtimeNs = resumedNs - stoppedAtNs;
 
