@@ -27,6 +27,9 @@ export class CostFold {
       exit: (row, _reason, _qualification, handler, { typical }) => {
         if (handler !== HANDLER_SLEEP) add(row, typical);
       },
+      exitTimes: (row, _reason, _qualification, handler, { typical }, count) => {
+        if (handler !== HANDLER_SLEEP) add(row, count * typical);
+      },
       direct: (row, kind, count, { typical }) => {
         if (kind !== DIRECT_HALT_POLL) add(row, count * typical);
       },

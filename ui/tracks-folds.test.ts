@@ -32,6 +32,7 @@ it('adds up what a technique costs, and puts it where its events are', () => {
   for (const batch of batches) {
     projection.fold(batch, 0, batch.count, {
       exit: (_row, _reason, _qualification, handler, { typical }) => (total += handler === 6 ? 0 : typical),
+      exitTimes: (_row, _reason, _qualification, handler, { typical }, count) => (total += handler === 6 ? 0 : count * typical),
       direct: (_row, kind, count, { typical }) => (total += kind === 8 ? 0 : count * typical),
     });
   }

@@ -77,6 +77,13 @@ export abstract class BaseProjection implements Projection {
     out.exit(row, reason, qualification, handler, meter.cycles[recipe]);
   }
 
+  /** count: at least 1. */
+  protected exitTimes(out: RegimeSink, row: number, reason: number, qualification: number, handler: number, recipe: number, count: number): void {
+    const { meter } = this;
+    meter.uses[recipe] += count;
+    out.exitTimes(row, reason, qualification, handler, meter.cycles[recipe], count);
+  }
+
   protected direct(out: RegimeSink, row: number, kind: number, recipe: number, count = 1): void {
     if (count === 0) return;
     const { meter } = this;

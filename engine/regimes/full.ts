@@ -87,7 +87,7 @@ class TranslationProjection extends BaseProjection {
       const busyNs = position[i] + timeOffsetNs[i] - idleNs;
       if (busyNs >= nextHostTickNs) {
         const ticks = Math.min(Math.floor((busyNs - nextHostTickNs) / this.hostTickNs) + 1, HOST_TICKS_MAX);
-        for (let n = 0; n < ticks; n++) this.exit(out, i, BT.hostInterrupt, 0, HANDLER_INTERRUPT, this.interrupt);
+        this.exitTimes(out, i, BT.hostInterrupt, 0, HANDLER_INTERRUPT, this.interrupt, ticks);
         nextHostTickNs += this.hostTickNs * ticks;
       }
       const s = site[i];
@@ -175,7 +175,7 @@ class TranslationProjection extends BaseProjection {
   }
 
   private hiddenFaults(out: RegimeSink, i: number, count: number): void {
-    for (let n = 0; n < count; n++) this.exit(out, i, BT.hiddenFault, 0, HANDLER_MMU, this.fill);
+    if (count > 0) this.exitTimes(out, i, BT.hiddenFault, 0, HANDLER_MMU, this.fill, count);
   }
 
   /** Counts a fault of an instruction; true once it has faulted so often that it was translated into a call of the monitor. */

@@ -228,7 +228,7 @@ class HardwareProjection extends BaseProjection {
     let { idleNs, nextHostTickNs } = this;
     for (let i = start; i < end; i++) {
       const busyNs = position[i] + timeOffsetNs[i] - idleNs;
-      if (busyNs >= nextHostTickNs) nextHostTickNs = this.hostTicks(out, i, busyNs, nextHostTickNs);
+      if (busyNs >= nextHostTickNs) nextHostTickNs += this.hostTickNs * this.hostTicks(out, i, busyNs - nextHostTickNs);
       const s = site[i];
       switch (sites.shape[s]) {
         case 0x10 satisfies typeof SHAPE_EXIT_IO:
@@ -286,7 +286,7 @@ class HardwareProjection extends BaseProjection {
           break;
         case 0x50 satisfies typeof SHAPE_DIRTY: {
           const fresh = this.frames.touch(batch.bytes, batch.payloadStart[i], batch.payloadLength[i]);
-          for (let n = 0; n < fresh; n++) this.exit(out, i, this.isShadow ? this.pageFaultReason() : reason.eptViolation, 0, HANDLER_MMU, this.violation);
+          if (fresh > 0) this.exitTimes(out, i, this.isShadow ? this.pageFaultReason() : reason.eptViolation, 0, HANDLER_MMU, this.violation, fresh);
           break;
         }
       }
@@ -295,11 +295,11 @@ class HardwareProjection extends BaseProjection {
     this.nextHostTickNs = nextHostTickNs;
   }
 
-  /** Those that are due; returns when the next one is. */
-  private hostTicks(out: RegimeSink, i: number, busyNs: number, dueNs: number): number {
-    const ticks = Math.min(Math.floor((busyNs - dueNs) / this.hostTickNs) + 1, HOST_TICKS_MAX);
-    for (let n = 0; n < ticks; n++) this.exit(out, i, this.reason.externalInterrupt, 0, HANDLER_INTERRUPT, this.hostInterrupt);
-    return dueNs + this.hostTickNs * ticks;
+  /** Those that are due since so many ns; returns how many. */
+  private hostTicks(out: RegimeSink, i: number, overdueNs: number): number {
+    const ticks = Math.min(Math.floor(overdueNs / this.hostTickNs) + 1, HOST_TICKS_MAX);
+    this.exitTimes(out, i, this.reason.externalInterrupt, 0, HANDLER_INTERRUPT, this.hostInterrupt, ticks);
+    return ticks;
   }
 
   foldPauses({ virtualNs, cpl }: PauseBatch, start: number, end: number, out: RegimeSink): void {
@@ -311,7 +311,7 @@ class HardwareProjection extends BaseProjection {
     for (let i = start; i < end; i++) {
       const busyNs = virtualNs[i] - this.idleNs;
       if (busyNs >= this.nextHostTickNs) {
-        this.nextHostTickNs = this.hostTicks(out, -1, busyNs, this.nextHostTickNs);
+        this.nextHostTickNs += this.hostTickNs * this.hostTicks(out, -1, busyNs - this.nextHostTickNs);
         hasLeft = true;
       }
       if (hasLeft) pauseLoops.entered();
@@ -501,8 +501,7 @@ class HardwareProjection extends BaseProjection {
   }
 
   private hiddenFaults(out: RegimeSink, i: number, count: number): void {
-    const code = this.pageFaultReason();
-    for (let n = 0; n < count; n++) this.exit(out, i, code, 0, HANDLER_MMU, this.fill);
+    if (count > 0) this.exitTimes(out, i, this.pageFaultReason(), 0, HANDLER_MMU, this.fill, count);
   }
 
   private tableStore(out: RegimeSink, i: number, mmu: ShadowMmu, level: number, address: number, value: number): void {

@@ -60,6 +60,8 @@ export interface RegimeSink {
    * defines it; linear addresses are rounded to 2 KiB, because a number has 53 bits (the row has them exactly). handler: HANDLER_*.
    */
   exit(row: number, reason: number, qualification: number, handler: number, cycles: Cycles): void;
+  /** So many of them, at least one: as that many calls of `exit`. */
+  exitTimes(row: number, reason: number, qualification: number, handler: number, cycles: Cycles, count: number): void;
   /** kind: DIRECT_*; count: how many of it, `each` at so many cycles. */
   direct(row: number, kind: number, count: number, each: Cycles): void;
 }

@@ -22,6 +22,11 @@ export class TellingSink implements RegimeSink {
     this.cycles += typical;
   }
 
+  exitTimes(row: number, reason: number, qualification: number, handler: number, cycles: Cycles, count: number): void {
+    if (count < 1) throw new Error(`${count} exits`);
+    for (let n = 0; n < count; n++) this.exit(row, reason, qualification, handler, cycles);
+  }
+
   direct(_row: number, kind: number, count: number, { low, typical, high }: Cycles): void {
     if (!(low <= typical && typical <= high)) throw new Error(`costs of ${DIRECT_KINDS[kind]} do not ascend: ${low}, ${typical}, ${high}`);
     this.told.push(`${DIRECT_KINDS[kind]} x${count}`);

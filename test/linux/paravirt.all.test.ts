@@ -53,7 +53,7 @@ function countsOf({ log }: LinuxRecording): Counts {
   let exits = 0;
   reader.eventBlocks.forEach((_, i) => {
     const batch = reader.batch(i);
-    projection.fold(batch, 0, batch.count, { exit: () => void exits++, direct: () => undefined });
+    projection.fold(batch, 0, batch.count, { exit: () => void exits++, exitTimes: (_row, _reason, _qualification, _handler, _cycles, count) => void (exits += count), direct: () => undefined });
   });
   return { msrs, eois, exits };
 }

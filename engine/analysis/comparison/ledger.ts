@@ -43,16 +43,20 @@ export class Ledger implements RegimeSink {
   private readonly cachedKey = new Int32Array(CACHE).fill(-1);
   private readonly cachedBase = new Int32Array(CACHE);
 
-  exit(_row: number, reason: number, _qualification: number, handler: number, { low, typical, high }: Cycles): void {
+  exit(row: number, reason: number, qualification: number, handler: number, cycles: Cycles): void {
+    this.exitTimes(row, reason, qualification, handler, cycles, 1);
+  }
+
+  exitTimes(_row: number, reason: number, _qualification: number, handler: number, { low, typical, high }: Cycles, count: number): void {
     const key = reason * 16 + handler;
     const slot = (key ^ (key >>> 4)) & (CACHE - 1);
     const base = key === this.cachedKey[slot] ? this.cachedBase[slot] : this.baseOf(key);
     const { sums } = this;
-    this.exits++;
-    sums[base]++;
-    sums[base + 1] += low;
-    sums[base + 2] += typical;
-    sums[base + 3] += high;
+    this.exits += count;
+    sums[base] += count;
+    sums[base + 1] += low * count;
+    sums[base + 2] += typical * count;
+    sums[base + 3] += high * count;
   }
 
   direct(_row: number, kind: number, count: number, { low, typical, high }: Cycles): void {

@@ -35,6 +35,7 @@ export const TARGET_LEVEL = 7;
 
 /** For exits of which no regime says who handles them. */
 export const HANDLER_UNKNOWN = 255;
+const HANDLERS = 256;
 
 /** What shares a cell: nothing, rips, targets (and rips). Or there is no instruction: interrupts for the host, costs of a whole phase. */
 export const COARSE_NONE = 0;
@@ -84,20 +85,19 @@ const GAP_MAX = 3;
 export const REASON_OTHER = 0x7fff_ffff;
 
 /**
- * Columns of a cell's sums, two cache lines: what an exit touches whose cost is that of the one before it in its cell, as most are, and the rest. The costs are of exits whose cost is known (CELL_COSTED).
+ * Columns of a cell's sums, two cache lines: first what an exit touches whose cost is that of the one before it in its cell, as most are (five columns: they share a line wherever the array begins), then the rest. The costs are of exits whose cost is known (CELL_COSTED).
  */
-export const CELL_COUNT = 0;
-export const CELL_FIRST_NS = 1;
-export const CELL_LAST_NS = 2;
+export const CELL_LAST_NS = 0;
+/** Exits in a row with the same cost (`runs`) that are not in the sums and the histogram yet. */
+const CELL_RUN = 1;
+/** Row of the reason among the times between exits. */
+const CELL_GAP_ROW = 2;
 /** 1 if the exit is sleep rather than work. */
 export const CELL_IDLE = 3;
-/** Row of the reason among the times between exits. */
-const CELL_GAP_ROW = 4;
-/** The reason and the handler again, for a quick look whether a cell is the right one. */
-const CELL_REASON = 5;
-const CELL_HANDLER = 6;
-/** Exits in a row with the same cost (`runs`) that are not in the sums and the histogram yet. */
-const CELL_RUN = 7;
+/** The reason and the handler again, in one, for a quick look whether a cell is the right one. */
+const CELL_KEY = 4;
+export const CELL_COUNT = 6;
+export const CELL_FIRST_NS = 7;
 export const CELL_COSTED = 8;
 export const CELL_LOW = 9;
 export const CELL_TYPICAL = 10;
@@ -125,7 +125,7 @@ export class ExitTable {
   private sums = new Float64Array(64 * CELL_COLUMNS);
   private costs = new Uint32Array(0);
   /** Of each cell, the cost of its last exit. */
-  private runs: (Cycles | undefined)[] = [];
+  private runs: (Cycles | undefined)[] = new Array<Cycles | undefined>(64).fill(undefined);
 
   reasons = 0;
   reasonCodes = new Int32Array(REASONS_MAX + 1);
@@ -187,7 +187,6 @@ export class ExitTable {
   arriveCost(cell: number, ns: number, cycles: Cycles): void {
     const { sums, slices, reasonNumbers } = this;
     const at = cell * CELL_COLUMNS;
-    const typical = cycles.typical;
     const row = sums[at + CELL_GAP_ROW] | 0;
     const gapAt = row * REASON_COLUMNS;
     const last = reasonNumbers[gapAt + GAP_LAST];
@@ -211,7 +210,27 @@ export class ExitTable {
       slices[slice + SLICE_IDLE_EXITS]++;
     } else {
       slices[slice + SLICE_EXITS]++;
-      slices[slice + SLICE_COST] += typical;
+      slices[slice + SLICE_COST] += cycles.typical;
+    }
+  }
+
+  /** The exit that arriveCost() was told of last happens so many times more, at the same time: no matter how many, it takes as long as one. */
+  arriveAgain(cell: number, { typical }: Cycles, times: number): void {
+    const { sums, slices, reasonNumbers } = this;
+    const at = cell * CELL_COLUMNS;
+    const row = sums[at + CELL_GAP_ROW];
+    const gapAt = row * REASON_COLUMNS;
+    reasonNumbers[gapAt + GAP_MIN] = Math.min(reasonNumbers[gapAt + GAP_MIN], 0);
+    reasonNumbers[gapAt + GAP_MAX] = Math.max(reasonNumbers[gapAt + GAP_MAX], 0);
+    reasonNumbers[gapAt + GAP_COUNT] += times;
+    recordMany(this.reasonHistogram, row * BUCKETS, 0, times);
+    sums[at + CELL_RUN] += times;
+    const slice = this.sliceAt * SLICE_COLUMNS;
+    if (sums[at + CELL_IDLE] !== 0) {
+      slices[slice + SLICE_IDLE_EXITS] += times;
+    } else {
+      slices[slice + SLICE_EXITS] += times;
+      slices[slice + SLICE_COST] += typical * times;
     }
   }
 
@@ -232,7 +251,7 @@ export class ExitTable {
   add(cell: number, ns: number): void {
     const { sums } = this;
     const at = cell * CELL_COLUMNS;
-    if (sums[at]++ + sums[at + CELL_RUN] === 0) sums[at + CELL_FIRST_NS] = ns;
+    if (sums[at + CELL_COUNT]++ + sums[at + CELL_RUN] === 0) sums[at + CELL_FIRST_NS] = ns;
     sums[at + CELL_LAST_NS] = ns;
     this.slices[this.sliceOf(ns) * SLICE_COLUMNS + (sums[at + CELL_IDLE] !== 0 ? SLICE_IDLE_EXITS : SLICE_EXITS)]++;
   }
@@ -241,23 +260,27 @@ export class ExitTable {
   addCost(cell: number, ns: number, cycles: Cycles): void {
     const { sums } = this;
     const at = cell * CELL_COLUMNS;
-    const { typical } = cycles;
     if (sums[at + CELL_COUNT] + sums[at + CELL_RUN] === 0) sums[at + CELL_FIRST_NS] = ns;
     sums[at + CELL_LAST_NS] = ns;
-    if (cycles !== this.runs[cell]) {
-      if (typical < sums[at + CELL_MIN]) sums[at + CELL_MIN] = typical;
-      if (typical > sums[at + CELL_MAX]) sums[at + CELL_MAX] = typical;
-      this.endRun(cell);
-      this.runs[cell] = cycles;
-    }
+    if (cycles !== this.runs[cell]) this.startRun(cell, cycles);
     sums[at + CELL_RUN]++;
     const slice = this.sliceOf(ns) * SLICE_COLUMNS;
     if (sums[at + CELL_IDLE] !== 0) {
       this.slices[slice + SLICE_IDLE_EXITS]++;
     } else {
       this.slices[slice + SLICE_EXITS]++;
-      this.slices[slice + SLICE_COST] += typical;
+      this.slices[slice + SLICE_COST] += cycles.typical;
     }
+  }
+
+  private startRun(cell: number, cycles: Cycles): void {
+    const { sums } = this;
+    const at = cell * CELL_COLUMNS;
+    const { typical } = cycles;
+    if (typical < sums[at + CELL_MIN]) sums[at + CELL_MIN] = typical;
+    if (typical > sums[at + CELL_MAX]) sums[at + CELL_MAX] = typical;
+    this.endRun(cell);
+    this.runs[cell] = cycles;
   }
 
   private endRun(cell: number): void {
@@ -304,8 +327,7 @@ export class ExitTable {
 
   /** True if the cell is of this reason and handler. */
   isOf(cell: number, reason: number, handler: number): boolean {
-    const at = cell * CELL_COLUMNS;
-    return this.sums[at + CELL_REASON] === reason && this.sums[at + CELL_HANDLER] === handler;
+    return this.sums[cell * CELL_COLUMNS + CELL_KEY] === reason * HANDLERS + handler;
   }
 
   /** The guest sleeps. */
@@ -378,7 +400,7 @@ export class ExitTable {
     if (this.costs.length < state.histogram.length) this.costs = new Uint32Array(this.capacity * BUCKETS);
     this.costs.fill(0);
     this.costs.set(state.histogram);
-    this.runs = [];
+    this.runs.fill(undefined);
     this.cells = state.cells;
     this.reasons = state.reasons;
     this.reasonCodes.set(state.reasonCodes);
@@ -460,8 +482,7 @@ export class ExitTable {
         this.sums[at + CELL_MAX] = -Infinity;
         this.sums[at + CELL_IDLE] = this.isIdle(reason, handler) ? 1 : 0;
         this.sums[at + CELL_GAP_ROW] = this.reasonRow(reason === REASON_OTHER ? -1 : reason);
-        this.sums[at + CELL_REASON] = reason;
-        this.sums[at + CELL_HANDLER] = handler;
+        this.sums[at + CELL_KEY] = reason * HANDLERS + handler;
         this.slots[slot] = made;
         if (this.cells * 2 > this.slots.length) this.index();
         return made;
@@ -506,6 +527,7 @@ export class ExitTable {
     this.phaseOf = integer(this.phaseOf);
     this.coarse = integer(this.coarse);
     this.keys = integer(this.keys);
+    while (this.runs.length < this.capacity) this.runs.push(undefined);
     const sums = new Float64Array(this.sums.length * 2);
     sums.set(this.sums);
     this.sums = sums;

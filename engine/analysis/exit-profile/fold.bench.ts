@@ -13,7 +13,7 @@ const batches = batchesOf(openLog(writeLog((sink) => syntheticBoot(sink, LOUD_BO
 const once = batches.reduce((sum, { count }) => sum + count, 0);
 const times = Math.ceil(1e6 / once);
 const title = `${once * times} events`;
-const nowhere: RegimeSink = { exit: () => undefined, direct: () => undefined };
+const nowhere: RegimeSink = { exit: () => undefined, exitTimes: () => undefined, direct: () => undefined };
 let sum = 0;
 
 describe(title, () => {

@@ -6,6 +6,7 @@ import type { EventBatch } from '../../log/event-batch.ts';
 import { LogReader } from '../../log/reader.ts';
 import { MemorySource } from '../../log/storage.ts';
 import { REGIMES, candidate, projectionOf } from '../../regimes/catalogue.ts';
+import type { Projection, RegimeSink } from '../../regimes/regime.ts';
 import { BUCKETS } from './histogram.ts';
 import { CELLS_MAX, CELL_COUNT, ExitTable, HANDLER_UNKNOWN, PHASES_MAX, TARGET_CELLS_MAX } from './exit-table.ts';
 import { ExitProfileFold, type ExitProfileOptions } from './fold.ts';
@@ -216,5 +217,40 @@ describe('bounds', () => {
     expect(exits).toBe(1000);
     expect(idle).toBe(900e9);
     expect(table.sliceWidthNs * 512).toBeLessThan(2.2e12);
+  });
+});
+
+describe('many exits of one event', () => {
+  /** The same projection, which tells of each by itself. */
+  const oneByOne = (projection: Projection): Projection => {
+    const separately = (out: RegimeSink): RegimeSink => ({
+      exit: (...told) => out.exit(...told),
+      exitTimes: (row, reason, qualification, handler, cycles, count) => {
+        for (let n = 0; n < count; n++) out.exit(row, reason, qualification, handler, cycles);
+      },
+      direct: (...told) => out.direct(...told),
+    });
+    return {
+      regime: projection.regime,
+      fold: (batch, start, end, out) => projection.fold(batch, start, end, separately(out)),
+      finish: (totals, out) => projection.finish(totals, separately(out)),
+      parameterUses: () => projection.parameterUses(),
+      get needs() {
+        return projection.needs;
+      },
+      counters: () => projection.counters(),
+      save: () => projection.save(),
+      restore: (state) => projection.restore(state),
+    };
+  };
+
+  it.each(['para', 'hw-shadow', 'hw', 'full'])('are what they are one by one: %s', (regime) => {
+    const boot = LogReader.open(new MemorySource(new Uint8Array(readFileSync(fileURLToPath(new URL('../../../traces/published/debian-init.cvlog', import.meta.url))))));
+    const reportOf = (projection: Projection): ExitProfile => {
+      const fold = new ExitProfileFold({ name: regime, projection });
+      for (let i = 0; i < boot.eventBlocks.length; i++) fold.fold(boot.batch(i));
+      return fold.report();
+    };
+    expect(reportOf(projectionOf(candidate(regime)))).toEqual(reportOf(oneByOne(projectionOf(candidate(regime)))));
   });
 });

@@ -100,6 +100,7 @@ export class ExitProfileFold {
     this.contextTable = options.contexts === undefined ? undefined : new ContextTable();
     this.sink = {
       exit: (row, reason, _qualification, handler, cycles) => this.takeExit(row, reason, handler, cycles),
+      exitTimes: (row, reason, _qualification, handler, cycles, count) => this.takeExits(row, reason, handler, cycles, count),
       direct: (_row, kind, count, { low, typical, high }) => {
         const at = kind * DIRECT_COLUMNS;
         this.direct[at] += count;
@@ -236,13 +237,28 @@ export class ExitProfileFold {
       if (this.contextTable !== undefined) this.addContext(this.contextTable, -1, cell, this.closedNs, true, cycles);
       return;
     }
-    const at = batch.site[row];
-    const way = at * WAYS + ((reason ^ (handler << 1)) & (WAYS - 1));
-    let cell = this.siteCells[way];
-    if (cell < 0 || !table.isOf(cell, reason, handler)) this.siteCells[way] = cell = this.cellOfSite(batch, at, reason, handler);
+    const cell = this.cellOfExit(batch, batch.site[row], reason, handler);
     const ns = batch.position[row] + batch.timeOffsetNs[row];
     table.arriveCost(cell, ns, cycles);
     if (this.contextTable !== undefined) this.addContext(this.contextTable, row, cell, ns, true, cycles);
+  }
+
+  private takeExits(row: number, reason: number, handler: number, cycles: Cycles, count: number): void {
+    this.takeExit(row, reason, handler, cycles);
+    if (count === 1) return;
+    const { batch, table } = this;
+    if (this.contextTable !== undefined || batch === undefined || row < 0) {
+      for (let n = 1; n < count; n++) this.takeExit(row, reason, handler, cycles);
+      return;
+    }
+    table.arriveAgain(this.cellOfExit(batch, batch.site[row], reason, handler), cycles, count - 1);
+  }
+
+  private cellOfExit(batch: EventBatch, site: number, reason: number, handler: number): number {
+    const way = site * WAYS + ((reason ^ (handler << 1)) & (WAYS - 1));
+    let cell = this.siteCells[way];
+    if (cell < 0 || !this.table.isOf(cell, reason, handler)) this.siteCells[way] = cell = this.cellOfSite(batch, site, reason, handler);
+    return cell;
   }
 
   /** `row` -1: of no record. */

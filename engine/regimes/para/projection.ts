@@ -125,7 +125,7 @@ class ParavirtualProjection extends BaseProjection {
       const busyNs = position[i] + timeOffsetNs[i] - idleNs;
       if (busyNs >= nextHostTickNs) {
         const ticks = Math.min(Math.floor((busyNs - nextHostTickNs) / this.hostTickNs) + 1, HOST_TICKS_MAX);
-        for (let n = 0; n < ticks; n++) this.exit(out, i, this.isShadow ? PVM.interrupt : XEN_TRAP.hostInterrupt, 0, HANDLER_INTERRUPT, this.bounce);
+        this.exitTimes(out, i, this.isShadow ? PVM.interrupt : XEN_TRAP.hostInterrupt, 0, HANDLER_INTERRUPT, this.bounce, ticks);
         nextHostTickNs += this.hostTickNs * ticks;
       }
       const s = site[i];
@@ -306,12 +306,12 @@ class ParavirtualProjection extends BaseProjection {
     }
     // Xen PV has no large pages: what is one entry here is a table there, each of whose entries the kernel sets.
     if (level > 2) return;
-    for (let n = 1; n < ENTRIES; n++) this.exit(out, i, XEN_HYPERCALL_BASE + XEN.mmuUpdate, address, HANDLER_MMU, this.hypercall);
+    this.exitTimes(out, i, XEN_HYPERCALL_BASE + XEN.mmuUpdate, address, HANDLER_MMU, this.hypercall, ENTRIES - 1);
     this.direct(out, i, DIRECT_PAGE_TABLE, this.update, ENTRIES - 1);
   }
 
   private hiddenFaults(out: RegimeSink, i: number, count: number): void {
-    for (let n = 0; n < count; n++) this.exit(out, i, PVM.pageFault, 0, HANDLER_MMU, this.fill);
+    if (count > 0) this.exitTimes(out, i, PVM.pageFault, 0, HANDLER_MMU, this.fill, count);
   }
 
   /** A hypercall in the log. The return from a system call is in the cost of that call. */
