@@ -41,7 +41,7 @@ export class ConsolePicture extends LitElement {
       font: 400 0.72rem/1.25 var(--mono);
     }
     .note {
-      opacity: 0.7;
+      color: color-mix(in srgb, var(--console-text) 70%, var(--console));
     }
   `;
   declare recording: RecordingPlace | undefined;

@@ -269,7 +269,7 @@ export class EventTable extends LitElement {
         <input
           type="search"
           aria-label="Filter events by text"
-          placeholder="Filter: #PF -idle 0x3f8"
+          placeholder="Filter: #PF -idle"
           data-testid="event-filter"
           spellcheck="false"
           @input=${this.onText}
