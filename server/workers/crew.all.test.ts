@@ -127,9 +127,24 @@ test('--jobs: the same answer, and what is no number of threads is refused', asy
   expect((await cli('last-write', file, LIST, '--jobs', '65')).err).toContain('1 to 64');
 }, 120_000);
 
+test('calls, value, find --first and bisect: the same answers from three threads', async () => {
+  const timeless = ({ seconds: _, ...rest }: { readonly seconds?: number }): object => rest;
+  const questions = [
+    ['calls', file, 'accounting_exit', '--newest', '--from', '60%', '--count', '200'],
+    ['value', file, `length(u64(${LIST}))`, '--newest', '--from', '95%', '--count', '500'],
+    ['find', file, '--first', `length(u64(${LIST})) == 60`, '--from', '35%'],
+    ['bisect', file, '--no-mark', '--stays', '--from', '80%', '--when', `length(u64(${LIST})) + length(u64(accounting.c:pending_list)) != 64`],
+    ['value', file, 'rsp & 0xff', '--newest', '--from', '99.5%', '--count', '50'],
+  ];
+  for (const [verb, ...rest] of questions) {
+    const one = await json(verb, ...rest, '--jobs', '1');
+    expect(timeless(await json(verb, ...rest, '--jobs', '3'))).toEqual(timeless(one));
+  }
+}, 240_000);
+
 test('debug: a walk back of several threads is that of one', async () => {
   const walk = async (jobs: string): Promise<string> => {
-    const { status, out } = await cli('debug', file, '--at', 'end', '--jobs', jobs, '--quiet', '--command', `watch ${LIST}`, '--command', 'reverse-continue', '--command', 'delete', '--command', 'break kernel_main', '--command', 'reverse-continue', '--command', `last-write ${LIST}`);
+    const { status, out } = await cli('debug', file, '--at', 'end', '--jobs', jobs, '--quiet', '--command', `watch ${LIST}`, '--command', 'reverse-continue', '--command', 'delete', '--command', 'break accounting_exit if position < 59000000', '--command', 'reverse-continue', '--command', 'delete', '--command', 'seek end', '--command', `watch ${LIST} if length(u64(${LIST})) == 63`, '--command', 'reverse-continue', '--command', 'delete', '--command', 'break kernel_main', '--command', 'reverse-continue', '--command', `last-write ${LIST}`);
     expect(status).toBe(0);
     return out;
   };
