@@ -118,7 +118,8 @@ export class MemoryScan {
 
   /** The positions of a stretch at which it is not what it was one position before. Replays. */
   changesIn({ begin, end }: Stretch): readonly { readonly position: number; readonly value: Measured }[] {
-    const intervals = this.intervals(begin - 1, end - 1);
+    const [, ...intervals] = this.intervals(begin - 1, end - 1);
+    if (intervals.length === 0) return [];
     let before = this.valueAt(begin - 1);
     const found: { position: number; value: Measured }[] = [];
     for (const { first } of intervals) {
