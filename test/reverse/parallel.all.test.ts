@@ -275,5 +275,5 @@ test('values, beginnings and calls told by several workers are those of one, and
     }
   }), { numRuns: 8, seed: 12 });
   expect(helped).toBeGreaterThan(0);
-  expect(rows).toBeGreaterThan(100);
+  expect(rows).toBeGreaterThan(20);
 }, 600_000);
