@@ -30,8 +30,8 @@ import { Refusal } from './refusal.ts';
 import { Turns } from './turns.ts';
 
 const VERIFY_SLICE_INSTRUCTIONS = 2_000_000;
-/** Of an index that is read at once: a larger one is as much as the checkpoints that it was made of, which may still be there. Pages of a checkpoint lie scattered in it, so there are small pieces of a larger one. */
-const INDEX_WHOLE_MAX = 24 << 20;
+/** Of an index that is read at once. Pages of a checkpoint lie scattered in it, so there are small pieces of a larger one. */
+const INDEX_WHOLE_MAX = 64 << 20;
 const INDEX_PIECE_BYTES = 1 << 17;
 const INDEX_PIECES_MAX = 512;
 

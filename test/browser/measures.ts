@@ -1,5 +1,5 @@
 /** What a browser does, in numbers of its own: frames from its trace, memory of the process that a page runs in. */
-import { readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import type { Browser, Page } from 'playwright-core';
 
@@ -118,7 +118,16 @@ export async function prioritise(browser: Browser, nice: number): Promise<void> 
   const session = await browser.newBrowserCDPSession();
   const { processInfo } = await session.send('SystemInfo.getProcessInfo');
   await session.detach();
-  for (const { id } of processInfo) for (const thread of readdirSync(`/proc/${id}/task`)) setPriority(Number(thread), nice);
+  for (const { id } of processInfo) {
+    for (const thread of existsSync(`/proc/${id}/task`) ? readdirSync(`/proc/${id}/task`) : []) {
+      try {
+        setPriority(Number(thread), nice);
+      } catch (error) {
+        // The thread is over. Others: the host does not let it.
+        if (existsSync(`/proc/${id}/task/${thread}`)) throw error;
+      }
+    }
+  }
 }
 
 /** Kills (SIGKILL) the processes of pages that have workers. Linux. */
