@@ -15,7 +15,10 @@ describe('base64', () => {
     const large = Uint8Array.from({ length: 2_000_003 }, (_, i) => (i * 31) >> 3);
     const pieces = [...base64Pieces(large)];
     expect(pieces.length).toBeGreaterThan(1);
-    expect(bytesOfBase64(pieces.join(''))).toEqual(large);
+    // toEqual takes seconds for so many.
+    const back = bytesOfBase64(pieces.join(''))!;
+    expect(back.length).toBe(large.length);
+    expect(back.findIndex((byte, i) => byte !== large[i])).toBe(-1);
   });
   it('refuses what is none', () => {
     for (const text of ['Zg', 'Zg=', 'Z===', 'Zm9\u00e9', 'Zm 9', '====']) expect(bytesOfBase64(text), text).toBeUndefined();

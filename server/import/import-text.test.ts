@@ -244,19 +244,25 @@ describe('hostile text', () => {
   });
 
   it('takes no time that grows with the square of a line, and no memory beyond it', () => {
-    const started = process.cpuUsage().user;
-    const report = importText('t', [`${'a-1 '.repeat(2_000_000)}`, ' '.repeat(4000), `${'9 '.repeat(2000)}`, `x-1 [000] 1.1: kvm_exit: reason ${'A '.repeat(1900)}`].join('\n'));
-    expect(report.notUnderstood).toBe(3);
-    expect(report.firstNotUnderstood[0].why).toContain(String(LINE_CHARACTERS_MAX));
-    expect(process.cpuUsage().user - started).toBeLessThan(3_000_000);
+    const cpuUs = (words: number): number => {
+      const started = process.cpuUsage().user;
+      const report = importText('t', [`${'a-1 '.repeat(words)}`, ' '.repeat(4000), `${'9 '.repeat(2000)}`, `x-1 [000] 1.1: kvm_exit: reason ${'A '.repeat(1900)}`].join('\n'));
+      expect(report.notUnderstood).toBe(3);
+      expect(report.firstNotUnderstood[0].why).toContain(String(LINE_CHARACTERS_MAX));
+      return process.cpuUsage().user - started;
+    };
+    cpuUs(100_000);
+    // Eight times as long a line: 8 times the time, and not 64.
+    const short = Math.max(20_000, cpuUs(250_000));
+    expect(cpuUs(2_000_000) / short).toBeLessThan(32);
   });
 
-  it('stays bounded with a million reasons, threads and event names', () => {
+  it('stays bounded with thirty thousand reasons, threads and event names', () => {
     const lines: string[] = [];
-    for (let i = 0; i < 100_000; i++) lines.push(`x-${i} [000] 1.1: kvm_exit: vcpu 0 reason R${i} rip 0x${i.toString(16)}`, `x-${i} [000] 1.1: event_${i}: x`);
+    for (let i = 0; i < 30_000; i++) lines.push(`x-${i} [000] 1.1: kvm_exit: vcpu 0 reason R${i} rip 0x${i.toString(16)}`, `x-${i} [000] 1.1: event_${i}: x`);
     const report = importText('t', lines.join('\n'));
-    expect(report.profile?.exits).toBe(100_000);
-    expect(report.profile?.by.reason?.reduce((sum, { count }) => sum + count, 0)).toBe(100_000);
+    expect(report.profile?.exits).toBe(30_000);
+    expect(report.profile?.by.reason?.reduce((sum, { count }) => sum + count, 0)).toBe(30_000);
     expect(report.profile?.by.reason?.length).toBeLessThan(1100);
     expect(Object.keys(report.events).length).toBeLessThan(1100);
   });
