@@ -1,4 +1,5 @@
 /** The engine's core in a worker: from beside it, or from the page that holds all of it. */
+import { JIT_MODES, setJitMode } from '../../engine/jit/jit.ts';
 import { bytesOfBase64 } from '../../engine/protocol/base64.ts';
 import { Refusal } from '../refusal.ts';
 
@@ -18,7 +19,17 @@ export function loadCountingCore(): Promise<WebAssembly.Module> {
   return (counting ??= WebAssembly.compileStreaming(fetch(new URL('../../dist/engine/cpu/core-counting.wasm', import.meta.url))));
 }
 
-function load(): Promise<WebAssembly.Module> {
+/** As the page's address asks: `?jit=off|on|eager|always`. */
+function chooseJit(): void {
+  const asked = /\?jit=(.*)$/.exec((globalThis as { readonly name?: string }).name ?? '')?.[1];
+  if (asked === undefined) return;
+  const mode = JIT_MODES.find((each) => each === asked);
+  if (mode === undefined) throw new Refusal(`The address asks for jit=${asked}`, `there are ${JIT_MODES.join(', ')}`);
+  setJitMode(mode);
+}
+
+async function load(): Promise<WebAssembly.Module> {
+  chooseJit();
   const given = (globalThis as { readonly [CORE_VARIABLE]?: string })[CORE_VARIABLE];
   if (given === undefined) return WebAssembly.compileStreaming(fetch(new URL('../../dist/engine/cpu/core.wasm', import.meta.url)));
   const bytes = bytesOfBase64(given);

@@ -43,8 +43,10 @@ export function heldImages(): readonly Uint8Array[] {
   return (held?.images ?? []).map((bytes) => bytes.slice());
 }
 
-/** url: as the build made it, `.../engine-worker-AbCd1234.js`. name: of its module. */
+/** url: as the build made it, `.../engine-worker-AbCd1234.js`. name: of its module. `?jit=off` in the page's address goes along in the worker's name (core-module.ts). */
 export function startWorker(url: string, name: string): Worker {
   const text = held?.workers.get(name);
-  return text === undefined ? new Worker(url, { type: 'module', name }) : new Worker(text, { name });
+  const jit = new URLSearchParams(location.search).get('jit');
+  const options = { name: jit === null ? name : `${name}?jit=${jit}` };
+  return text === undefined ? new Worker(url, { type: 'module', ...options }) : new Worker(text, options);
 }
