@@ -11,8 +11,7 @@ import { Replayer } from '../../engine/recording/replayer.ts';
 import { type Case, labCases, tinyCases } from '../determinism/cases.ts';
 import { assertProperty, core, identical, open, record, replay } from '../determinism/runs.ts';
 
-/** With CHRONOVISOR_TESTS=all ten times as many. */
-const DRAWS = process.env.CHRONOVISOR_TESTS === 'all' ? 100 : 10;
+const DRAWS = 10;
 const FILE = 'test/migration/recorded-truth.test.ts';
 
 function withFirstWrites(one: Case, epochInstructions: number): Case {
@@ -38,13 +37,9 @@ function isWhatAReplaySays(one: Case, bytes: Uint8Array): void {
   const replayer = new Replayer({ reader: open(bytes), images: one.images, module: core() });
   const edges = recorded.map(({ toPosition }) => toPosition);
   const replayed = [...replayEpochs(replayer, { instructions: Number.MAX_SAFE_INTEGER, edges, content: true })];
-  const places = new Map(replayed.map((epoch) => [epoch.toPosition, epoch]));
-  for (const epoch of recorded) {
-    // An epoch at the very end that has nothing in it is not told.
-    const other = places.get(epoch.toPosition);
-    if (epoch.pages.length > 0 || other !== undefined) expect([epoch.toPosition, rowsOf(epoch)]).toEqual([epoch.toPosition, rowsOf(other!)]);
-  }
-  expect(recorded.reduce((sum, { pages }) => sum + pages.length, 0)).toBe(replayed.reduce((sum, { pages }) => sum + pages.length, 0));
+  // Epochs in which nothing was written are not all told: the one after an edge at the very end is empty, and ends there, too.
+  const told = (epochs: readonly DirtyEpoch[]): unknown => epochs.filter(({ pages }) => pages.length > 0).map((epoch) => [epoch.toPosition, rowsOf(epoch)]);
+  expect(told(replayed)).toEqual(told(recorded));
 }
 
 /** The same run with a dirty set after each instruction: sets alone, no positions, tell when a page was written first. */
