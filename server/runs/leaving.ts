@@ -1,10 +1,10 @@
 /** A run that moves to another process: the source side of server/migration, in the thread that records it. */
-import { EpochSplitter } from '../../engine/analysis/dirty/epoch.ts';
+import { type DirtyEpoch, EpochSplitter, type EpochSplitterState } from '../../engine/analysis/dirty/epoch.ts';
 import { TruthFold } from '../../engine/analysis/dirty/folds.ts';
 import { PAGE_BYTES, type DirtyTruth } from '../../engine/analysis/dirty/truth.ts';
 import type { Prediction } from '../../engine/analysis/migration/predict.ts';
 import { encodeState } from '../../engine/machine/state-bytes.ts';
-import { pageHashes } from '../../engine/machine/snapshot.ts';
+import { pageHashes, saveDirty } from '../../engine/machine/snapshot.ts';
 import { openLog } from '../../engine/log/open-log.ts';
 import type { RunMigration, RunMigrationSettings } from '../../engine/protocol/lab.ts';
 import { PARA_REGIME } from '../../engine/recording/recipe.ts';
@@ -124,7 +124,7 @@ export class Leaving {
   }
 
   /** From its log so far: what it did is what it is taken to do on. Its pages are zeros where they are zeros now. */
-  private foresee(speed: number): Prediction | undefined {
+  private foresee(speed: number): Prediction {
     const { recorder, log } = this;
     const { policy = 'precopy', bytesPerSecond = Infinity, downtimeLimitMs = DOWNTIME_LIMIT_MS } = this.migration.settings;
     recorder.flush();
@@ -134,21 +134,25 @@ export class Leaving {
       const { machine } = recorder;
       const splitter = new EpochSplitter();
       const fold = new TruthFold({ name: log, memoryBytes: machine.core.ramBytes, totals: () => splitter.totals(), deviceStateBytes: machine.cpuBytes().length + encodeState(machine.saveDevices()).length });
-      let epochs = 0;
-      for (let i = 0; i < reader.eventBlocks.length; i++) {
-        for (const epoch of splitter.split(reader.batch(i))) {
-          fold.fold(epoch);
-          epochs++;
-        }
-      }
-      if (epochs === 0) return undefined;
+      for (let i = 0; i < reader.eventBlocks.length; i++) for (const epoch of splitter.split(reader.batch(i))) fold.fold(epoch);
       const hashes = pageHashes(machine.core);
+      fold.fold(this.openEpoch(splitter.save()));
       const isZero = (page: number): boolean => hashes[page * 2] === 0 && hashes[page * 2 + 1] === 0;
       const truth: DirtyTruth = { ...fold.truth(), content: { isZero, deltaBytes: () => PAGE_BYTES + 1, compressedBytes: () => PAGE_BYTES, knowsBytes: false, isExact: false } };
       return forecast(truth, { log, policy, downtimeLimitMs, bytesPerSecond, speed, startNs: machine.nowNs(), machine, clock });
     } finally {
       source.close();
     }
+  }
+
+  /** What was written since the log's last dirty set: after a short while, all that the run has done. */
+  private openEpoch({ epoch, fromPosition, fromNs }: EpochSplitterState): DirtyEpoch {
+    const { machine, position: toPosition } = this.recorder;
+    const common = { epoch, fromPosition, fromNs, toPosition, toNs: machine.nowNs() };
+    const firstWrites = machine.firstWrites();
+    if (firstWrites === undefined) return { ...common, pages: saveDirty(machine.core) };
+    const { page, position, timeOffsetNs, isZero } = firstWrites;
+    return { ...common, pages: page, detail: { position, atNs: position.map((at, i) => at + timeOffsetNs[i]), isZero } };
   }
 }
 

@@ -3,13 +3,14 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { Prediction } from '../../engine/analysis/migration/predict.ts';
 import type { RunStatus } from '../../engine/protocol/lab.ts';
 import { cli, json } from '../../server/cli/testing.ts';
 import { type Duplex, listenAt } from '../../server/migration/duplex.ts';
 import { sourceFiles } from '../../server/migration/journal.ts';
 import { sourceMayRun } from '../../server/migration/verdict.ts';
 import { type TestLab, startLab, until } from '../server/lab.ts';
-import { freePort } from './live-sides.ts';
+import { freePort, listening } from './live-sides.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'chronovisor-live-run-'));
 process.chdir(folder);
@@ -40,7 +41,7 @@ for (const policy of ['precopy', 'postcopy'] as const) {
     await type(id, 'work mixed; poweroff\n');
     const port = await freePort();
     const arrived = json('migrate', '--listen', String(port), '-o', `${policy}.cvlog`, '--parent', join(lab.recordings, `${policy}.cvlog`));
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await listening(port);
     const left = await json('migrate', '--live', `${lab.url}/runs/${id}`, '--to', `127.0.0.1:${port}`, '--policy', policy, '--bandwidth', '400Mbit', '-q');
     expect(left).toMatchObject({ exitCode: 0, result: 'moved', isConfirmed: true, run: { id }, measured: { converges: true, ram: { total: 67_108_864 } }, prediction: { ram: { total: 67_108_864 } } });
     const there = await arrived;
@@ -58,6 +59,10 @@ it('nobody there, given up, the link gone: the run goes on here, and takes what 
   const id = await startRun('stays');
   const nobody = await cli('migrate', '--live', id, '--server', lab.url, '--to', `127.0.0.1:${await freePort()}`);
   expect([nobody.status, nobody.err]).toEqual([21, expect.stringMatching(/was not moved: cannot connect[^]*It goes on at http/)]);
+  // Its log has no dirty set yet: what it has written so far is known all the same.
+  const { migration } = await statusOf(id);
+  expect(migration).toMatchObject({ state: 'kept', prediction: { outcome: { ram: { total: 67_108_864 } } } });
+  expect((migration!.prediction as Prediction).outcome.ram.normal).toBeGreaterThan(10);
   // Somebody who takes the connection, and nothing else.
   const server = await listenAt('127.0.0.1', 0);
   let silent: Duplex | undefined;
@@ -70,7 +75,7 @@ it('nobody there, given up, the link gone: the run goes on here, and takes what 
   // A slow link to a real side, given up on the way.
   const port = await freePort();
   const arrived = cli('migrate', '--listen', String(port), '-o', 'nothing.cvlog');
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  await listening(port);
   await lab.json(`/api/v1/runs/${id}/migration`, { method: 'POST', body: { to: `127.0.0.1:${port}`, bytesPerSecond: 200_000 }, status: 202 });
   await until(() => statusOf(id), ({ migration }) => migration?.progress !== undefined);
   await type(id, 'echo still-here\n');
