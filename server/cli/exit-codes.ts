@@ -44,7 +44,7 @@ const OWN_CODES = {
   parent: { status: 20, meaning: 'the parent of a branch is missing, or those given are others' },
   'not-moved': { status: 21, meaning: '`migrate --live`: the guest was not moved (it did not converge, the destination refused or could not be reached, or the link broke) and went on here' },
   cancelled: { status: 22, meaning: '`migrate --live` was cancelled by Ctrl-C or another signal: the guest was not moved and went on here' },
-  unconfirmed: { status: 23, meaning: '`migrate --live`: the guest was handed over and is not run here again, but the destination has not confirmed it: `migrate --resolve` asks again; `--listen`, `--resolve`: the link or the stream failed' },
+  unconfirmed: { status: 23, meaning: '`migrate --live`: the guest was handed over and is not run here again, but the destination has not confirmed it: `migrate --resolve` asks again; or the lab whose run moves fell silent; `--listen`, `--resolve`: the link or the stream failed' },
   hangup: { status: 129, meaning: 'stopped by SIGHUP; a recording was closed properly' },
   interrupted: { status: 130, meaning: 'stopped by SIGINT (Ctrl-C); a recording was closed properly' },
   terminated: { status: 143, meaning: 'stopped by SIGTERM; a recording was closed properly' },

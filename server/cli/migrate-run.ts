@@ -21,6 +21,21 @@ const TOKEN_VARIABLE = 'CHRONOVISOR_TOKEN';
 const LOOK_MS = 250;
 const SHOWN_MS = 500;
 const REQUEST_MS = 15_000;
+/** A lab that does not answer while its run moves is asked again for so long. */
+const SILENCE_MS = 5_000;
+/** Of connections that were there: a request may have gone over them. */
+const BROKEN = ['ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'UND_ERR_SOCKET', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT'];
+
+/** Nothing came back. */
+class SilenceError extends LinkError {
+  /** The request may have been heard. */
+  readonly mayBeHeard: boolean;
+
+  constructor(server: string, cause: Error) {
+    super(`the lab at ${server} does not answer: ${cause.message}`, { cause });
+    this.mayBeHeard = cause.name === 'TimeoutError' || BROKEN.includes(String((cause as { readonly code?: unknown }).code));
+  }
+}
 
 export interface RunAddress {
   /** http://HOST:PORT */
@@ -59,16 +74,43 @@ async function ask<T>({ server, id }: RunAddress, method: string, path: string, 
       ...(body !== undefined && { body: JSON.stringify(body) }),
     }); // prettier-ignore
   } catch (error) {
-    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-    throw new LinkError(`the lab at ${server} does not answer: ${cause instanceof Error ? cause.message : String(cause)}`, { cause: error });
+    if (!(error instanceof Error)) throw error;
+    throw new SilenceError(server, error.cause instanceof Error ? error.cause : error);
   }
   if (response.ok) return (await response.json()) as T;
   const problem = (await response.json().catch(() => undefined)) as Problem | undefined;
   throw new LinkError(problem === undefined ? `${server} answered with status ${response.status}: is it a lab?` : `${problem.message}${problem.advice === undefined ? '' : ` (${problem.advice})`}`);
 }
 
-/** Rejects with LinkError. */
-export async function leaveRun(run: RunAddress, parsed: Arguments, { out, err, signals }: Context): Promise<number> {
+/** What the lab says of the run. It is given SILENCE_MS to answer. Rejects with LinkError. */
+async function look(run: RunAddress): Promise<RunStatus> {
+  const from = monotonicMs();
+  for (;;) {
+    try {
+      return await ask<RunStatus>(run, 'GET', '');
+    } catch (error) {
+      if (!(error instanceof SilenceError) || monotonicMs() - from > SILENCE_MS) throw error;
+      await sleep(LOOK_MS);
+    }
+  }
+}
+
+/** Rejects with LinkError: the guest was not moved. */
+export async function leaveRun(run: RunAddress, parsed: Arguments, context: Context): Promise<number> {
+  let isAsked = false;
+  try {
+    return await watch(run, parsed, context, () => (isAsked = true));
+  } catch (error) {
+    if (!(error instanceof SilenceError) || !(isAsked || error.mayBeHeard)) throw error;
+    const message = `${error.message}. What became of the migration is not known here: the guest is at exactly one side, and the run and its log say at which when the lab is back`;
+    const status = exitCode('unconfirmed');
+    context.err.write(`chronovisor: ${message}\n`);
+    if (parsed.has('json')) context.out.write(`${toJson({ verb: 'migrate', error: { code: 'link', message }, exitCode: status })}\n`);
+    return status;
+  }
+}
+
+async function watch(run: RunAddress, parsed: Arguments, { out, err, signals }: Context, onAsked: () => void): Promise<number> {
   const to = targetOf(parsed);
   const policy = (parsed.text('policy') ?? 'precopy') as LivePolicy;
   if (!LIVE_POLICIES.includes(policy)) throw parsed.wrong('policy', policy, `with --live, one of ${LIVE_POLICIES.join(', ')}`);
@@ -86,6 +128,7 @@ export async function leaveRun(run: RunAddress, parsed: Arguments, { out, err, s
     if (!isQuiet) err.write(`chronovisor: ${text}\n`);
   };
   const asked = await ask<RunStatus>(run, 'POST', '/migration', settings);
+  onAsked();
   const { id } = asked.migration!;
   let migration: RunMigration = asked.migration!;
   let status = asked;
@@ -98,7 +141,7 @@ export async function leaveRun(run: RunAddress, parsed: Arguments, { out, err, s
       // It may be over by now: the next look tells.
       await ask(run, 'DELETE', '/migration').catch((error: unknown) => say(error instanceof Error ? error.message : String(error)));
     }
-    status = await ask<RunStatus>(run, 'GET', '');
+    status = await look(run);
     if (status.migration?.id !== id) throw new LinkError(`the run ${run.id} is moved by somebody else meanwhile`);
     ({ migration } = status);
     if (migration.progress === undefined || monotonicMs() - shownMs < SHOWN_MS) continue;

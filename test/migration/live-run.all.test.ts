@@ -1,5 +1,7 @@
 /** `migrate --live RUN`: a run that the lab's server executes moves to another process, and its chain of logs replays. The server and its thread are real, and so is the link. */
 import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -90,6 +92,17 @@ it('nobody there, given up, the link gone: the run goes on here, and takes what 
   expect(await json('replay', join(lab.recordings, 'stays.cvlog'))).toMatchObject({ result: 'identical', isComplete: true, digest: stopped.end?.digest });
   server.close();
 }, 120_000);
+
+it('does not call a guest unmoved when the lab falls silent after it was asked', async () => {
+  const server = createServer((request, response) => {
+    response.writeHead(202, { 'content-type': 'application/json', connection: 'close' }).end(JSON.stringify({ id: '1', state: 'running', guest: 'lab', startedMs: 0, progress: {}, migration: { id: 'm', state: 'moving', settings: { to: 'x:1' } } }));
+    if (request.method === 'POST') server.close();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const result = await cli('migrate', '--live', `http://127.0.0.1:${port}/runs/1`, '--to', '127.0.0.1:2');
+  expect([result.status, result.err]).toEqual([23, expect.stringContaining('What became of the migration is not known here')]);
+}, 60_000);
 
 it('says what is wrong', async () => {
   const cases: readonly (readonly [readonly string[], number, RegExp])[] = [
