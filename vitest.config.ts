@@ -10,6 +10,7 @@ export default defineConfig({
     // Guests run for seconds; a machine under load may take several times as long.
     testTimeout: slow ? 1_200_000 : 120_000,
     hookTimeout: 300_000,
+    expect: { poll: { timeout: 30_000 } },
     setupFiles: ['test/jit/setup.ts'],
     pool: 'forks',
     maxWorkers: 2,

@@ -93,6 +93,7 @@ describe.skipIf(NO_BROWSER)('recording in Chromium', () => {
     // Another tab does not take it for abandoned meanwhile.
     const other = await open('/#/');
     await other.getByTestId('new-recording').waitFor();
+    await other.getByText('Looking for recordings').waitFor({ state: 'hidden' });
     expect(await other.getByTestId('recording-card').filter({ hasText: 'cut off' }).count()).toBe(count - 1);
     if (how === 'closed') await page.close();
     else {
