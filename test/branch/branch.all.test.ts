@@ -12,16 +12,16 @@ const unchanged = fc.array(unchangedDraws, { minLength: 1, maxLength: 4 });
 const changed = fc.array(changedDraws, { minLength: 1, maxLength: 5 });
 
 test('a branch without a change is the rest of its parent', { timeout: 400_000 }, () => {
-  assertProperty(FILE, fc.property(tinyCases(60_000), unchanged, anUnchangedBranchIsTheRest), 1000, 35_000);
-  assertProperty(FILE, fc.property(labCases(2_000_000), unchanged, anUnchangedBranchIsTheRest), 300, 35_000);
+  assertProperty(FILE, fc.property(tinyCases(60_000), unchanged, anUnchangedBranchIsTheRest), 1000, 20_000);
+  assertProperty(FILE, fc.property(labCases(2_000_000), unchanged, anUnchangedBranchIsTheRest), 300, 20_000);
 });
 
 test('a branch replays, whatever it changes, and so do its branches', { timeout: 400_000 }, () => {
-  assertProperty(FILE, fc.property(tinyCases(60_000), changed, places, aChangedBranchReplays), 1000, 35_000);
-  assertProperty(FILE, fc.property(labCases(2_000_000), changed, places, aChangedBranchReplays), 300, 35_000);
+  assertProperty(FILE, fc.property(tinyCases(60_000), changed, places, aChangedBranchReplays), 1000, 20_000);
+  assertProperty(FILE, fc.property(labCases(2_000_000), changed, places, aChangedBranchReplays), 300, 20_000);
 });
 
 test('an explanation is what a scan finds', { timeout: 400_000 }, () => {
-  assertProperty(FILE, fc.property(tinyCases(60_000), changedDraws, anExplanationIsWhatAScanFinds), 500, 35_000);
-  assertProperty(FILE, fc.property(labCases(1_000_000), changedDraws, anExplanationIsWhatAScanFinds), 200, 35_000);
+  assertProperty(FILE, fc.property(tinyCases(60_000), changedDraws, anExplanationIsWhatAScanFinds), 500, 20_000);
+  assertProperty(FILE, fc.property(labCases(1_000_000), changedDraws, anExplanationIsWhatAScanFinds), 200, 20_000);
 });

@@ -8,17 +8,17 @@ import { assertProperty } from './runs.ts';
 const FILE = 'test/determinism/determinism.all.test.ts';
 
 test('tiny guests replay', () => {
-  assertProperty(FILE, fc.property(tinyCases(150_000), checks, holds), 300, 60_000);
+  assertProperty(FILE, fc.property(tinyCases(150_000), checks, holds), 300, 35_000);
 });
 
 test('tiny guests are the same wherever they stop', () => {
-  assertProperty(FILE, fc.property(tinyCases(150_000), stops, isTheSameWhereverItStops), 600, 60_000);
+  assertProperty(FILE, fc.property(tinyCases(150_000), stops, isTheSameWhereverItStops), 600, 35_000);
 });
 
 test('the lab kernel and its bugs replay', () => {
-  assertProperty(FILE, fc.property(labCases(6_000_000), checks, holds), 60, 45_000);
+  assertProperty(FILE, fc.property(labCases(6_000_000), checks, holds), 60, 30_000);
 });
 
 test('the lab kernel is the same wherever it stops', () => {
-  assertProperty(FILE, fc.property(labCases(6_000_000), stops, isTheSameWhereverItStops), 60, 45_000);
+  assertProperty(FILE, fc.property(labCases(6_000_000), stops, isTheSameWhereverItStops), 60, 30_000);
 });
