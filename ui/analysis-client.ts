@@ -5,7 +5,8 @@ import { type AnalysisEnd, type AnalysisReply, type AnalysisRequest, type DiffAn
 import type { LogSummary } from '../engine/protocol/summary.ts';
 import analysisWorker from './analysis-worker.ts?worker&url';
 import { heldImages, startWorker } from './standalone/held.ts';
-import { serverImageUrl, serverRecordings } from './library.ts';
+import { serverRecordings } from './library.ts';
+import { serverImageUrl } from './server-urls.ts';
 import { type RecordingPlace, placeOf, withParents } from './recording-place.ts';
 import { EngineFailure } from './worker-client.ts';
 

@@ -1,25 +1,13 @@
 /** The frame around the pages: which page it is, and files that are dropped on any of them. */
 import { LitElement, css, html, nothing } from 'lit';
+import type { TakenFile } from './dropped-files.ts';
 import type { StartPage } from './start-page.ts';
 import { analysisPage } from './analysis-pages.ts';
-import { LogError } from '../engine/log/errors.ts';
-import { openLog } from '../engine/log/open-log.ts';
-import { MemorySource } from '../engine/log/storage.ts';
-import { summarize } from '../engine/protocol/summary.ts';
 import { keepPlace } from './last-place.ts';
-import { keepRecording } from './library.ts';
 import { heldHere } from './standalone/held.ts';
-import { giveKernel, isKernel } from './recording/given-kernel.ts';
 import { type Route, formatRoute, parseRoute } from './router.ts';
+import './run-page.ts';
 import { controls } from './styles.ts';
-
-interface KeptFile {
-  /** In this browser. */
-  readonly id: string;
-  readonly logId: string;
-  /** Of the log that it goes on from. */
-  readonly parent: string | undefined;
-}
 
 export class App extends LitElement {
   static override properties = { route: { state: true }, problem: { state: true }, warning: { state: true }, isDropping: { state: true } };
@@ -112,11 +100,19 @@ export class App extends LitElement {
   private async openFiles(files: readonly File[]): Promise<void> {
     this.problem = undefined;
     this.warning = '';
-    const kept: KeptFile[] = [];
+    const { takeFile } = await import('./dropped-files.ts');
+    const kept: Extract<TakenFile, { kind: 'kept' }>[] = [];
     for (const file of files) {
-      const each = await this.keepFile(file);
-      if (each === undefined) return;
-      if (each !== 'kernel') kept.push(each);
+      const taken = await takeFile(file);
+      if (taken.kind === 'kernel') location.hash = formatRoute({ kind: 'record' });
+      else if (taken.kind === 'refused') {
+        this.problem = taken;
+        location.hash = formatRoute({ kind: 'start' });
+        return;
+      } else {
+        if (taken.warning !== undefined) this.warning = taken.warning;
+        kept.push(taken);
+      }
     }
     if (kept.length === 0) return;
     const children = kept.filter(({ parent }) => kept.some(({ logId }) => logId === parent));
@@ -126,33 +122,6 @@ export class App extends LitElement {
     this.renderRoot.querySelector<StartPage>('lab-start')?.refresh?.();
   }
 
-  /** Undefined: it could not be opened, which is said on the start page. */
-  private async keepFile(file: File): Promise<KeptFile | 'kernel' | undefined> {
-    try {
-      const given = new Uint8Array(await file.arrayBuffer());
-      if (isKernel(given)) {
-        giveKernel({ name: file.name, kernel: given, initrd: undefined });
-        dispatchEvent(new Event('kernel-given'));
-        location.hash = formatRoute({ kind: 'record' });
-        return 'kernel';
-      }
-      const { reader, torn } = openLog(new MemorySource(given));
-      const bytes = torn === undefined ? given : given.slice(0, torn.offset);
-      const summary = summarize(reader, bytes.length);
-      const id = crypto.randomUUID();
-      const { problem } = await keepRecording({ id, name: file.name, origin: 'dropped', savedMs: Date.now(), summary }, bytes);
-      if (problem !== undefined) this.warning = problem;
-      return { id, logId: summary.id, parent: reader.header.parent?.logId };
-    } catch (error) {
-      this.problem =
-        error instanceof LogError
-          ? { message: `${file.name}: ${error.message}`, advice: error.advice }
-          : { message: `${file.name} could not be read: ${error instanceof Error ? error.message : String(error)}`, advice: 'try another file' };
-      location.hash = formatRoute({ kind: 'start' });
-      return undefined;
-    }
-  }
-
   protected override render(): unknown {
     return html`<main>${this.page()}</main>
       ${this.warning === '' ? nothing : html`<div class="notice bad warning" role="alert"><strong>${this.warning}.</strong><span>Until this page is closed it is open all the same.</span><button @click=${() => (this.warning = '')}>Close</button></div>`}
@@ -160,7 +129,7 @@ export class App extends LitElement {
   }
 
   private page(): unknown {
-    // Each is loaded when it is opened.
+    // Each but the run is loaded when it is opened.
     switch (this.route.kind) {
       case 'start':
         void import('./start-page.ts');
@@ -169,7 +138,6 @@ export class App extends LitElement {
         void import('./record-page.ts');
         return html`<lab-record .route=${this.route}></lab-record>`;
       case 'run':
-        void import('./run-page.ts');
         return html`<lab-run .route=${this.route}></lab-run>`;
       case 'analysis':
         return analysisPage(this.route);

@@ -42,6 +42,7 @@ export class ConsoleView extends LitElement {
   private text = new ConsoleText();
   private terminal: GuestTerminal | undefined;
   private runs: readonly TextRun[] = [];
+  private scrolledTo: readonly TextRun[] = this.runs;
   private shownPart: ConsolePart | undefined;
   /** Bytes of the part. */
   private shownBytes = 0;
@@ -79,7 +80,7 @@ export class ConsoleView extends LitElement {
     }
     for (; this.shownBytes < length; this.shownBytes++) this.text.write(part.bytes[this.shownBytes]);
     this.runs = [{ text: this.text.toString(), colour: undefined, isBold: false }];
-    void model.pages.first.then(() => this.loadTerminal());
+    void model.firstDrawn.then(() => this.loadTerminal());
   }
 
   /** Until it shows what the cursor is at: that may move meanwhile. */
@@ -128,6 +129,9 @@ export class ConsoleView extends LitElement {
   }
 
   protected override updated(): void {
+    // To ask for the height is to lay out the page.
+    if (this.runs === this.scrolledTo) return;
+    this.scrolledTo = this.runs;
     const pre = this.renderRoot.querySelector('pre');
     if (pre !== null) pre.scrollTop = pre.scrollHeight;
   }

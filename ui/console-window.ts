@@ -10,6 +10,11 @@ export class ConsoleWindow {
   private readonly onError: (error: unknown) => void;
   private wanted: number | undefined;
   private isBusy = false;
+  private onFirst: () => void = () => undefined;
+  /** A part has arrived. */
+  readonly first = new Promise<void>((resolve) => {
+    this.onFirst = resolve;
+  });
 
   constructor(log: Pick<LogClient, 'once'>, onChange: () => void, onError: (error: unknown) => void) {
     this.log = log;
@@ -45,6 +50,7 @@ export class ConsoleWindow {
       .once({ kind: 'console', row })
       .then((reply) => {
         if (reply.kind === 'console') this.part = reply.part;
+        this.onFirst();
         this.onChange();
       })
       .catch(this.onError)

@@ -1,5 +1,7 @@
 /** What a regime costs where: cycles by bucket of positions, those that belong to an event. Costs of a whole phase (`Projection.finish`) have no place and are not in it. */
 import type { EventBatch } from '../engine/log/event-batch.ts';
+import type { LogReader } from '../engine/log/reader.ts';
+import type { RegimeCosts } from '../engine/protocol/events.ts';
 import { candidate, projectionOf } from '../engine/regimes/catalogue.ts';
 import { DIRECT_HALT_POLL, HANDLER_SLEEP, type Projection, type RegimeSink } from '../engine/regimes/regime.ts';
 
@@ -40,4 +42,15 @@ export class CostFold {
     this.batch = batch;
     this.projection.fold(batch, 0, batch.count, this.sink);
   }
+}
+
+/** Of a whole log. Throws RegimeError. Yields the number of records so far. */
+export function* costsOf(reader: LogReader, regime: string): Generator<number, RegimeCosts, void> {
+  const fold = new CostFold(regime, reader.lastPosition);
+  for (let i = 0; i < reader.eventBlocks.length; i++) {
+    const batch = reader.batch(i);
+    fold.add(batch);
+    yield batch.firstRecord + batch.count;
+  }
+  return { regime, shift: fold.shift, cycles: fold.cycles };
 }

@@ -15,7 +15,8 @@ export class EngineClient extends WorkerClient<Request, Reply, FinalReply> {
 }
 
 export class LogClient extends WorkerClient<LogRequest, LogReply, LogEnd> {
-  constructor() {
-    super(() => startWorker(logWorker, 'log-worker'), isLogEnd);
+  /** started: that it goes on with. */
+  constructor(started?: Worker) {
+    super(() => startWorker(logWorker, 'log-worker'), isLogEnd, started);
   }
 }

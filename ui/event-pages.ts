@@ -1,8 +1,8 @@
 /** The rows that are shown, as pages of texts that were asked for: those used last are kept, so that a page holds no more than EVENTS_MAX events whatever the length of the log. */
-import type { EventText } from '../engine/protocol/events.ts';
+import { type EventText, type NearRows, ROWS_TOGETHER } from '../engine/protocol/events.ts';
 import type { LogClient } from './engine-client.ts';
 
-export const PAGE_ROWS = 64;
+export const PAGE_ROWS = ROWS_TOGETHER;
 export const EVENTS_MAX = 8192;
 /** Pages that are on their way at most: of a table that is scrolled fast those in between are not asked for. */
 const ASKED_MAX = 4;
@@ -36,6 +36,11 @@ export class EventPages {
     return this.pages.get(Math.floor(index / PAGE_ROWS))?.[index % PAGE_ROWS];
   }
 
+  /** What came with the log itself. */
+  take({ first, texts }: NearRows): void {
+    for (let at = 0; at < texts.length; at += PAGE_ROWS) this.keep((first + at) / PAGE_ROWS, texts.slice(at, at + PAGE_ROWS));
+  }
+
   /** Asks for what is not there of the rows from `first` to before `end`. */
   need(first: number, end: number): void {
     for (let page = Math.floor(first / PAGE_ROWS); page * PAGE_ROWS < end; page++) {
@@ -64,15 +69,20 @@ export class EventPages {
       .then((reply) => {
         asked.delete(page);
         if (reply.kind !== 'rows' || pages !== this.pages) return;
-        pages.delete(page);
-        pages.set(page, reply.texts);
-        this.onFirst();
-        for (const oldest of pages.keys()) {
-          if (pages.size * PAGE_ROWS <= EVENTS_MAX) break;
-          pages.delete(oldest);
-        }
+        this.keep(page, reply.texts);
         this.onChange();
       })
       .catch(this.onError);
+  }
+
+  private keep(page: number, texts: readonly EventText[]): void {
+    const { pages } = this;
+    pages.delete(page);
+    pages.set(page, texts);
+    this.onFirst();
+    for (const oldest of pages.keys()) {
+      if (pages.size * PAGE_ROWS <= EVENTS_MAX) break;
+      pages.delete(oldest);
+    }
   }
 }

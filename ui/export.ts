@@ -8,7 +8,7 @@ import type { LogFile } from '../engine/protocol/messages.ts';
 import { type RecordingPlace, logOfIdentity, placeOf } from './recording-place.ts';
 import { EngineFailure } from './worker-client.ts';
 import { formatBytes } from './format.ts';
-import { serverImageUrl } from './library.ts';
+import { serverImageUrl } from './server-urls.ts';
 import { notesOf } from './notes.ts';
 import { serverNotes } from './server-notes.ts';
 import { heldHere, heldImages } from './standalone/held.ts';

@@ -63,14 +63,6 @@ export async function serverRecordings(): Promise<readonly ServerRecording[] | u
   return recordings;
 }
 
-export function serverLogUrl(id: string): string {
-  return new URL(`./api/recordings/${encodeURIComponent(id)}/log`, location.href).href;
-}
-
-export function serverImageUrl(): string {
-  return new URL('./api/images/', location.href).href;
-}
-
 export async function localRecordings(): Promise<readonly LocalRecording[]> {
   const memory = [...heldRecordings(), ...[...unkept.values()].map(({ recording }) => recording)];
   try {

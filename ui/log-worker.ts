@@ -1,7 +1,6 @@
 /** The worker's side of engine/protocol/events.ts: one log that is open. It has no machine, so it is small and there at once; what needs one is engine-worker.ts. */
 import { countingWindow } from '../engine/analysis/pyramid/pyramid.ts';
 import { LogError } from '../engine/log/errors.ts';
-import { REGIMES } from '../engine/regimes/catalogue.ts';
 import type { Failure } from '../engine/protocol/messages.ts';
 import { type LogReply, type LogRequest, isLogEnd } from '../engine/protocol/events.ts';
 import { SourceError } from './byte-sources.ts';
@@ -65,7 +64,9 @@ async function fold(id: number): Promise<void> {
     if (state !== undefined) void keepFold(summary.id, state);
   }
   const { folded } = from;
-  if (folded !== undefined) send({ kind: 'folded', id, ...folded, regimes: REGIMES.map(({ id: regime, title }) => ({ id: regime, title })) });
+  if (folded === undefined) return;
+  const { REGIMES } = await import('../engine/regimes/catalogue.ts');
+  send({ kind: 'folded', id, ...folded, regimes: REGIMES.map(({ id: regime, title }) => ({ id: regime, title })) });
 }
 
 async function filter({ id, wanted }: Extract<LogRequest, { kind: 'filter' }>): Promise<void> {
@@ -115,7 +116,8 @@ async function interrupts({ id, from, to }: Extract<LogRequest, { kind: 'interru
 }
 
 async function costs({ id, regime }: Extract<LogRequest, { kind: 'costs' }>): Promise<void> {
-  const done = await inTurns(id, 'costs', opened().costs(regime), (records) => send({ kind: 'folding', id, records }));
+  const { costsOf } = await import('./cost-fold.ts');
+  const done = await inTurns(id, 'costs', costsOf(opened().reader, regime), (records) => send({ kind: 'folding', id, records }));
   if (done !== undefined) send({ kind: 'costs', id, costs: done.value }, [done.value.cycles.buffer]);
 }
 
@@ -124,7 +126,7 @@ async function answer(request: LogRequest): Promise<void> {
   switch (request.kind) {
     case 'open':
       log = new OpenedLog(await openLogPlace(request.log));
-      return send({ kind: 'opened', id, summary: log.summary });
+      return send({ kind: 'opened', id, summary: log.summary, near: log.near(request.at) });
     case 'fold':
       return fold(id);
     case 'rows':

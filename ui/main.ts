@@ -1,4 +1,3 @@
-/** The page's first module: small, so that the log's worker starts while the pages are loaded. */
-import './early-log.ts';
-
-void import('./app.ts');
+/** The page's first module: the log's worker starts before anything else is evaluated. */
+import './early-worker.ts';
+import './app.ts';

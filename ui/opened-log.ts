@@ -9,9 +9,8 @@ import { KIND_COUNTS, KIND_DEVICE, KIND_DIRTY, KIND_INTERRUPT, KIND_MARK } from 
 import type { Position } from '../engine/log/position.ts';
 import type { LogReader } from '../engine/log/reader.ts';
 import { SHAPE_UART_TX } from '../engine/log/shapes.ts';
-import type { ConsolePart, DirtyHeat, EventText, InterruptArrow, Mark, ModeChange, RegimeCosts, RingShares } from '../engine/protocol/events.ts';
+import { type ConsolePart, type DirtyHeat, type EventText, type InterruptArrow, type Mark, type ModeChange, type NearRows, type RingShares, ROWS_TOGETHER } from '../engine/protocol/events.ts';
 import { type LogSummary, summarize } from '../engine/protocol/summary.ts';
-import { CostFold } from './cost-fold.ts';
 import { DirtyHeatFold } from './dirty-heat.ts';
 import type { OpenedPlace } from './log-place.ts';
 import { rowText } from './event-text.ts';
@@ -80,6 +79,12 @@ export class OpenedLog {
       if (row !== undefined) texts.push(this.text(row));
     }
     return texts;
+  }
+  /** Around a position: all that a table in view can need. at: undefined: the end. */
+  near(at = this.reader.lastPosition as number): NearRows {
+    const row = this.reader.records === 0 ? 0 : this.rowAt(Math.min(Math.max(0, at), this.reader.lastPosition));
+    const first = ROWS_TOGETHER * Math.floor(Math.max(0, row - ROWS_TOGETHER / 2) / ROWS_TOGETHER);
+    return { row, first, texts: this.texts(first, 2 * ROWS_TOGETHER) };
   }
   /** How many of the shown rows come before this one. */
   indexOf(row: number): number {
@@ -164,17 +169,6 @@ export class OpenedLog {
       yield;
     }
     return fold.isFull ? [] : fold.arrows.filter((arrow) => arrow.from <= to && (arrow.until ?? arrow.to) >= from);
-  }
-
-  /** Throws RegimeError. Yields the number of records so far. */
-  *costs(regime: string): Generator<number, RegimeCosts, void> {
-    const fold = new CostFold(regime, this.reader.lastPosition);
-    for (let i = 0; i < this.reader.eventBlocks.length; i++) {
-      const batch = this.reader.batch(i);
-      fold.add(batch);
-      yield batch.firstRecord + batch.count;
-    }
-    return { regime, shift: fold.shift, cycles: fold.cycles };
   }
 
   // ---- console ----

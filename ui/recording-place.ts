@@ -1,6 +1,7 @@
 /** Which recording, and where its log is; for a branch with those that it goes on from, as far as they are known here. */
 import type { LogFile, LogPlace } from '../engine/protocol/messages.ts';
-import { localBlob, localRecordings, serverLogUrl, serverRecordings } from './library.ts';
+import { localBlob, localRecordings, serverRecordings } from './library.ts';
+import { serverLogUrl } from './server-urls.ts';
 import { EngineFailure } from './worker-client.ts';
 
 export interface RecordingPlace {

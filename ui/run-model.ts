@@ -3,10 +3,11 @@
  * a part of the console. The log's worker answers while the machine's is at work. Knows no view.
  */
 import { EMPTY, type Observable, Subject, Subscription, catchError, map, of, switchMap, throttleTime } from 'rxjs';
-import type { DirtyHeat, EventText, InterruptArrow, LogReply, Mark, ModeChange, RegimeCosts, RingShares } from '../engine/protocol/events.ts';
+import type { DirtyHeat, EventText, InterruptArrow, LogReply, Mark, ModeChange, NearRows, RegimeCosts, RingShares } from '../engine/protocol/events.ts';
 import type { Failure, LogPlace, MachineState, Reply, VerifyOutcome } from '../engine/protocol/messages.ts';
 import type { Look, Moment, OriginAsked, OriginLink, StackFrame, SymbolsView, TaskSpans, WalkDirection, WalkEnd, WalkUnit } from '../engine/protocol/moment.ts';
 import type { LogSummary } from '../engine/protocol/summary.ts';
+import { afterPaint, delay } from './after-paint.ts';
 import { NavigationHistory } from './debug/navigation-history.ts';
 import { NoteList } from './debug/note-list.ts';
 import { PointList } from './debug/point-list.ts';
@@ -95,8 +96,8 @@ export type TasksView =
 
 const NO_NOTES: readonly Note[] = [];
 const SEEK_INTERVAL_MS = 40;
-/** The longest that everything else waits for them. */
-const FIRST_ROWS_MS = 400;
+/** The longest that everything else waits for the first rows and the console to be drawn. */
+const FIRST_DRAWN_MS = 600;
 /** Looks at the counts of the whole run while the log is folded. */
 const FOLD_LOOKS = 40;
 
@@ -157,6 +158,11 @@ export class RunModel {
   private readonly engineOpen = new Promise<void>((resolve) => {
     this.onEngineOpen = resolve;
   });
+  private onDrawn: () => void = () => undefined;
+  /** What is seen first has been drawn: what is not may be loaded. */
+  readonly firstDrawn = new Promise<void>((resolve) => {
+    this.onDrawn = resolve;
+  });
   private readonly subscriptions = new Subscription();
   private filtering: Subscription | undefined;
   constructor(log = new LogClient(), client = new EngineClient()) {
@@ -191,16 +197,17 @@ export class RunModel {
   onServer: string | undefined;
 
   /** at: where the cursor is to stand. opened: the log's worker was asked already. */
-  open(log: LogPlace, imageUrl: string | undefined, at: number | undefined, opened: Promise<LogReply> = this.log.once({ kind: 'open', log })): void {
+  open(log: LogPlace, imageUrl: string | undefined, at: number | undefined, opened: Promise<LogReply> = this.log.once({ kind: 'open', log, at })): void {
     opened.then(
       (reply) => {
         if (reply.kind !== 'opened') return;
-        // What is seen first comes first: the machine's worker, and the reading of all of the log, wait for the first rows.
+        // What is seen first comes first: the machine's worker, and the reading of all of the log, wait until it is drawn.
         this.client.hold();
         this.subscriptions.add(this.client.ask({ kind: 'open', log, imageUrl }).subscribe({ next: (each) => this.take(each), error: (error: unknown) => this.fail(error) }));
         this.onEngineOpen();
-        this.opened(reply.summary, at);
-        void Promise.race([this.pages.first, new Promise((resolve) => setTimeout(resolve, FIRST_ROWS_MS))]).then(() => {
+        this.opened(reply.summary, reply.near, at);
+        void Promise.race([Promise.all([this.pages.first, this.console.first]).then(afterPaint), delay(FIRST_DRAWN_MS)]).then(() => {
+          this.onDrawn();
           if (this.subscriptions.closed) return;
           this.client.release();
           this.startFold();
@@ -215,13 +222,15 @@ export class RunModel {
     );
   }
 
-  private opened(summary: LogSummary, at: number | undefined): void {
+  private opened(summary: LogSummary, near: NearRows, at = summary.lastPosition): void {
     this.summary = summary;
     this.isLoaded = true;
     this.noteList = new NoteList(summary.id, this.onServer, () => this.changed.next());
-    if (at === undefined) this.go({ row: Math.max(0, summary.records - 1), position: summary.lastPosition, index: Math.max(0, summary.records - 1), isShown: true, text: undefined });
-    else this.moveToPosition(at);
-    this.changed.next();
+    this.pages.take(near);
+    const position = Math.round(Math.min(Math.max(0, at), summary.lastPosition));
+    const text = this.pages.at(near.row);
+    this.go({ row: near.row, position, index: near.row, isShown: true, text: text?.position === position ? text : undefined });
+    this.console.need(near.row);
   }
 
   /** Reads all of the log for the counts of the timeline; goes on anew after stopFold(). */

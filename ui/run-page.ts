@@ -9,15 +9,17 @@ import './register-panel.ts';
 import './timeline.ts';
 import type { CommandPalette } from './command-palette.ts';
 import { COMMANDS, type CommandTargets, belongsToControl } from './commands.ts';
+import { delay } from './after-paint.ts';
 import { takeEarly } from './early-log.ts';
 import type { EventTable } from './event-table.ts';
 import { describeEnd, formatCount, formatInstructions, formatNs } from './format.ts';
-import { localBlob, serverImageUrl, serverLogUrl } from './library.ts';
+import { localBlob } from './library.ts';
 import { ALL_KINDS } from './kinds.ts';
 import { ModelController } from './model-controller.ts';
 import { type Route, type RunView, formatRoute } from './router.ts';
 import { failureOf } from './engine-client.ts';
 import { RunModel } from './run-model.ts';
+import { serverImageUrl, serverLogUrl } from './server-urls.ts';
 import { heldImages } from './standalone/held.ts';
 import { controls } from './styles.ts';
 import type { Timeline } from './timeline.ts';
@@ -26,8 +28,8 @@ import type { Timeline } from './timeline.ts';
 const SPEEDS: readonly number[] = [1, 10, 100, 1000, 40_000, 400_000, 4_000_000, 16_000_000, 64_000_000];
 const DEFAULT_SPEED = 4_000_000;
 const ADDRESS_DELAY_MS = 300;
-/** The longest that the other panels wait for the first rows. */
-const PANELS_MS = 400;
+/** The longest that the other panels wait for what is seen first. */
+const PANELS_MS = 1500;
 
 type RunRoute = Extract<Route, { kind: 'run' }>;
 
@@ -275,6 +277,8 @@ export class RunPage extends LitElement {
   declare tab: PanelName;
   private playing: { readonly from: number; readonly since: number } | undefined;
   private frame = 0;
+  /** Made when it is first opened. */
+  private hasKeySheet = false;
   private following: Subscription | undefined;
   private openedAs = '';
   /** What the link asked for besides the position; not shown yet. */
@@ -333,7 +337,7 @@ export class RunPage extends LitElement {
     this.model = model;
     this.asked = route.view;
     // What is not seen at first comes after what is.
-    void Promise.race([model.pages.first, new Promise((resolve) => setTimeout(resolve, PANELS_MS))]).then(() => import('./run-panels.ts'));
+    void Promise.race([model.firstDrawn, delay(PANELS_MS)]).then(() => import('./run-panels.ts'));
     const panel = PANELS.find(([name]) => name === route.view?.panel);
     if (panel !== undefined) [this.tab] = panel;
     this.following = merge(model.changes, this.views).pipe(debounceTime(ADDRESS_DELAY_MS)).subscribe(() => this.writeAddress(route));
@@ -407,7 +411,7 @@ export class RunPage extends LitElement {
       table: this.renderRoot.querySelector<EventTable>('lab-event-table') ?? undefined,
       togglePlay: this.togglePlay,
       focusPosition: () => this.renderRoot.querySelector<HTMLInputElement>('#position')?.select(),
-      toggleHelp: this.toggleHelp,
+      toggleHelp: () => void this.toggleHelp(),
       showPanel: (panel, at) => void this.showPanel(panel, at),
       openPalette: () => this.palette?.open?.(),
     };
@@ -437,7 +441,12 @@ export class RunPage extends LitElement {
     if (!command.keys.includes('Space')) this.pause();
     command.run(this.targets(this.model));
   };
-  private readonly toggleHelp = (): void => {
+  private readonly toggleHelp = async (): Promise<void> => {
+    if (!this.hasKeySheet) {
+      this.hasKeySheet = true;
+      this.requestUpdate();
+      await this.updateComplete;
+    }
     const dialog = this.renderRoot.querySelector('dialog');
     if (dialog?.open === true) dialog.close();
     else dialog?.showModal();
@@ -477,7 +486,7 @@ export class RunPage extends LitElement {
         </div>
       </div>
       <lab-palette .targets=${() => (this.model === undefined ? undefined : this.targets(this.model))}></lab-palette>
-      ${this.keySheet()}`;
+      ${this.hasKeySheet ? this.keySheet() : nothing}`;
   }
 
   private verification(): unknown {

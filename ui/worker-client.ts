@@ -29,10 +29,11 @@ export class WorkerClient<Q extends Numbered, R extends Numbered, E extends R> {
   /** What is said while it is held back. */
   private waiting: { readonly message: unknown; readonly transfer: readonly Transferable[] }[] | undefined;
 
-  /** The worker is started by the first request. */
-  constructor(start: () => Worker, isEnd: (reply: R) => reply is E) {
+  /** The worker is started by the first request, if there is none yet. */
+  constructor(start: () => Worker, isEnd: (reply: R) => reply is E, started?: Worker) {
     this.start = start;
     this.isEnd = isEnd;
+    if (started !== undefined) this.adopt(started);
   }
 
   /** From now on nothing is sent, in order, until release(): so that the worker is not started while something else is more urgent. */
@@ -50,8 +51,9 @@ export class WorkerClient<Q extends Numbered, R extends Numbered, E extends R> {
   }
 
   private get worker(): Worker {
-    if (this.started !== undefined) return this.started;
-    const worker = this.start();
+    return this.started ?? this.adopt(this.start());
+  }
+  private adopt(worker: Worker): Worker {
     worker.onmessage = ({ data }: MessageEvent<R>) => this.listeners.get(data.id)?.(data);
     worker.onerror = (event) => {
       event.preventDefault();

@@ -12,7 +12,8 @@ import type { Failure, LogPlace } from './messages.ts';
 import type { LogSummary } from './summary.ts';
 
 export type LogRequest =
-  | { readonly kind: 'open'; readonly id: number; readonly log: LogPlace }
+  /** at: the position that is shown first; undefined: the end. */
+  | { readonly kind: 'open'; readonly id: number; readonly log: LogPlace; readonly at: number | undefined }
   /** Reads all of it once, for windows, marks and shares; or takes what an earlier time has kept. */
   | { readonly kind: 'fold'; readonly id: number }
   /** Those that the filter shows, from the one with number `first` on. */
@@ -47,6 +48,17 @@ export interface EventText {
   /** Hex, without 0x; absent where an event has none. */
   readonly rip: string | undefined;
 }
+
+/** The rows around a position, which a page shows first. */
+export interface NearRows {
+  /** The last one at the position or before it; 0 if there is none. */
+  readonly row: number;
+  /** Of `texts`, a multiple of ROWS_TOGETHER. */
+  readonly first: number;
+  readonly texts: readonly EventText[];
+}
+/** Rows that are asked for and answered together. */
+export const ROWS_TOGETHER = 64;
 
 export interface Mark {
   readonly row: number;
@@ -116,7 +128,7 @@ export interface RegimeCosts {
 }
 
 export type LogReply =
-  | { readonly kind: 'opened'; readonly id: number; readonly summary: LogSummary }
+  | { readonly kind: 'opened'; readonly id: number; readonly summary: LogSummary; readonly near: NearRows }
   /** `records` of all are folded. */
   | { readonly kind: 'folding'; readonly id: number; readonly records: number }
   | { readonly kind: 'folded'; readonly id: number; readonly marks: readonly Mark[]; readonly rings: RingShares; readonly heat: DirtyHeat; readonly modes: readonly ModeChange[]; readonly regimes: readonly { readonly id: string; readonly title: string }[] }

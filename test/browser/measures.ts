@@ -70,7 +70,10 @@ export async function panAndZoom(page: Page, frames: number): Promise<void> {
   );
 }
 
-/** ms from the start of the navigation to the frame that shows a recording: its name, its timeline's counts and rows of its events. To be called on a page that is being opened. */
+/**
+ * ms from the start of the navigation to the frame that shows what the recording itself holds, none of it a place that is still to be filled: its name, its tracks with what each of
+ * them counts, the events at the cursor as text, and its console. To be called on a page that is being opened.
+ */
 export function firstPaint(page: Page): Promise<number> {
   return page.evaluate(
     () =>
@@ -78,15 +81,21 @@ export function firstPaint(page: Page): Promise<number> {
         const look = (): void => {
           const run = document.querySelector('lab-app')?.shadowRoot?.querySelector('lab-run')?.shadowRoot;
           const name = run?.querySelector('h1')?.textContent ?? 'Opening…';
-          const rows = run?.querySelector('lab-event-table')?.shadowRoot?.querySelectorAll('.row').length ?? 0;
+          const rows = run?.querySelector('lab-event-table')?.shadowRoot?.querySelectorAll('.row .kind').length ?? 0;
           const canvas = run?.querySelector('lab-timeline')?.shadowRoot?.querySelector('canvas');
-          if (name === 'Opening…' || rows === 0 || canvas === null || canvas === undefined || canvas.height < 100) requestAnimationFrame(look);
+          const text = run?.querySelector('lab-console')?.shadowRoot?.querySelector('pre')?.textContent ?? '';
+          if (name === 'Opening…' || rows === 0 || canvas === null || canvas === undefined || canvas.height < 100 || text === '') requestAnimationFrame(look);
           // What was laid out in this frame is seen when the next one begins.
           else requestAnimationFrame(() => resolve(performance.now()));
         };
         look();
       }),
   );
+}
+
+/** ms from the start of the navigation to the second frame of a page without scripts: what the browser itself takes. To be called on a page that is being opened. */
+export function framePaint(page: Page): Promise<number> {
+  return page.evaluate(() => new Promise<number>((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => resolve(performance.now())))));
 }
 
 /** ms from a move of the cursor to the frame that shows code and registers there, by position, in the order given. */
