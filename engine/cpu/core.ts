@@ -71,6 +71,7 @@ interface CoreExports {
   hashBytes(address: number, length: number, seed: bigint): bigint;
   newEpoch(): void;
   pagesReset(): void;
+  unpackPage(offset: number, length: number, frame: number): number;
   setWatch(frame: number, watch: number): void;
   blockAt(paddr: number): number;
   runsAlone(paddr: number): number;

@@ -7,6 +7,7 @@
  * 0x0000_4000  static data of the interpreter
  * 0x0010_0000  software TLB
  * 0x0030_0000  block look-up tables
+ * 0x0080_0000  pages on their way into RAM (assembly/pages.ts)
  * 0x0100_0000  pre-decoded code
  * 0x0300_0000  per-page tables (attributes, dirty bits, hashes)
  * 0x0400_0000  guest RAM (physical address 0)
@@ -216,6 +217,9 @@ export const TLB_FLUSH_LOCAL = 0;
 export const TLB_FLUSH_PAGE = 1;
 export const TLB_FLUSH_ALL = 2;
 export const BLOCKS = 0x00300000;
+/** Packed pages of a checkpoint, before they are unpacked. */
+export const STAGING = 0x00800000;
+export const STAGING_BYTES = 0x00040000;
 export const CODE = 0x01000000;
 export const CODE_END = 0x03000000;
 export const RAM = 0x04000000;

@@ -6,18 +6,19 @@
  * The state at a position is that of a replay which arrives there: before the instruction with that number runs, and before an interrupt that
  * a timer raises there is delivered. Whatever way leads to a position, its state is the same; nothing done here changes the log or a digest.
  */
+import * as L from '../cpu/layout.ts';
 import type { LogReader } from '../log/reader.ts';
 import type { Position } from '../log/position.ts';
 import { type Divergence, describeDivergence } from '../log/verify.ts';
 import type { Machine } from '../machine/machine.ts';
-import { RestoreError, changedFrames, pageHashes, pageView } from '../machine/snapshot.ts';
+import { PAGE_BYTES, RestoreError, changedFrames, pageHashes, pageView, placePages } from '../machine/snapshot.ts';
 import { CheckpointError } from '../recording/checkpoint-errors.ts';
-import { PowerOnRam } from '../recording/checkpoint-store.ts';
-import type { Checkpoint, CheckpointState } from '../recording/checkpoint.ts';
+import { type Checkpoint, type CheckpointState, copyCheckpoint } from '../recording/checkpoint.ts';
 import type { IndexFile } from '../recording/index-file.ts';
 import { Indexer } from '../recording/indexer.ts';
 import type { RunImages } from '../recording/recipe.ts';
 import { Replayer } from '../recording/replayer.ts';
+import { warmUp } from '../recording/warm-up.ts';
 import { DirtySets } from './dirty-sets.ts';
 import { HitCollector, type Met, type Moment, placeMet } from './hits.ts';
 import { readRegister } from './inspect.ts';
@@ -30,9 +31,12 @@ export interface TimeTravelOptions {
   readonly reader: LogReader;
   readonly images: RunImages;
   readonly module: WebAssembly.Module;
-  /** A replay of this recording that nobody needs any more, and where it began: its machine is used, and no second one is made. */
-  readonly replayed?: { readonly replayer: Replayer; readonly powerOn: PowerOnRam; readonly start: CheckpointState } | undefined;
-  /** Checkpoints of the recording. Without them, or after their end, checkpoints are taken on the way and kept in memory. */
+  /** With an index: a replay of this recording that nobody needs any more. Its machine is used, and no second one is made. */
+  readonly replayed?: Replayer | undefined;
+  /**
+   * Checkpoints of the recording, and where it begins: kernel and initrd are not looked at as long as it is used. Without them, or after their end, checkpoints are taken
+   * on the way and kept in memory.
+   */
   readonly index?: IndexFile | undefined;
   /** Instructions between checkpoints that are taken on the way. */
   readonly spacing?: number;
@@ -89,10 +93,12 @@ export class TimeTravel {
   /** Why the index that was handed in is not used, or no more. */
   problem: CheckpointError | undefined;
   private readonly replayer: Replayer;
-  private readonly powerOn: PowerOnRam;
-  private readonly start: Checkpoint;
+  /** Makes the power-on state of the images, for whoever has no index (any more). */
+  private readonly bootUp: () => Checkpoint;
+  private start: Checkpoint;
   private index: IndexFile | undefined;
-  private readonly indexer: Indexer;
+  private indexer: Indexer;
+  private readonly newIndexer: () => Indexer;
   private readonly dirtySets: DirtySets;
   private readonly bytesMax: number;
   /** In order of position. */
@@ -101,6 +107,8 @@ export class TimeTravel {
   private root: Checkpoint;
   /** The replay is over: the state is that of the last position. */
   private isOver = false;
+  /** The machine is no state of the recording yet; the cursor is at power-on. */
+  private isBlank: boolean;
   /** The state is later than that of the position: see enter(). */
   private isInside = false;
   /** The address that was entered, while `isInside`. */
@@ -114,32 +122,41 @@ export class TimeTravel {
     this.reader = reader;
     this.dirtySets = new DirtySets(reader);
     this.bytesMax = options.bytesMax ?? DEFAULT_BYTES_MAX;
-    this.replayer = replayed?.replayer ?? new Replayer({ reader, images, module });
-    this.powerOn = replayed?.powerOn ?? new PowerOnRam(this.replayer.machine);
-    this.start = { state: replayed?.start ?? this.replayer.save(), pages: { hashes: this.powerOn.hashes, read: (frame) => this.powerOn.read(frame) } };
-    if (replayed !== undefined) this.replayer.restore(this.start);
+    this.bootUp = () => powerOnOf(new Replayer({ reader, images, module }));
+    const start = this.takeIndex(options.index);
+    this.isBlank = start !== undefined;
+    this.replayer = start === undefined ? new Replayer({ reader, images, module }) : (replayed ?? new Replayer({ reader, images, module, from: 'blank' }));
+    if (start !== undefined && replayed === undefined) warmUp(this.replayer);
+    this.start = start ?? powerOnOf(this.replayer);
     this.root = this.start;
-    this.indexer = new Indexer({ powerOn: this.powerOn, bytesMax: this.bytesMax, ...(options.spacing === undefined ? {} : { spacing: options.spacing }) });
-    if (options.index === undefined) return;
+    this.newIndexer = () => new Indexer({ powerOn: this.start, bytesMax: this.bytesMax, ...(options.spacing !== undefined && { spacing: options.spacing }) });
+    this.indexer = this.newIndexer();
+    this.indexer.goOnFrom(this.index?.checkpoints.at(-1) ?? POWER_ON);
+  }
+
+  private takeIndex(index: IndexFile | undefined): Checkpoint | undefined {
+    if (index === undefined) return undefined;
     try {
-      options.index.bind(this.powerOn);
-      this.index = options.index;
-      this.indexer.goOnFrom(options.index.checkpoints.at(-1) ?? POWER_ON);
+      const start = index.powerOn;
+      this.index = index;
+      return start;
     } catch (error) {
-      this.giveUpIndex(error);
+      this.problem = problemOf(error);
+      return undefined;
     }
   }
 
   /** The machine at the cursor, for looking at. Whoever runs or changes it is lost. */
   get machine(): Machine {
+    if (this.isBlank) this.goTo(0, false);
     return this.replayer.machine;
   }
   get position(): Position {
-    return this.replayer.position;
+    return this.isBlank ? this.start.state.position : this.replayer.position;
   }
   /** Records of the log made before the cursor. */
   get records(): number {
-    return this.replayer.records;
+    return this.isBlank ? this.start.state.records : this.replayer.records;
   }
   /** The last position of the recording. */
   get last(): Position {
@@ -150,7 +167,7 @@ export class TimeTravel {
   }
   /** Where the replay stands; its RAM is that of `machine`. Changes nothing. */
   save(): CheckpointState {
-    return this.replayer.save();
+    return this.isBlank ? this.start.state : this.replayer.save();
   }
   /** Checkpoints in memory and in the index, and the bytes of those in memory. */
   get checkpoints(): { readonly count: number; readonly bytes: number } {
@@ -328,9 +345,16 @@ export class TimeTravel {
 
   /** Does what moves the cursor and puts it back, also when that fails or is given up. `home` goes back in between. */
   *excursion<T>(work: (home: () => void) => Generator<Position, T, void>): Generator<Position, T, void> {
-    const { position, isInside, entered } = this;
+    const { position, isInside, entered, isBlank } = this;
     if (!isInside && position > 0 && !this.isOver) this.layNear();
     const home = (): void => {
+      if (isBlank) {
+        // Whoever looks at power-on restores it.
+        this.isBlank = true;
+        this.isOver = false;
+        this.isInside = false;
+        return;
+      }
       this.seek(position);
       if (isInside && !this.isInside) this.enter(entered);
     };
@@ -360,17 +384,16 @@ export class TimeTravel {
   }
 
   private giveUpIndex(error: unknown): void {
-    if (error instanceof CheckpointError) this.problem = error;
-    else if (error instanceof RestoreError || error instanceof TypeError) this.problem = new CheckpointError('damaged', error.message, { cause: error });
-    else throw error;
+    this.problem = problemOf(error);
     this.index = undefined;
     this.near = [];
-    this.indexer.goOnFrom(this.indexer.store.checkpoints.at(-1) ?? POWER_ON);
+    this.start = this.bootUp();
+    this.indexer = this.newIndexer();
   }
 
   /** Puts the machine at the best place not after `target` to replay from: where it is, or a checkpoint. */
   private approach(target: number): void {
-    const here = this.position < target || (this.position === target && !this.isInside) ? this.position : -1;
+    const here = this.isBlank ? -1 : this.position < target || (this.position === target && !this.isInside) ? this.position : -1;
     if (this.isOver && target >= this.position) return;
     const best = { position: here, take: (): void => {} };
     const offer = (position: number, take: () => void): void => {
@@ -383,7 +406,7 @@ export class TimeTravel {
     if (this.index !== undefined) {
       const { index } = this;
       const n = lastAt(index.checkpoints, target);
-      if (n >= 0) offer(index.checkpoints[n].position, () => this.restoreFrom(index.openCheckpoint(this.powerOn, n)));
+      if (n >= 0) offer(index.checkpoints[n].position, () => this.restoreFrom(index.open(n)));
     }
     const { store } = this.indexer;
     const n = lastAt(store.checkpoints, target);
@@ -399,7 +422,7 @@ export class TimeTravel {
     const { store } = this.indexer;
     const inStore = lastAt(store.checkpoints, position);
     if (inStore >= 0 && (inIndex < 0 || store.checkpoints[inStore].position > this.index!.checkpoints[inIndex].position)) return store.open(inStore);
-    return inIndex < 0 ? this.start : this.index!.openCheckpoint(this.powerOn, inIndex);
+    return inIndex < 0 ? this.start : this.index!.open(inIndex);
   }
 
   private restoreFrom(checkpoint: Checkpoint): void {
@@ -409,6 +432,7 @@ export class TimeTravel {
   private restore(checkpoint: Checkpoint, root: Checkpoint): void {
     this.replayer.restore(checkpoint);
     this.root = root;
+    this.isBlank = false;
     this.isOver = false;
     this.isInside = false;
   }
@@ -429,6 +453,7 @@ export class TimeTravel {
 
   /** On from where the cursor is, over every instruction: no checkpoint is jumped to, so an observer sees all of it. Throws DivergedError. */
   replayOn(target: number): void {
+    if (this.isBlank) this.goTo(0, false);
     const { replayer, indexer } = this;
     // At the last position the recording is over, whatever still happens there.
     const isEnd = target >= this.last;
@@ -463,8 +488,18 @@ export class TimeTravel {
     for (const frame of frames) copies.set(frame, pageView(core, frame).slice());
     const checkpoint: NearCheckpoint = {
       state: replayer.save(),
-      pages: { hashes: pageHashes(core), read: (frame) => copies.get(frame) ?? root.pages.read(frame) },
-      bytes: frames.length * 4096 + core.ramBytes / 512,
+      pages: {
+        hashes: pageHashes(core),
+        read: (frame) => copies.get(frame) ?? root.pages.read(frame),
+        place: (wanted, into) => {
+          for (const frame of wanted) {
+            const copy = copies.get(frame);
+            if (copy !== undefined) into.u8.set(copy, L.RAM + frame * PAGE_BYTES);
+          }
+          placePages(root.pages, wanted.filter((frame) => !copies.has(frame)), into); // prettier-ignore
+        },
+      },
+      bytes: frames.length * PAGE_BYTES + core.ramBytes / 512,
       root,
     };
     const { position } = checkpoint.state;
@@ -579,6 +614,17 @@ export class TimeTravel {
   private executesNext(): boolean {
     return readRegister(this.machine, 'halted') === 0n;
   }
+}
+
+function powerOnOf(replayer: Replayer): Checkpoint {
+  return copyCheckpoint(replayer.machine, replayer.save());
+}
+
+/** Why an index cannot be used; throws what is no matter of an index. */
+function problemOf(error: unknown): CheckpointError {
+  if (error instanceof CheckpointError) return error;
+  if (error instanceof RestoreError || error instanceof TypeError) return new CheckpointError('damaged', error.message, { cause: error });
+  throw error;
 }
 
 function finish<T>(steps: Generator<unknown, T, void>): T {

@@ -16,6 +16,8 @@ export interface ByteSource {
   readonly length: number;
   /** Exactly `length` bytes from `offset`, which the caller does not change. Throws if they cannot be read. */
   read(offset: number, length: number): Uint8Array;
+  /** As many bytes as `target` has, without memory of their own. */
+  readInto?(offset: number, target: Uint8Array): void;
 }
 
 export class MemorySink implements ByteSink {

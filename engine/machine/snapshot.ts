@@ -35,8 +35,11 @@ export interface RamPages {
   readonly hashes: Uint32Array;
   /** The 4096 bytes of a frame whose hash is not 0. They are not changed. */
   read(frame: number): Uint8Array;
-  /** The same bytes into `target` at byte `at`, without a page in between. What is there after a throw is anything. */
-  copyTo?(frame: number, target: Uint8Array, at: number): void;
+  /**
+   * The same bytes into the RAM of a core, for all of these frames, in whatever order is cheapest. The caller tells the core's caches, and checks the hashes: bytes
+   * that are not those of the hash may be placed. After a throw any of these frames may hold anything.
+   */
+  place?(frames: Uint32Array, core: Core): void;
 }
 
 /** Address and length of all that is CPU state; RFLAGS follows as 8 bytes, its lazy part resolved. Bytes between fields are zero. */
@@ -182,6 +185,12 @@ export class RestoreError extends Error {
 
 const ZEROS = new Uint8Array(PAGE_BYTES);
 
+/** See RamPages.place. */
+export function placePages(pages: RamPages, frames: Uint32Array, core: Core): void {
+  if (pages.place !== undefined) pages.place(frames, core);
+  else for (const frame of frames) core.u8.set(pages.read(frame), L.RAM + frame * PAGE_BYTES);
+}
+
 /**
  * RAM and what the core keeps for it. Every page that was written is checked against its hash: throws RestoreError, and the machine
  * must be restored again before it may run.
@@ -196,16 +205,12 @@ export function restoreRam(core: Core, pages: RamPages, state: Pick<MachineState
   const watching = u32[L.WATCHING >>> 2];
   u32[L.WATCHING >>> 2] = 0;
   try {
+    const isZero = (frame: number): boolean => pages.hashes[frame * 2] === 0 && pages.hashes[frame * 2 + 1] === 0;
     for (const frame of changed) {
-      const paddr = frame * PAGE_BYTES;
-      const isZero = pages.hashes[frame * 2] === 0 && pages.hashes[frame * 2 + 1] === 0;
-      if (isZero) core.writePhysical(paddr, ZEROS);
-      else if (pages.copyTo === undefined) core.writePhysical(paddr, pages.read(frame));
-      else {
-        core.exports.deviceWrite(paddr, PAGE_BYTES);
-        pages.copyTo(frame, u8, L.RAM + paddr);
-      }
+      if (isZero(frame)) core.writePhysical(frame * PAGE_BYTES, ZEROS);
+      else core.exports.deviceWrite(frame * PAGE_BYTES, PAGE_BYTES);
     }
+    placePages(pages, changed.filter((frame) => !isZero(frame)), core); // prettier-ignore
   } finally {
     u32[L.WATCHING >>> 2] = watching;
   }

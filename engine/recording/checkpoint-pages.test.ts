@@ -1,9 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { loadCore } from '../../server/store/core-module.ts';
+import * as L from '../cpu/layout.ts';
 import { equalBytes } from '../log/bytes.ts';
 import { decodeLz4Block } from '../machine/boot/lz4.ts';
 import { CheckpointError } from './checkpoint-errors.ts';
-import { PagePool, packBytes, packPage, pageKey, unpackBytes, unpackPage } from './checkpoint-pages.ts';
+import { PagePool, packBytes, packPage, pageKey, unpackBytes, unpackPage, unpackToFrame } from './checkpoint-pages.ts';
+import { buildMachine } from './recipe.ts';
 
 const PAGE = 4096;
 /** Pages as guests have them: runs, repeats, text, noise. */
@@ -55,6 +58,37 @@ describe('packed pages', () => {
           expect(error).toBeInstanceOf(CheckpointError);
         }
       }),
+    );
+  });
+
+  test('the core unpacks what this does, refuses what this refuses, and writes nothing beside the page', () => {
+    const { core } = buildMachine(
+      { guest: '', commandLine: '', protocol: 'auto', epochInstructions: 0, digestInstructions: 0, machine: { memoryBytes: 2 << 20, seed: '0', wallClockNs: '0', acpi: false, virtio: [], accessCostNs: 0 } },
+      { kernel: new Uint8Array(0) }, loadCore(), {}, true,
+    ); // prettier-ignore
+    const FRAME = 5;
+    const around = (): Uint8Array => core.readPhysical((FRAME - 1) * PAGE, 3 * PAGE);
+    fc.assert(
+      fc.property(pages, fc.option(fc.tuple(fc.nat(PAGE), fc.integer({ min: 1, max: 255 }))), fc.nat(60), (page, damage, cut) => {
+        let packed = packPage(page).slice();
+        if (damage !== null && packed.length < PAGE) packed[damage[0] % packed.length] ^= damage[1];
+        if (damage !== null && packed.length > cut + 1) packed = packed.subarray(0, packed.length - cut);
+        let expected: Uint8Array | undefined;
+        try {
+          expected = unpackPage(packed);
+        } catch (error) {
+          expect(error).toBeInstanceOf(CheckpointError);
+        }
+        core.u8.fill(0xa5, L.RAM + (FRAME - 1) * PAGE, L.RAM + (FRAME + 2) * PAGE);
+        if (expected === undefined) expect(() => unpackToFrame(packed, FRAME, core)).toThrow(CheckpointError);
+        else {
+          unpackToFrame(packed, FRAME, core);
+          expect(equalBytes(core.readPhysical(FRAME * PAGE, PAGE), expected)).toBe(true);
+        }
+        const [before, after] = [around().subarray(0, PAGE), around().subarray(2 * PAGE)];
+        expect(before.every((byte) => byte === 0xa5) && after.every((byte) => byte === 0xa5)).toBe(true);
+      }),
+      { numRuns: 1000 },
     );
   });
 

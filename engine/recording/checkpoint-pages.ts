@@ -4,6 +4,8 @@
  * Compression is the LZ4 block format (lz4 doc/lz4_Block_format.md), a page a block: it needs no host, and a page unpacks in microseconds, by what
  * unpacks kernels (boot/lz4.ts). README.md has the comparison with deflate.
  */
+import type { Core } from '../cpu/core.ts';
+import * as L from '../cpu/layout.ts';
 import { Lz4Error, decodeLz4Block } from '../machine/boot/lz4.ts';
 import { PAGE_BYTES } from '../machine/snapshot.ts';
 import { ByteIn, ByteOut } from './checkpoint-bytes.ts';
@@ -107,23 +109,27 @@ function putLength(to: number, length: number): number {
 export function unpackPage(page: PackedPage): Uint8Array {
   if (page.length === PAGE_BYTES) return page;
   const out = new Uint8Array(PAGE_BYTES);
-  unpackPageTo(page, out, 0);
-  return out;
-}
-
-/** The same, into `target` at byte `at`. What is there after a throw is anything. Throws CheckpointError. */
-export function unpackPageTo(page: PackedPage, target: Uint8Array, at: number): void {
-  if (page.length === PAGE_BYTES) {
-    target.set(page, at);
-    return;
-  }
   try {
-    const end = decodeLz4Block(page, 0, page.length, target, at, at + PAGE_BYTES);
-    if (end !== at + PAGE_BYTES) throw new Lz4Error(`it has ${end - at} bytes`);
+    const end = decodeLz4Block(page, 0, page.length, out, 0, PAGE_BYTES);
+    if (end !== PAGE_BYTES) throw new Lz4Error(`it has ${end} bytes`);
   } catch (error) {
     if (!(error instanceof Lz4Error)) throw error;
-    throw new CheckpointError('damaged', `a page does not unpack: ${error.message}`, { cause: error });
+    throw unpackError(error.message, error);
   }
+  return out;
+}
+function unpackError(detail: string, cause?: Error): CheckpointError {
+  return new CheckpointError('damaged', `a page does not unpack: ${detail}`, { cause });
+}
+
+/** The same, into the RAM of a core whose caches were told. Throws CheckpointError; then the frame holds anything. */
+export function unpackToFrame(page: PackedPage, frame: number, core: Core): void {
+  core.u8.set(page, L.STAGING);
+  unpackStaged(0, page.length, frame, core);
+}
+/** The same of a page that lies in the core, at byte `offset` of STAGING. */
+export function unpackStaged(offset: number, length: number, frame: number, core: Core): void {
+  if (core.exports.unpackPage(offset, length, frame) === 0) throw unpackError(`that of frame ${frame}, ${length} bytes`);
 }
 
 /** Any bytes in packed pieces of a page, each with its length. */
@@ -208,8 +214,5 @@ export class PagePool {
   /** 4096 bytes that nobody changes. Throws CheckpointError. */
   read(number: number): Uint8Array {
     return unpackPage(this.packed(number));
-  }
-  copyTo(number: number, target: Uint8Array, at: number): void {
-    unpackPageTo(this.packed(number), target, at);
   }
 }

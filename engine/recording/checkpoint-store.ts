@@ -3,51 +3,18 @@
  *
  *     power-on ── Δ ──► checkpoint 0 ── Δ ──► checkpoint 1 ── Δ ──► ...        Δ: frames whose page changed, hash and page of each
  *
- * RAM at power-on comes from the images, so it is never written to a file. A checkpoint that goes hands its changes to the next one.
+ * A checkpoint that goes hands its changes to the next one.
  */
-import { Sha256 } from '../log/sha256.ts';
-import { changedFrames, pageHashes, pageView, type RamPages } from '../machine/snapshot.ts';
+import { changedFrames, pageHashes, pageView, placePages } from '../machine/snapshot.ts';
 import type { Machine } from '../machine/machine.ts';
 import { CheckpointError } from './checkpoint-errors.ts';
 import { decodeCheckpoint, encodeCheckpoint } from './checkpoint-codec.ts';
-import { PagePool, packBytes, unpackBytes } from './checkpoint-pages.ts';
+import { PagePool, packBytes, unpackBytes, unpackToFrame } from './checkpoint-pages.ts';
 import type { Checkpoint, CheckpointState } from './checkpoint.ts';
 
 /** In a change: the page is all zeros; it is as at power-on. */
 export const PAGE_ZERO = 0xffff_ffff;
 export const PAGE_POWER_ON = 0xffff_fffe;
-
-/** RAM as the images left it. */
-export class PowerOnRam {
-  readonly hashes: Uint32Array;
-  /** Names these contents; 64 hex digits. */
-  readonly identity: string;
-  private readonly slots: Int32Array;
-  private readonly bytes: Uint8Array;
-
-  /** Of a machine that has not run. */
-  constructor(machine: Machine) {
-    const { core } = machine;
-    this.hashes = pageHashes(core);
-    const frames = changedFrames(core, undefined);
-    this.slots = new Int32Array(this.hashes.length / 2).fill(-1);
-    this.bytes = new Uint8Array(frames.length * 4096);
-    // Frames that follow one another are copied as one piece.
-    for (let i = 0; i < frames.length; ) {
-      const first = i;
-      do this.slots[frames[i]] = i++;
-      while (i < frames.length && frames[i] === frames[i - 1] + 1);
-      this.bytes.set(pageView(core, frames[first], i - first), first * 4096);
-    }
-    this.identity = new Sha256().update(new Uint8Array(this.hashes.buffer, this.hashes.byteOffset, this.hashes.byteLength)).digestHex();
-  }
-
-  read(frame: number): Uint8Array {
-    const slot = this.slots[frame];
-    if (slot < 0) throw new CheckpointError('damaged', `frame ${frame} holds nothing at power-on`);
-    return this.bytes.subarray(slot * 4096, (slot + 1) * 4096);
-  }
-}
 
 /** How a checkpoint is kept. */
 export interface KeptCheckpoint {
@@ -74,16 +41,8 @@ export function placeOf({ position, records }: { readonly position: number; read
   return position + records * RECORD_COST_INSTRUCTIONS;
 }
 
-/** Where pages are kept: in memory, or in a file. */
-export interface PageSource {
-  /** 4096 bytes that nobody changes. Throws CheckpointError. */
-  read(page: number): Uint8Array;
-  /** The same into `target` at byte `at`; what is there after a throw is anything. */
-  copyTo(page: number, target: Uint8Array, at: number): void;
-}
-
 export class CheckpointStore {
-  readonly powerOn: PowerOnRam;
+  readonly powerOn: Checkpoint;
   readonly pool = new PagePool();
   /** Bytes that the checkpoints may take. */
   readonly bytesMax: number;
@@ -94,10 +53,10 @@ export class CheckpointStore {
   private readonly knownPages = new WeakMap<Uint8Array, { readonly page: number; readonly generation: number }>();
   private generation = 0;
 
-  constructor(powerOn: PowerOnRam, bytesMax: number) {
+  constructor(powerOn: Checkpoint, bytesMax: number) {
     this.powerOn = powerOn;
     this.bytesMax = bytesMax;
-    this.lastHashes = powerOn.hashes;
+    this.lastHashes = powerOn.pages.hashes;
   }
 
   get checkpoints(): readonly KeptCheckpoint[] {
@@ -117,7 +76,7 @@ export class CheckpointStore {
     const now = pageHashes(core);
     const hashes = new Uint32Array(frames.length * 2);
     const pages = new Uint32Array(frames.length);
-    const { hashes: atPowerOn } = this.powerOn;
+    const { hashes: atPowerOn } = this.powerOn.pages;
     frames.forEach((frame, i) => {
       const lo = (hashes[i * 2] = now[frame * 2]);
       const hi = (hashes[i * 2 + 1] = now[frame * 2 + 1]);
@@ -178,36 +137,40 @@ export class CheckpointStore {
 
   /** Checkpoint n, ready for Replayer.restore(). Throws CheckpointError. */
   open(n: number): Checkpoint {
-    return openCheckpoint(this.powerOn, this.list, n, this.pool);
+    const { list, pool } = this;
+    const atPowerOn = this.powerOn.pages;
+    const hashes = atPowerOn.hashes.slice();
+    const pageOf = new Uint32Array(hashes.length / 2).fill(PAGE_POWER_ON);
+    for (let i = 0; i <= n; i++) {
+      const { frames, hashes: changed, pages } = list[i];
+      for (let j = 0; j < frames.length; j++) {
+        const frame = frames[j];
+        hashes[frame * 2] = changed[j * 2];
+        hashes[frame * 2 + 1] = changed[j * 2 + 1];
+        pageOf[frame] = pages[j];
+      }
+    }
+    const { state, statePages } = list[n];
+    return {
+      state: decodeState(state, statePages, (page) => pool.read(page)),
+      pages: {
+        hashes,
+        read: (frame) => (pageOf[frame] === PAGE_POWER_ON ? atPowerOn.read(frame) : pool.read(pageOf[frame])),
+        place: (frames, core) => {
+          for (const frame of frames) if (pageOf[frame] !== PAGE_POWER_ON) unpackToFrame(pool.packed(pageOf[frame]), frame, core);
+          placePages(atPowerOn, frames.filter((frame) => pageOf[frame] === PAGE_POWER_ON), core); // prettier-ignore
+        },
+      },
+    };
   }
 }
 
-/** Checkpoint n of a list. Throws CheckpointError. */
-export function openCheckpoint(powerOn: PowerOnRam, list: readonly KeptCheckpoint[], n: number, source: PageSource): Checkpoint {
-  const hashes = powerOn.hashes.slice();
-  const pageOf = new Uint32Array(hashes.length / 2).fill(PAGE_POWER_ON);
-  for (let i = 0; i <= n; i++) {
-    const { frames, hashes: changed, pages } = list[i];
-    for (let j = 0; j < frames.length; j++) {
-      const frame = frames[j];
-      hashes[frame * 2] = changed[j * 2];
-      hashes[frame * 2 + 1] = changed[j * 2 + 1];
-      pageOf[frame] = pages[j];
-    }
-  }
-  const { state, statePages } = list[n];
-  const pages: RamPages = {
-    hashes,
-    read: (frame) => (pageOf[frame] === PAGE_POWER_ON ? powerOn.read(frame) : source.read(pageOf[frame])),
-    copyTo: (frame, target, at) => (pageOf[frame] === PAGE_POWER_ON ? target.set(powerOn.read(frame), at) : source.copyTo(pageOf[frame], target, at)),
-  };
-  return {
-    state: decodeCheckpoint(unpackBytes(state), (i) => {
-      if (i >= statePages.length) throw new CheckpointError('damaged', 'a state refers to a page that it does not have');
-      return source.read(statePages[i]);
-    }),
-    pages,
-  };
+/** The inverse of encodeCheckpoint and packBytes; `read` gives a page by its number. Throws CheckpointError. */
+export function decodeState(state: Uint8Array, statePages: Uint32Array, read: (page: number) => Uint8Array): CheckpointState {
+  return decodeCheckpoint(unpackBytes(state), (i) => {
+    if (i >= statePages.length) throw new CheckpointError('damaged', 'a state refers to a page that it does not have');
+    return read(statePages[i]);
+  });
 }
 
 function sizeOf({ state, statePages, frames }: KeptCheckpoint): number {

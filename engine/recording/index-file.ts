@@ -2,21 +2,26 @@
  * Checkpoints as a file beside the log; the bytes are described in README.md. Twins: writeIndex and IndexFile.open. The log is never touched, and
  * an index is never needed: one that is damaged, foreign or of another version is refused with a CheckpointError, and made anew.
  */
+import type { Core } from '../cpu/core.ts';
+import * as L from '../cpu/layout.ts';
 import { type JsonValue, canonicalJson } from '../log/canonical-json.ts';
 import { crc32c } from '../log/crc32c.ts';
 import type { LogHeader } from '../log/header.ts';
 import type { LogReader } from '../log/reader.ts';
 import { Sha256 } from '../log/sha256.ts';
 import type { ByteSink, ByteSource } from '../log/storage.ts';
-import { ByteIn, ByteOut } from './checkpoint-bytes.ts';
+import { PAGE_BYTES } from '../machine/snapshot.ts';
+import { encodeCheckpoint } from './checkpoint-codec.ts';
 import { CheckpointError } from './checkpoint-errors.ts';
-import { unpackPage, unpackPageTo } from './checkpoint-pages.ts';
-import { type CheckpointStore, type KeptCheckpoint, PAGE_POWER_ON, PAGE_ZERO, type PageSource, type PowerOnRam, openCheckpoint } from './checkpoint-store.ts';
-import type { Checkpoint } from './checkpoint.ts';
+import { packBytes, packPage, unpackPage, unpackStaged } from './checkpoint-pages.ts';
+import { type CheckpointStore, PAGE_POWER_ON, PAGE_ZERO, decodeState } from './checkpoint-store.ts';
+import type { Checkpoint, CheckpointState } from './checkpoint.ts';
+import { type IndexDirectory, decodeDirectory, encodeDirectory } from './index-directory.ts';
 
 const MAGIC = Uint8Array.of(0x89, 0x43, 0x56, 0x49, 0x44, 0x58, 0x0d, 0x0a);
 const END_MAGIC = Uint8Array.of(0x89, 0x43, 0x56, 0x49, 0x45, 0x4e, 0x0d, 0x0a);
-const MAJOR = 1;
+/** 1 had no power-on: its pages were those of the images. */
+const MAJOR = 2;
 const MINOR = 0;
 const HEADER_BYTES = 20;
 const TRAILER_BYTES = 24;
@@ -24,10 +29,10 @@ const JSON_BYTES_MAX = 1 << 16;
 /** Raised when what a checkpoint holds changes: an index of another number is made anew. */
 export const STATE_VERSION = 2;
 
-/** The file is read in pieces of so many bytes: what changed together lies together. */
-const PIECE_BYTES = 1 << 16;
-/** Pieces that are kept, since walks go to and fro over the same pages: 64 MiB at most. */
-const PIECES_KEPT = 1024;
+/** More page frames than a machine has. */
+const FRAMES_MAX = 2 ** 20;
+/** What is read and not needed costs less than another read. */
+const GAP_BYTES_MAX = 32 << 10;
 
 /** What an index says of itself. */
 export type IndexHeader = {
@@ -37,8 +42,6 @@ export type IndexHeader = {
   /** Records and last position of the log up to there. */
   readonly records: number;
   readonly position: number;
-  /** RAM at power-on; 64 hex digits. */
-  readonly powerOn: string;
   readonly stateVersion: number;
 };
 
@@ -56,14 +59,7 @@ export function logIdentity(reader: LogReader, blocks: number): string {
 
 /** Writes all of a store. Returns the bytes written. */
 export function writeIndex(sink: ByteSink, reader: LogReader, store: CheckpointStore): number {
-  const header: IndexHeader = {
-    log: logIdentity(reader, reader.blocks.length),
-    blocks: reader.blocks.length,
-    records: reader.records,
-    position: reader.lastPosition,
-    powerOn: store.powerOn.identity,
-    stateVersion: STATE_VERSION,
-  };
+  const header: IndexHeader = { log: logIdentity(reader, reader.blocks.length), blocks: reader.blocks.length, records: reader.records, position: reader.lastPosition, stateVersion: STATE_VERSION };
   const json = new TextEncoder().encode(canonicalJson(header));
   const head = new Uint8Array(HEADER_BYTES + json.length);
   const headView = new DataView(head.buffer);
@@ -73,133 +69,109 @@ export function writeIndex(sink: ByteSink, reader: LogReader, store: CheckpointS
   headView.setUint32(12, json.length, true);
   head.set(json, HEADER_BYTES);
   headView.setUint32(16, headerCrc(head), true);
-  sink.append(head);
-  let written = head.length;
+  let written = 0;
+  const append = (bytes: Uint8Array): void => {
+    sink.append(bytes);
+    written += bytes.length;
+  };
+  append(head);
 
-  // Pages are numbered by their first use.
-  const numbers = new Map<number, number>();
-  const order: number[] = [];
+  const pages: { readonly bytes: number; readonly crc: number }[] = [];
+  const addPage = (packed: Uint8Array): number => {
+    append(packed);
+    return pages.push({ bytes: packed.length, crc: crc32c(packed) }) - 1;
+  };
+  // Pages are numbered by their first use: those of power-on, then those of the checkpoints.
+  const { powerOn } = store;
+  const { hashes: atPowerOn } = powerOn.pages;
+  const isHeld = (frame: number): boolean => atPowerOn[frame * 2] !== 0 || atPowerOn[frame * 2 + 1] !== 0;
+  const powerOnPages = new Map<number, number>();
+  for (let frame = 0; frame < atPowerOn.length / 2; frame++) if (isHeld(frame)) powerOnPages.set(frame, addPage(packPage(powerOn.pages.read(frame))));
+  const start = encodeCheckpoint(powerOn.state);
+  const startPages = start.pages.map((page) => addPage(packPage(page)));
+  const poolPages = new Map<number, number>();
   const numberOf = (page: number): number => {
-    let number = numbers.get(page);
+    let number = poolPages.get(page);
     if (number === undefined) {
-      number = order.push(page) - 1;
-      numbers.set(page, number);
+      number = addPage(store.pool.packed(page));
+      poolPages.set(page, number);
     }
     return number;
   };
-  const body = new ByteOut();
-  let before: { readonly position: number; readonly records: number } = { position: 0, records: 0 };
-  body.varint(store.checkpoints.length);
-  for (const kept of store.checkpoints) {
-    body.varint(kept.position - before.position);
-    body.varint(kept.records - before.records);
-    before = kept;
-    body.block(kept.state);
-    body.varint(kept.statePages.length);
-    for (const page of kept.statePages) body.varint(numberOf(page));
-    body.ascending(kept.frames);
-    kept.pages.forEach((page, i) => {
-      if (page === PAGE_ZERO) body.varint(0);
-      else if (page === PAGE_POWER_ON) body.varint(1);
-      else {
-        body.varint(numberOf(page) + 2);
-        body.u32(kept.hashes[i * 2]);
-        body.u32(kept.hashes[i * 2 + 1]);
-      }
+  const rows = [
+    { position: powerOn.state.position, records: powerOn.state.records, state: packBytes(start.bytes), statePages: startPages, frames: [...powerOnPages.keys()], pages: [...powerOnPages.values()], hashes: [...powerOnPages.keys()].flatMap((frame) => [atPowerOn[frame * 2], atPowerOn[frame * 2 + 1]]) },
+    ...store.checkpoints.map(({ statePages, pages: kept, frames, ...row }) => ({
+      ...row,
+      frames,
+      statePages: Array.from(statePages, numberOf),
+      pages: Array.from(kept, (page, i) => (page === PAGE_ZERO ? 0 : page === PAGE_POWER_ON ? powerOnPages.get(frames[i])! : numberOf(page))),
+    })),
+  ]; // prettier-ignore
+  for (const { state } of rows) append(state);
+  const count = (of: (row: (typeof rows)[number]) => number): number => rows.reduce((sum, row) => sum + of(row), 0);
+  const directory = encodeDirectory([rows.length, count(({ frames }) => frames.length), count(({ statePages }) => statePages.length), pages.length], (columns) => {
+    let changes = 0;
+    let statePages = 0;
+    rows.forEach((row, i) => {
+      columns.positions[i] = row.position;
+      columns.records[i] = row.records;
+      columns.frames.set(row.frames, changes);
+      columns.pages.set(row.pages, changes);
+      columns.hashes.set(row.hashes, changes * 2);
+      columns.statePages.set(row.statePages, statePages);
+      columns.changesEnd[i] = changes += row.frames.length;
+      columns.statePagesEnd[i] = statePages += row.statePages.length;
+      columns.stateBytes[i] = row.state.length;
+      columns.stateCrcs[i] = crc32c(row.state);
     });
-  }
-  const directory = new ByteOut();
-  directory.varint(order.length);
-  for (const page of order) {
-    const packed = store.pool.packed(page);
-    sink.append(packed);
-    written += packed.length;
-    directory.varint(packed.length);
-    directory.u32(crc32c(packed));
-  }
-  directory.raw(body.taken());
-  const bytes = directory.taken();
+    pages.forEach(({ bytes, crc }, i) => {
+      columns.pageBytes[i] = bytes;
+      columns.pageCrcs[i] = crc;
+    });
+  });
   const trailer = new Uint8Array(TRAILER_BYTES);
   const trailerView = new DataView(trailer.buffer);
   trailerView.setBigUint64(0, BigInt(written), true);
-  trailerView.setUint32(8, bytes.length, true);
-  trailerView.setUint32(12, crc32c(bytes), true);
+  trailerView.setUint32(8, directory.length, true);
+  trailerView.setUint32(12, crc32c(directory), true);
   trailer.set(END_MAGIC, 16);
-  sink.append(bytes);
-  sink.append(trailer);
+  append(directory);
+  append(trailer);
   sink.sync();
-  return written + bytes.length + trailer.length;
+  return written;
 }
 
 function headerCrc(head: Uint8Array): number {
   return crc32c(head, HEADER_BYTES, head.length, crc32c(head, 0, 16));
 }
 
-/** An index that was opened: its directory is in memory, pages are read when they are asked for. */
-export class IndexFile implements PageSource {
+/** An index that was opened: its directory is in memory, pages and states are read when they are asked for. It needs no image of the recording. */
+export class IndexFile {
   readonly header: IndexHeader;
-  checkpoints: readonly KeptCheckpoint[];
+  /** In order of place, power-on apart. */
+  checkpoints: readonly { readonly position: number; readonly records: number }[];
   /** Bytes in all. */
   readonly bytes: number;
   private readonly source: ByteSource;
-  private readonly offsets: Float64Array;
-  private readonly lengths: Uint16Array;
-  private readonly crcs: Uint32Array;
-  /** By number, oldest first. */
-  private readonly pieces = new Map<number, Uint8Array>();
+  private readonly directory: IndexDirectory;
+  private readonly ramFrames: number;
+  /** Where pages lie, and after the last of them states. */
+  private readonly pageOffsets: Float64Array;
+  private readonly stateOffsets: Float64Array;
+  private start: Checkpoint | undefined;
 
-  private constructor(source: ByteSource, header: IndexHeader, directory: Uint8Array, firstPage: number, directoryOffset: number) {
+  private constructor(source: ByteSource, header: IndexHeader, directory: IndexDirectory, ramFrames: number, firstPage: number, directoryOffset: number) {
     this.source = source;
     this.header = header;
     this.bytes = source.length;
-    const from = new ByteIn(directory);
-    const count = from.varint();
-    if (count > directory.length) throw new CheckpointError('damaged', `${count} pages in a directory of ${directory.length} bytes`);
-    this.offsets = new Float64Array(count);
-    this.lengths = new Uint16Array(count);
-    this.crcs = new Uint32Array(count);
-    let offset = firstPage;
-    for (let i = 0; i < count; i++) {
-      this.offsets[i] = offset;
-      const length = from.varint();
-      if (length === 0 || length > 4096) throw new CheckpointError('damaged', `page ${i} has ${length} bytes`);
-      this.lengths[i] = length;
-      this.crcs[i] = from.u32();
-      offset += length;
-    }
-    if (offset !== directoryOffset) throw new CheckpointError('damaged', `the pages end at byte ${offset}, the directory begins at ${directoryOffset}`);
-    const checkpoints: KeptCheckpoint[] = [];
-    let position = 0;
-    let records = 0;
-    for (let left = from.varint(); left > 0; left--) {
-      position += from.varint();
-      records += from.varint();
-      const state = from.block();
-      const stateCount = from.varint();
-      if (stateCount > count) throw new CheckpointError('damaged', `a state with ${stateCount} pages of ${count}`);
-      const statePages = Uint32Array.from({ length: stateCount }, () => this.known(from.varint()));
-      const frames = from.ascending();
-      const pages = new Uint32Array(frames.length);
-      const hashes = new Uint32Array(frames.length * 2);
-      for (let i = 0; i < frames.length; i++) {
-        const code = from.varint();
-        if (code === 0) pages[i] = PAGE_ZERO;
-        else if (code === 1) pages[i] = PAGE_POWER_ON;
-        else {
-          pages[i] = this.known(code - 2);
-          hashes[i * 2] = from.u32();
-          hashes[i * 2 + 1] = from.u32();
-        }
-      }
-      checkpoints.push({ position, records, state, statePages, frames, hashes, pages });
-    }
-    if (from.at !== directory.length) throw new CheckpointError('damaged', 'the directory goes on after its end');
-    this.checkpoints = checkpoints;
-  }
-
-  private known(page: number): number {
-    if (page >= this.offsets.length) throw new CheckpointError('damaged', `there is no page ${page}`);
-    return page;
+    this.directory = directory;
+    this.ramFrames = ramFrames;
+    const { pageBytes, stateBytes, positions, records } = directory;
+    this.pageOffsets = offsetsOf(pageBytes, firstPage);
+    this.stateOffsets = offsetsOf(stateBytes, this.pageOffsets[pageBytes.length]);
+    const end = this.stateOffsets[stateBytes.length];
+    if (end !== directoryOffset) throw new CheckpointError('damaged', `the states end at byte ${end}, the directory begins at ${directoryOffset}`);
+    this.checkpoints = Array.from(positions.subarray(1), (position, i) => ({ position, records: records[i + 1] }));
   }
 
   /** Throws CheckpointError for what is not an intact index of this log. */
@@ -223,9 +195,10 @@ export class IndexFile implements PageSource {
     const offset = Number(trailerView.getBigUint64(0, true));
     const directoryBytes = trailerView.getUint32(8, true);
     if (offset < head.length || offset + directoryBytes + TRAILER_BYTES !== source.length) throw new CheckpointError('damaged', 'the directory is not where it should be');
-    const directory = source.read(offset, directoryBytes);
-    if (crc32c(directory) !== trailerView.getUint32(12, true)) throw new CheckpointError('damaged', 'the CRC of the directory is wrong');
-    return new IndexFile(source, header, directory, head.length, offset);
+    const bytes = source.read(offset, directoryBytes);
+    if (crc32c(bytes) !== trailerView.getUint32(12, true)) throw new CheckpointError('damaged', 'the CRC of the directory is wrong');
+    const ramFrames = reader.header.config.memoryBytes / PAGE_BYTES;
+    return new IndexFile(source, header, decodeDirectory(bytes, ramFrames), ramFrames, head.length, offset);
   }
 
   /** Forgets the checkpoints after a moment: what a branch from there has of the index of its parent. */
@@ -233,69 +206,80 @@ export class IndexFile implements PageSource {
     this.checkpoints = this.checkpoints.filter((kept) => kept.position <= position && kept.records <= records);
   }
 
-  /** Completes what only the images tell; throws CheckpointError if they are others. */
-  bind(powerOn: PowerOnRam): void {
-    if (this.header.powerOn !== powerOn.identity) throw new CheckpointError('foreign', 'memory at power-on is another: other images, or another boot loader');
-    const frames = powerOn.hashes.length / 2;
-    for (const { frames: changed, pages, hashes } of this.checkpoints) {
-      changed.forEach((frame, i) => {
-        if (frame >= frames) throw new CheckpointError('damaged', `there is no frame ${frame}`);
-        if (pages[i] !== PAGE_POWER_ON) return;
-        hashes[i * 2] = powerOn.hashes[frame * 2];
-        hashes[i * 2 + 1] = powerOn.hashes[frame * 2 + 1];
-      });
+  /** Where the run begins: as the images make it, without them. Throws CheckpointError. */
+  get powerOn(): Checkpoint {
+    this.start ??= this.openRow(0);
+    return this.start;
+  }
+  /** Checkpoint n. Throws CheckpointError. */
+  open(n: number): Checkpoint {
+    return this.openRow(n + 1);
+  }
+
+  private openRow(row: number): Checkpoint {
+    const { frames, pages, hashes: changed, changesEnd } = this.directory;
+    const hashes = new Uint32Array(this.ramFrames * 2);
+    const pageOf = new Uint32Array(this.ramFrames);
+    for (let i = 0; i < changesEnd[row]; i++) {
+      const frame = frames[i];
+      hashes[frame * 2] = changed[i * 2];
+      hashes[frame * 2 + 1] = changed[i * 2 + 1];
+      pageOf[frame] = pages[i];
+    }
+    return { state: this.stateOf(row), pages: { hashes, read: (frame) => this.read(pageOf[frame]), place: (wanted, core) => this.place(wanted, pageOf, core) } };
+  }
+
+  private stateOf(row: number): CheckpointState {
+    const { positions, statePages, statePagesEnd, stateBytes, stateCrcs } = this.directory;
+    const state = this.source.read(this.stateOffsets[row], stateBytes[row]);
+    if (crc32c(state) !== stateCrcs[row]) throw new CheckpointError('damaged', `the CRC of the state of @${positions[row]} is wrong`);
+    return decodeState(state, statePages.subarray(row === 0 ? 0 : statePagesEnd[row - 1], statePagesEnd[row]), (page) => this.read(page));
+  }
+
+  private read(page: number): Uint8Array {
+    const packed = this.source.read(this.pageOffsets[page], this.directory.pageBytes[page]);
+    if (crc32c(packed) !== this.directory.pageCrcs[page]) throw new CheckpointError('damaged', `the CRC of the page at byte ${this.pageOffsets[page]} is wrong`);
+    return unpackPage(packed);
+  }
+
+  /** In the order of the file, neighbours by one read. Whoever places pages checks their hashes, which find what a CRC finds. */
+  private place(frames: Uint32Array, pageOf: Uint32Array, core: Core): void {
+    const { source, pageOffsets, directory } = this;
+    const { pageBytes } = directory;
+    const order = Float64Array.from(frames, (frame) => pageOf[frame] * FRAMES_MAX + frame).sort();
+    for (let i = 0; i < order.length; ) {
+      const from = pageOffsets[Math.floor(order[i] / FRAMES_MAX)];
+      const first = i;
+      let end = from;
+      for (; i < order.length; i++) {
+        const page = Math.floor(order[i] / FRAMES_MAX);
+        const next = pageOffsets[page] + pageBytes[page];
+        if (next - from > L.STAGING_BYTES || pageOffsets[page] - end > GAP_BYTES_MAX) break;
+        end = next;
+      }
+      const staging = core.u8.subarray(L.STAGING, L.STAGING + end - from);
+      if (source.readInto === undefined) staging.set(source.read(from, end - from));
+      else source.readInto(from, staging);
+      for (let j = first; j < i; j++) {
+        const page = Math.floor(order[j] / FRAMES_MAX);
+        unpackStaged(pageOffsets[page] - from, pageBytes[page], order[j] % FRAMES_MAX, core);
+      }
     }
   }
 
-  read(page: number): Uint8Array {
-    return unpackPage(this.packed(page));
-  }
-  copyTo(page: number, target: Uint8Array, at: number): void {
-    unpackPageTo(this.packed(page), target, at);
-  }
-
-  private packed(page: number): Uint8Array {
-    const packed = this.bytesAt(this.offsets[page], this.lengths[page]);
-    if (crc32c(packed) !== this.crcs[page]) throw new CheckpointError('damaged', `the CRC of the page at byte ${this.offsets[page]} is wrong`);
-    return packed;
-  }
-
-  private bytesAt(offset: number, length: number): Uint8Array {
-    const number = Math.floor(offset / PIECE_BYTES);
-    const from = offset - number * PIECE_BYTES;
-    if (from + length <= PIECE_BYTES) return this.piece(number).subarray(from, from + length);
-    const bytes = new Uint8Array(length);
-    const first = this.piece(number).subarray(from);
-    bytes.set(first);
-    bytes.set(this.piece(number + 1).subarray(0, length - first.length), first.length);
-    return bytes;
-  }
-
-  private piece(number: number): Uint8Array {
-    const known = this.pieces.get(number);
-    if (known !== undefined) return known;
-    const bytes = this.source.read(number * PIECE_BYTES, Math.min(PIECE_BYTES, this.source.length - number * PIECE_BYTES));
-    if (this.pieces.size >= PIECES_KEPT) this.forgetHalf();
-    this.pieces.set(number, bytes);
-    return bytes;
-  }
-
-  private forgetHalf(): void {
-    for (const oldest of this.pieces.keys()) {
-      if (this.pieces.size <= PIECES_KEPT / 2) return;
-      this.pieces.delete(oldest);
-    }
-  }
-
-  /** Checkpoint n, after bind(). Throws CheckpointError. */
-  openCheckpoint(powerOn: PowerOnRam, n: number): Checkpoint {
-    return openCheckpoint(powerOn, this.checkpoints, n, this);
-  }
-
-  /** Reads every page: throws CheckpointError for the first that is damaged. */
+  /** Reads every page and every state: throws CheckpointError for the first that is damaged. */
   check(): void {
-    for (let page = 0; page < this.offsets.length; page++) this.read(page);
+    for (let page = 0; page < this.directory.pageBytes.length; page++) this.read(page);
+    for (let row = 0; row < this.directory.positions.length; row++) this.stateOf(row);
   }
+}
+
+/** Where pieces lie that follow one another from `first` on, and where the last ends. */
+function offsetsOf(lengths: Uint16Array | Uint32Array, first: number): Float64Array {
+  const offsets = new Float64Array(lengths.length + 1);
+  offsets[0] = first;
+  for (let i = 0; i < lengths.length; i++) offsets[i + 1] = offsets[i] + lengths[i];
+  return offsets;
 }
 
 /** As JSON has it. */

@@ -4,16 +4,17 @@
  *     indexer.next(position, records) ──► run at most so far ──► indexer.visit(state, machine) ──► taken when it is due
  */
 import type { Machine } from '../machine/machine.ts';
-import type { CheckpointState } from './checkpoint.ts';
+import type { Checkpoint, CheckpointState } from './checkpoint.ts';
 import type { ReplayStatus, Replayer } from './replayer.ts';
-import { CheckpointStore, type PowerOnRam, placeOf } from './checkpoint-store.ts';
+import { CheckpointStore, placeOf } from './checkpoint-store.ts';
 
 /** What replaying from one checkpoint to the next costs, in instructions (placeOf). */
 export const DEFAULT_SPACING = 5_000_000;
 export const DEFAULT_INDEX_BYTES_MAX = 512 << 20;
 
 export interface IndexerOptions {
-  readonly powerOn: PowerOnRam;
+  /** Where the run begins. */
+  readonly powerOn: Checkpoint;
   /** See DEFAULT_SPACING. */
   readonly spacing?: number;
   /** Of all checkpoints, as they are kept. */

@@ -44,6 +44,7 @@ export interface Recipe {
   readonly digestInstructions: number;
 }
 
+/** Those of a recording may be read when they are first asked for, and that may throw (server/store/guest-images.ts). */
 export interface RunImages {
   readonly kernel: Uint8Array;
   readonly initrd?: Uint8Array | undefined;
@@ -75,13 +76,16 @@ export function planRecipe(recipe: Recipe, images: RunImages, decompress?: Decom
   );
 }
 
-/** The machine at power-on, its images loaded. Throws BootError. */
-export function buildMachine(recipe: Recipe, images: RunImages, module: WebAssembly.Module, outputs: Outputs): Machine {
+/**
+ * The machine at power-on, its images loaded. `isBlank`: nothing is loaded, because a checkpoint is restored before it runs; then kernel and initrd are not looked at,
+ * but under PARA_REGIME, whose hypervisor knows the kernel. Throws BootError.
+ */
+export function buildMachine(recipe: Recipe, images: RunImages, module: WebAssembly.Module, outputs: Outputs, isBlank = false): Machine {
   const domain =
     recipe.regime === PARA_REGIME
       ? buildDomain(images.kernel, { memoryBytes: recipe.machine.memoryBytes, commandLine: recipe.commandLine, diskBytes: images.disk?.byteLength, kernelName: recipe.guest })
       : undefined;
-  const plan = domain?.plan ?? planRecipe(recipe, images);
+  const plan = isBlank ? undefined : (domain?.plan ?? planRecipe(recipe, images));
   const machine = new Machine({
     config: recipe.machine,
     module,
@@ -90,7 +94,7 @@ export function buildMachine(recipe: Recipe, images: RunImages, module: WebAssem
     ...(outputs.virtioConsole === undefined ? {} : { virtioConsole: outputs.virtioConsole }),
     ...(images.disk === undefined ? {} : { disk: images.disk }),
   });
-  machine.load(plan);
+  if (plan !== undefined) machine.load(plan);
   return machine;
 }
 

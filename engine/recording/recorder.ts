@@ -89,8 +89,8 @@ export class Recorder {
   constructor(options: RecorderOptions) {
     const { recipe, images, module, log, from } = options;
     // First the machine: bad images must not leave a log behind.
-    this.machine = from !== undefined && 'machine' in from.at ? from.at.machine : buildMachine(recipe, images, module, options.outputs ?? {});
     const restored = from === undefined || 'machine' in from.at ? undefined : from.at;
+    this.machine = from !== undefined && 'machine' in from.at ? from.at.machine : buildMachine(recipe, images, module, options.outputs ?? {}, restored !== undefined);
     if (restored !== undefined) this.machine.restore(restored.state.machine, restored.pages);
     if (log !== undefined && from !== undefined) {
       const position = this.machine.position();

@@ -4,7 +4,9 @@
  * Inputs come from the log: each is given to the machine when all events before it have been made again. Position and virtual time
  * alone would not do: a timer that fires at a halt may come before or after an input at the same position and time.
  */
-import type { EndEvent, InputEvent, LogEvent, LogKind, MarkEvent } from '../log/events.ts';
+import { type BlockEntry, recordsOf } from '../log/block.ts';
+import { eventAt } from '../log/event-batch.ts';
+import { type EndEvent, type InputEvent, KIND_INPUT, KIND_MARK, type LogEvent, type LogKind, type MarkEvent } from '../log/events.ts';
 import type { Position } from '../log/position.ts';
 import type { LogReader } from '../log/reader.ts';
 import type { EventSink } from '../log/event-sink.ts';
@@ -21,8 +23,8 @@ export interface ReplayerOptions {
   readonly images: RunImages;
   readonly module: WebAssembly.Module;
   readonly outputs?: Outputs;
-  /** Where to start instead of power-on. */
-  readonly from?: Checkpoint;
+  /** Where to start instead of power-on: no image is loaded then. `blank`: nowhere yet, restore() comes before anything else. */
+  readonly from?: Checkpoint | 'blank';
   /** Where to stop: when so many records have been made and the position is reached. step() then goes no further: `isStopped`. */
   readonly stop?: { readonly position: number; readonly records: number };
   /** Is told of each event that the machine makes, and of marks, after it was compared, while the machine is at it. It must change nothing. */
@@ -53,8 +55,7 @@ export class Replayer {
   private sink: VerifyingSink;
   private readonly witness: EventSink | undefined;
   private readonly session: Session;
-  private readonly inputs: readonly PlacedInput[];
-  private nextInput = 0;
+  private readonly inputs: Inputs;
   /** Where the log stops, and why. */
   private readonly end: EndEvent | undefined;
   /** Number of the first record that a recorder writes when it stops. */
@@ -69,20 +70,23 @@ export class Replayer {
     this.stop = options.stop;
     this.recipe = decodeRecipe(reader.header);
     if (reader.header.parent !== undefined) throw new RecipeError('the log is a branch: it can only be replayed together with its parent');
-    this.machine = buildMachine(this.recipe, images, module, options.outputs ?? {});
-    this.sink = new VerifyingSink(reader);
+    const { from } = options;
+    this.machine = buildMachine(this.recipe, images, module, options.outputs ?? {}, from !== undefined);
+    // A blank one is compared with nothing.
+    this.sink = new VerifyingSink(reader, from === undefined ? {} : { fromRecord: reader.records });
     this.witness = options.witness;
     this.machine.attach(this.machineSink());
-    this.inputs = inputsOf(reader, this.recipe);
+    this.inputs = new Inputs(reader, this.recipe);
+    if (from === undefined) this.inputs.goTo(0);
     const closing = closingOf(reader);
     this.end = closing.end;
     this.closingRecord = closing.index;
-    if (reader.records > 0) {
+    if (from === undefined && reader.records > 0) {
       const ns = BigInt(reader.header.wallClockNs);
       this.sink.inputWallClock(0 as Position, Number(ns & 0xffffffffn), Number(ns >> 32n));
     }
     this.session = new Session(this.machine, this.sink, this.recipe.epochInstructions, this.recipe.digestInstructions);
-    if (options.from !== undefined) this.restore(options.from);
+    if (from !== undefined && from !== 'blank') this.restore(from);
   }
 
   /** Where the replay stands, between two steps; its RAM is that of the machine. Changes nothing. */
@@ -98,7 +102,7 @@ export class Replayer {
     this.sink = new VerifyingSink(this.reader, { fromRecord: state.records });
     this.session.setSink(this.sink);
     this.machine.attach(this.machineSink());
-    this.nextInput = firstAt(this.inputs, state.records);
+    this.inputs.goTo(state.records);
     this.done = undefined;
   }
 
@@ -149,7 +153,7 @@ export class Replayer {
     const limits = [until, at + SLICE_INSTRUCTIONS];
     // What comes from outside at this very position comes after other events here: the machine stops again before the next instruction.
     let isHere = false;
-    for (const position of [this.inputs[this.nextInput]?.event.position, this.end?.position, this.stop?.position]) {
+    for (const position of [this.inputs.next?.event.position, this.end?.position, this.stop?.position]) {
       if (position === undefined || position < at) continue;
       if (position === at) isHere = true;
       else limits.push(position);
@@ -186,9 +190,9 @@ export class Replayer {
   private feed(): boolean {
     let fed = false;
     for (;;) {
-      const input = this.inputs[this.nextInput];
+      const input = this.inputs.next;
       if (input === undefined || input.index !== this.sink.records || input.event.position !== this.machine.position() || this.isStopped) return fed;
-      this.nextInput++;
+      this.inputs.skip();
       fed = true;
       if (input.event.kind === 'mark') {
         this.machine.reportCounts();
@@ -265,25 +269,74 @@ export class Replayer {
 /** What came from outside after power-on, from record `from` on. What a person or a tool marked does, like an input. */
 export function inputsOf(reader: LogReader, recipe: Recipe, from = 0): readonly PlacedInput[] {
   const inputs: PlacedInput[] = [];
-  for (const { event, index: record, timeOffsetNs } of reader.entries({ kinds: ['input', 'mark'] })) {
-    // The counts of a mark come before it.
-    const index = event.kind === 'mark' && recipe.machine.counts === true ? record - 1 : record;
-    const isFromOutside = event.kind === 'input' ? event.input.kind !== 'wall-clock' : event.kind === 'mark' && event.source !== 'guest';
-    if (index >= from && (event.kind === 'input' || event.kind === 'mark') && isFromOutside) inputs.push({ index, event, virtualNs: event.position + timeOffsetNs });
-  }
+  reader.eventBlocks.forEach((entry, block) => {
+    if (entry.firstRecord + recordsOf(entry) > from) inputs.push(...inputsOfBlock(reader, recipe, block).filter(({ index }) => index >= from));
+  });
   return inputs;
 }
 
-/** Number of the first input that is the record `index` or comes later. */
-function firstAt(inputs: readonly PlacedInput[], index: number): number {
-  let low = 0;
-  let high = inputs.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (inputs[middle].index < index) low = middle + 1;
-    else high = middle;
+function inputsOfBlock(reader: LogReader, recipe: Recipe, block: number): readonly PlacedInput[] {
+  if (!hasInputs(reader.eventBlocks[block])) return [];
+  const batch = reader.batch(block);
+  const inputs: PlacedInput[] = [];
+  for (let row = 0; row < batch.count; row++) {
+    if (batch.kind[row] !== KIND_INPUT && batch.kind[row] !== KIND_MARK) continue;
+    const event = eventAt(batch, row);
+    const isFromOutside = event.kind === 'input' ? event.input.kind !== 'wall-clock' : event.kind === 'mark' && event.source !== 'guest';
+    if (!isFromOutside || (event.kind !== 'input' && event.kind !== 'mark')) continue;
+    // The counts of a mark come before it.
+    const index = batch.firstRecord + row - (event.kind === 'mark' && recipe.machine.counts === true ? 1 : 0);
+    inputs.push({ index, event, virtualNs: event.position + batch.timeOffsetNs[row] });
   }
-  return low;
+  return inputs;
+}
+function hasInputs({ counts }: BlockEntry): boolean {
+  return counts[KIND_INPUT] > 0 || counts[KIND_MARK] > 0;
+}
+
+/** What comes from outside, one after the other. A block of the log is decoded when what it holds may come next. */
+class Inputs {
+  /** The next one, if there is any. */
+  next: PlacedInput | undefined;
+  private readonly reader: LogReader;
+  private readonly recipe: Recipe;
+  /** Numbers of the event blocks that have inputs, and what they have, as far as it is known. */
+  private readonly blocks: readonly number[];
+  private readonly known: (readonly PlacedInput[] | undefined)[] = [];
+  private block = 0;
+  private row = 0;
+
+  constructor(reader: LogReader, recipe: Recipe) {
+    this.reader = reader;
+    this.recipe = recipe;
+    this.blocks = reader.eventBlocks.flatMap((entry, block) => (hasInputs(entry) ? [block] : []));
+  }
+
+  /** To the first that is the record `index` or comes later. */
+  goTo(index: number): void {
+    const { eventBlocks } = this.reader;
+    const block = this.blocks.findIndex((each) => eventBlocks[each].firstRecord + recordsOf(eventBlocks[each]) > index);
+    this.block = block < 0 ? this.blocks.length : block;
+    this.row = this.rows().findIndex((input) => input.index >= index);
+    if (this.row < 0) this.row = this.rows().length;
+    this.find();
+  }
+  skip(): void {
+    this.row++;
+    this.find();
+  }
+
+  private find(): void {
+    while (this.block < this.blocks.length && this.row >= this.rows().length) {
+      this.block++;
+      this.row = 0;
+    }
+    this.next = this.rows()[this.row];
+  }
+  private rows(): readonly PlacedInput[] {
+    if (this.block >= this.blocks.length) return [];
+    return (this.known[this.block] ??= inputsOfBlock(this.reader, this.recipe, this.blocks[this.block]));
+  }
 }
 
 const CLOSING_ORDER: readonly LogKind[] = ['counts', 'dirty', 'digest', 'end'];

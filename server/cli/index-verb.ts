@@ -1,5 +1,5 @@
 /** `index`: replays a recording once and keeps checkpoints beside it, so that any moment of it is near. */
-import { PowerOnRam } from '../../engine/recording/checkpoint-store.ts';
+import { copyCheckpoint } from '../../engine/recording/checkpoint.ts';
 import { CheckpointError } from '../../engine/recording/checkpoint-errors.ts';
 import { DEFAULT_INDEX_BYTES_MAX, DEFAULT_SPACING, Indexer, indexStep } from '../../engine/recording/indexer.ts';
 import { type ReplayStatus, Replayer } from '../../engine/recording/replayer.ts';
@@ -67,7 +67,7 @@ async function start(parsed: Arguments, context: Context): Promise<number> {
   if (problem !== undefined && !isQuiet) err.write(`chronovisor: ${indexPath(source.path)}: ${problem.message}. It is made anew\n`);
 
   const replayer = new Replayer({ reader, images: openImages(reader, imagePlaces(parsed)), module: loadCore() });
-  const indexer = new Indexer({ powerOn: new PowerOnRam(replayer.machine), spacing, bytesMax });
+  const indexer = new Indexer({ powerOn: copyCheckpoint(replayer.machine, replayer.save()), spacing, bytesMax });
   const progress = new Progress(err, !isQuiet);
   const startMs = monotonicMs();
   let status: ReplayStatus;

@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import { type Recipe, type RunImages, PARAVIRT_REGIMES, PARA_REGIME, RECORDED_REGIMES, DEFAULT_DIGEST_INSTRUCTIONS, DEFAULT_EPOCH_INSTRUCTIONS } from '../../engine/recording/recipe.ts';
 import { InputScript, parseScript, ScriptError } from '../../engine/recording/input-script.ts';
 import { Recorder } from '../../engine/recording/recorder.ts';
-import { PowerOnRam } from '../../engine/recording/checkpoint-store.ts';
+import { copyCheckpoint } from '../../engine/recording/checkpoint.ts';
 import { DEFAULT_SPACING, Indexer, indexStep } from '../../engine/recording/indexer.ts';
 import { Replayer } from '../../engine/recording/replayer.ts';
 import type { VirtioKind } from '../../engine/machine/machine.ts';
@@ -146,7 +146,7 @@ async function start(parsed: Arguments, context: Context, isRecorded: boolean): 
     throw error;
   }
 
-  const indexer = sink !== undefined && parsed.has('index') ? new Indexer({ powerOn: new PowerOnRam(recorder.machine) }) : undefined;
+  const indexer = sink !== undefined && parsed.has('index') ? new Indexer({ powerOn: copyCheckpoint(recorder.machine, recorder.save()) }) : undefined;
   // A line that is redrawn and a guest that draws its own screen do not go together.
   const progress = new Progress(context.err, !isQuiet && !isLive);
   const state = () => ({ position: recorder.position, virtualNs: recorder.position + recorder.machine.timeOffsetNs, logBytes: sink === undefined ? undefined : recorder.logBytes });

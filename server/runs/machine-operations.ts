@@ -5,7 +5,7 @@ import { readLinear, readPhysical, readRegisters, translate } from '../../engine
 import { PLACE_FORMS, parsePlace } from '../../engine/debug/places.ts';
 import { type Write, writesBackward } from '../../engine/debug/queries.ts';
 import { TimeTravel } from '../../engine/debug/time-travel.ts';
-import { PowerOnRam } from '../../engine/recording/checkpoint-store.ts';
+import { copyCheckpoint } from '../../engine/recording/checkpoint.ts';
 import { DEFAULT_SPACING, Indexer, indexStep } from '../../engine/recording/indexer.ts';
 import { Replayer } from '../../engine/recording/replayer.ts';
 import { describeDivergence } from '../../engine/log/verify.ts';
@@ -121,7 +121,7 @@ export class MachineOperations {
   private index({ spacing }: { readonly spacing?: number }, asked: Asked): string {
     const { reader } = this.recording.opened();
     const replayer = new Replayer({ reader, images: this.recording.images, module: loadCore() });
-    const indexer = new Indexer({ powerOn: new PowerOnRam(replayer.machine), spacing: spacing ?? DEFAULT_SPACING });
+    const indexer = new Indexer({ powerOn: copyCheckpoint(replayer.machine, replayer.save()), spacing: spacing ?? DEFAULT_SPACING });
     const tell = throttled(asked, reader.lastPosition);
     const startMs = monotonicMs();
     for (;;) {

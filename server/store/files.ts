@@ -99,12 +99,17 @@ export class FileSource implements ByteSource {
 
   read(offset: number, length: number): Uint8Array {
     const bytes = new Uint8Array(length);
+    this.readInto(offset, bytes);
+    return bytes;
+  }
+
+  readInto(offset: number, target: Uint8Array): void {
+    const { length } = target;
     for (let at = 0; at < length; ) {
-      const count = readSync(this.fd, bytes, at, length - at, offset + at);
+      const count = readSync(this.fd, target, at, length - at, offset + at);
       if (count === 0) throw new Error(`${this.path} became shorter while it was read: ${length} bytes at ${offset} were asked for`);
       at += count;
     }
-    return bytes;
   }
 
   close(): void {

@@ -80,30 +80,46 @@ export function findImages(reader: LogReader, places: ImagePlaces): readonly Fou
   return reader.header.images.map((reference) => ({ reference, place: findImage(reader, reference, places, candidates) }));
 }
 
-/** All images of a recording, ready for the machine. Throws StoreError if one is missing. */
+/**
+ * All images of a recording, ready for the machine. Throws StoreError if one is missing. A kernel or initrd that was not given is read and hashed when it is first asked for, since who
+ * opens a recording at a checkpoint needs neither: a file of its size counts until then, and that may throw StoreError, too.
+ */
 export function openImages(reader: LogReader, places: ImagePlaces): RunImages {
-  const found = findImages(reader, places);
-  const missing = found.filter(({ place }) => place === undefined).map(({ reference }) => reference);
-  if (missing.length > 0) {
-    const { guest } = reader.header.config;
-    throw new StoreError('images-missing', {
-      list: missing.map(({ name, sha256, bytes }) => `  ${name}, ${bytes} bytes, SHA-256 ${sha256}`).join('\n'),
-      options: missing.map(({ name }) => `--${name} FILE`).join(', '),
-      hint: (guest === 'linux' || guest === 'linux-full') && missing.some(({ name }) => name !== 'disk') ? `; the recording is of the guest "${guest}": \`chronovisor guest fetch ${guest}\`` : '',
-    });
-  }
-  const bytesOf = (name: ImageName): Uint8Array | undefined => {
+  const candidates = candidatesIn(places.folder);
+  const found = reader.header.images.map((reference) => {
+    const isLater = reference.name !== 'disk' && isFileSomewhere(reader, reference, places, candidates);
+    return { reference, isLater, place: isLater ? undefined : findImage(reader, reference, places, candidates) };
+  });
+  const missing = found.filter(({ place, isLater }) => place === undefined && !isLater).map(({ reference }) => reference);
+  if (missing.length > 0) throw missingError(reader, missing);
+  const read = (name: ImageName): Uint8Array | undefined => {
     const image = found.find(({ reference }) => reference.name === name);
-    if (image?.place === undefined) return undefined;
-    if (image.place.kind === 'embedded') return reader.image(image.reference.sha256);
-    return readImage(image.place.path, `the ${name} of the recording`);
+    if (image === undefined) return undefined;
+    const { reference, isLater } = image;
+    const place = isLater ? findImage(reader, reference, places, candidates) : image.place;
+    if (place === undefined) throw missingError(reader, [reference]);
+    return place.kind === 'embedded' ? reader.image(reference.sha256) : readImage(place.path, `the ${name} of the recording`);
   };
   const disk = found.find(({ reference }) => reference.name === 'disk');
+  const known: { kernel?: Uint8Array; initrd?: Uint8Array | undefined } = {};
   return {
-    kernel: bytesOf('kernel') ?? new Uint8Array(0),
-    initrd: bytesOf('initrd'),
+    get kernel() {
+      return (known.kernel ??= read('kernel') ?? new Uint8Array(0));
+    },
+    get initrd() {
+      return (known.initrd ??= read('initrd'));
+    },
     disk: disk?.place?.kind === 'file' ? openDisk(disk.place.path) : undefined,
   };
+}
+
+function missingError(reader: LogReader, missing: readonly ImageReference[]): StoreError {
+  const { guest } = reader.header.config;
+  return new StoreError('images-missing', {
+    list: missing.map(({ name, sha256, bytes }) => `  ${name}, ${bytes} bytes, SHA-256 ${sha256}`).join('\n'),
+    options: missing.map(({ name }) => `--${name} FILE`).join(', '),
+    hint: (guest === 'linux' || guest === 'linux-full') && missing.some(({ name }) => name !== 'disk') ? `; the recording is of the guest "${guest}": \`chronovisor guest fetch ${guest}\`` : '',
+  });
 }
 
 /** The base image of a disk. Throws StoreError. */
@@ -118,6 +134,15 @@ interface Candidate {
   readonly sha256: string | undefined;
 }
 
+function isCandidate(candidate: Candidate, { bytes, sha256 }: ImageReference): boolean {
+  return candidate.bytes === bytes && (candidate.sha256 === undefined || candidate.sha256 === sha256);
+}
+/** Neither given nor in the log, and there is a file that may be it. */
+function isFileSomewhere(reader: LogReader, reference: ImageReference, places: ImagePlaces, candidates: readonly Candidate[]): boolean {
+  const isGiven = (reference.name === 'kernel' || reference.name === 'initrd' || reference.name === 'disk') && places[reference.name] !== undefined;
+  return !isGiven && candidates.some((candidate) => isCandidate(candidate, reference)) && !hasEmbedded(reader, reference.sha256);
+}
+
 function findImage(reader: LogReader, reference: ImageReference, places: ImagePlaces, candidates: readonly Candidate[]): ImagePlace | undefined {
   const given = reference.name === 'kernel' || reference.name === 'initrd' || reference.name === 'disk' ? places[reference.name] : undefined;
   if (given !== undefined) {
@@ -127,7 +152,7 @@ function findImage(reader: LogReader, reference: ImageReference, places: ImagePl
   }
   if (hasEmbedded(reader, reference.sha256)) return { kind: 'embedded' };
   for (const candidate of candidates) {
-    if (candidate.bytes !== reference.bytes || (candidate.sha256 !== undefined && candidate.sha256 !== reference.sha256)) continue;
+    if (!isCandidate(candidate, reference)) continue;
     if (hashFile(candidate.path, candidate.path) === reference.sha256) return { kind: 'file', path: candidate.path };
   }
   return undefined;

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { MemorySink, MemorySource } from '../../engine/log/storage.ts';
 import { RestoreError } from '../../engine/machine/snapshot.ts';
 import { CheckpointError } from '../../engine/recording/checkpoint-errors.ts';
-import { PowerOnRam } from '../../engine/recording/checkpoint-store.ts';
+import { copyCheckpoint } from '../../engine/recording/checkpoint.ts';
 import { IndexFile, writeIndex } from '../../engine/recording/index-file.ts';
 import { Indexer, indexStep } from '../../engine/recording/indexer.ts';
 import { Replayer } from '../../engine/recording/replayer.ts';
@@ -34,7 +34,7 @@ export function anIndexLeadsToTheSameRun(one: Case, draw: IndexDraw): void {
   const recording = record(one);
   const reader = open(recording.bytes);
   const replayer = new Replayer({ reader, images: one.images, module: core() });
-  const powerOn = new PowerOnRam(replayer.machine);
+  const powerOn = copyCheckpoint(replayer.machine, replayer.save());
   const indexer = new Indexer({ powerOn, spacing: draw.spacing, bytesMax: draw.bytesMax });
   let status = indexStep(replayer, indexer, draw.slice);
   for (let i = 0; status.kind === 'running'; i++) status = indexStep(replayer, indexer, i < 300 ? draw.slice : 1_000_000);
@@ -47,12 +47,11 @@ export function anIndexLeadsToTheSameRun(one: Case, draw: IndexDraw): void {
   const bytes = sink.toBytes();
   if (written !== bytes.length) throw new Error(`${written} bytes are said to be written, ${bytes.length} are`);
   const index = IndexFile.open(new MemorySource(bytes), reader);
-  index.bind(powerOn);
   index.check();
   if (index.checkpoints.length !== store.checkpoints.length) throw new Error(`${index.checkpoints.length} checkpoints of ${store.checkpoints.length} came back`);
   const stride = Math.ceil(index.checkpoints.length / OPENED_MAX);
   for (let n = index.checkpoints.length - 1; n >= 0; n -= stride) {
-    const fromFile = index.openCheckpoint(powerOn, n);
+    const fromFile = index.open(n);
     if (n % 2 === 0) replayer.restore(fromFile);
     else replayer.restore(store.open(n));
     const { position, records } = index.checkpoints[n];
@@ -60,16 +59,15 @@ export function anIndexLeadsToTheSameRun(one: Case, draw: IndexDraw): void {
     const end = identical(replayer.run(), `from checkpoint ${n} of ${index.checkpoints.length}`);
     if (end.digest !== recording.end.digest) throw new Error(`from checkpoint ${n}: ended with ${end.digest}, recorded was ${recording.end.digest}`);
   }
-  for (const [place, bit] of draw.flips) isDamageFound(bytes, Math.floor(place * bytes.length), bit, reader, powerOn);
+  for (const [place, bit] of draw.flips) isDamageFound(bytes, Math.floor(place * bytes.length), bit, reader);
   isRefused(() => IndexFile.open(new MemorySource(bytes.slice(0, Math.floor(draw.cut * bytes.length))), reader), 'a cut-off index');
 }
 
-function isDamageFound(bytes: Uint8Array, offset: number, bit: number, reader: ReturnType<typeof open>, powerOn: PowerOnRam): void {
+function isDamageFound(bytes: Uint8Array, offset: number, bit: number, reader: ReturnType<typeof open>): void {
   const damaged = bytes.slice();
   damaged[offset] ^= 1 << bit;
   isRefused(() => {
     const index = IndexFile.open(new MemorySource(damaged), reader);
-    index.bind(powerOn);
     index.check();
   }, `an index with bit ${bit} of byte ${offset} flipped`);
 }
@@ -90,7 +88,7 @@ export function aForeignIndexIsRefused(one: Case, other: Case): void {
   const recorded = record(other);
   const b = open(recorded.bytes);
   const replayer = new Replayer({ reader: b, images: other.images, module: core() });
-  const indexer = new Indexer({ powerOn: new PowerOnRam(replayer.machine), spacing: 10_000 });
+  const indexer = new Indexer({ powerOn: copyCheckpoint(replayer.machine, replayer.save()), spacing: 10_000 });
   while (indexStep(replayer, indexer, 100_000).kind === 'running');
   const sink = new MemorySink();
   writeIndex(sink, b, indexer.store);

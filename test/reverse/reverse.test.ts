@@ -6,7 +6,7 @@ import { stops } from '../determinism/promises.ts';
 import { assertProperty } from '../determinism/runs.ts';
 import { aForeignIndexIsRefused, anIndexLeadsToTheSameRun, indexDraws } from './index.ts';
 import { checkpointsOfARecorderAreOfItsRecording, restoreThenRunIsAStraightRun } from './restore.ts';
-import { bothDirectionsStopWhereAScanStops, stepsAreTheirOwnInverse, stopDraws, walkDraws } from './walk.ts';
+import { aDamagedIndexIsGivenUp, bothDirectionsStopWhereAScanStops, stepsAreTheirOwnInverse, stopDraws, walkDraws } from './walk.ts';
 
 const FILE = 'test/reverse/reverse.test.ts';
 const order = fc.array(fc.nat(99), { minLength: 1, maxLength: 4 });
@@ -32,6 +32,12 @@ test('an index leads to the same run, and damage of it is found', () => {
 test('the index of another recording is refused', () => {
   const pair = fc.tuple(tinyCases(5_000), tinyCases(5_000)).filter(([a, b]) => a.story !== b.story);
   assertProperty(FILE, fc.property(pair, ([a, b]) => aForeignIndexIsRefused(a, b)), 10, 1_700);
+});
+
+test('a damaged index is given up, and every moment stays what it is', () => {
+  const flips = fc.array(fc.tuple(fc.noBias(fc.nat(999_999)).map((n) => n / 1_000_000), fc.nat(7)), { minLength: 2, maxLength: 2 }); // prettier-ignore
+  assertProperty(FILE, fc.property(tinyCases(40_000), walkDraws, flips, aDamagedIndexIsGivenUp), 4, 1_700);
+  assertProperty(FILE, fc.property(labCases(400_000), walkDraws, flips, aDamagedIndexIsGivenUp), 1, 1_700);
 });
 
 test('steps back and forward are no step, and looking changes nothing', () => {

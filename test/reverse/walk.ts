@@ -10,7 +10,8 @@ import type { StopPoint } from '../../engine/debug/stop-points.ts';
 import { SymbolTable } from '../../engine/debug/symbols.ts';
 import { type Stop, TimeTravel } from '../../engine/debug/time-travel.ts';
 import type { Machine } from '../../engine/machine/machine.ts';
-import { PowerOnRam } from '../../engine/recording/checkpoint-store.ts';
+import { CheckpointError } from '../../engine/recording/checkpoint-errors.ts';
+import { copyCheckpoint } from '../../engine/recording/checkpoint.ts';
 import { IndexFile, writeIndex } from '../../engine/recording/index-file.ts';
 import { Indexer, indexStep } from '../../engine/recording/indexer.ts';
 import { Replayer } from '../../engine/recording/replayer.ts';
@@ -33,20 +34,49 @@ export const walkDraws: fc.Arbitrary<WalkDraw> = fc.record({
   hasIndex: fc.boolean(),
 });
 
+function indexOf(one: Case, recording: Recording, spacing: number): Uint8Array {
+  const reader = open(recording.bytes);
+  const replayer = new Replayer({ reader, images: one.images, module: core() });
+  const indexer = new Indexer({ powerOn: copyCheckpoint(replayer.machine, replayer.save()), spacing });
+  while (indexStep(replayer, indexer, 1_000_000).kind === 'running');
+  const sink = new MemorySink();
+  writeIndex(sink, reader, indexer.store);
+  return sink.toBytes();
+}
+
 function travelOf(one: Case, recording: Recording, { spacing, hasIndex }: Pick<WalkDraw, 'spacing' | 'hasIndex'>): TimeTravel {
   const reader = open(recording.bytes);
-  let index: IndexFile | undefined;
-  if (hasIndex) {
-    const replayer = new Replayer({ reader, images: one.images, module: core() });
-    const indexer = new Indexer({ powerOn: new PowerOnRam(replayer.machine), spacing });
-    while (indexStep(replayer, indexer, 1_000_000).kind === 'running');
-    const sink = new MemorySink();
-    writeIndex(sink, reader, indexer.store);
-    index = IndexFile.open(new MemorySource(sink.toBytes()), reader);
+  if (!hasIndex) return new TimeTravel({ reader, images: one.images, module: core(), spacing });
+  const index = IndexFile.open(new MemorySource(indexOf(one, recording, spacing)), reader);
+  const images = { ...one.images, get kernel(): Uint8Array { throw new Error('with an index nobody needs the kernel'); } }; // prettier-ignore
+  return new TimeTravel({ reader, images, module: core(), spacing, index });
+}
+
+/** A damaged index is given up where that shows, and until then and afterwards each moment is that of a straight replay. */
+export function aDamagedIndexIsGivenUp(one: Case, { places, spacing }: Pick<WalkDraw, 'places' | 'spacing'>, flips: readonly (readonly [number, number])[]): void {
+  const recording = record(one);
+  const reader = open(recording.bytes);
+  const sound = indexOf(one, recording, spacing);
+  for (const [place, bit] of flips) {
+    const bytes = sound.slice();
+    bytes[Math.floor(place * bytes.length)] ^= 1 << bit;
+    let index: IndexFile;
+    try {
+      index = IndexFile.open(new MemorySource(bytes), reader);
+    } catch (error) {
+      if (error instanceof CheckpointError) continue;
+      throw error;
+    }
+    const travel = new TimeTravel({ reader, images: one.images, module: core(), spacing, index });
+    const straight = new Replayer({ reader, images: one.images, module: core() });
+    for (const target of places.map((each) => Math.floor(each * recording.position)).sort((a, b) => b - a)) travel.seek(target);
+    for (const target of places.map((each) => Math.floor(each * recording.position)).sort((a, b) => a - b)) {
+      travel.seek(target);
+      straight.step(target - straight.position);
+      const { digest } = straight.machine.digest();
+      if (!stateOf(travel).endsWith(digest)) throw new Error(`with bit ${bit} of byte ${Math.floor(place * bytes.length)} flipped, seek(${target}) led to ${stateOf(travel)}; a straight replay has ${digest}`);
+    }
   }
-  const travel = new TimeTravel({ reader, images: one.images, module: core(), spacing, index });
-  if (travel.problem !== undefined) throw travel.problem;
-  return travel;
 }
 
 /** All of the state at the cursor. */

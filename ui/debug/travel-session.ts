@@ -20,7 +20,7 @@ import type { LogReader } from '../../engine/log/reader.ts';
 import type { Position } from '../../engine/log/position.ts';
 import type { ByteSink, ByteSource } from '../../engine/log/storage.ts';
 import type { Look, Moment, OriginAsked, OriginLink, PagePoint, PointAsked, StackFrame, SymbolsView, TaskSpans, WalkDirection, WalkEnd, WalkUnit } from '../../engine/protocol/moment.ts';
-import { PowerOnRam } from '../../engine/recording/checkpoint-store.ts';
+import { copyCheckpoint } from '../../engine/recording/checkpoint.ts';
 import { IndexFile, writeIndex } from '../../engine/recording/index-file.ts';
 import { Indexer, indexStep } from '../../engine/recording/indexer.ts';
 import type { RunImages } from '../../engine/recording/recipe.ts';
@@ -306,13 +306,11 @@ export class TravelSession {
     return replayed;
   }
 
-  private async makeCheckpoints(job: Job): Promise<{ readonly opening: () => Promise<ByteSource>; readonly replayed: NonNullable<TimeTravelOptions['replayed']> }> {
+  private async makeCheckpoints(job: Job): Promise<{ readonly opening: () => Promise<ByteSource>; readonly replayed: Replayer }> {
     const { reader, options } = this;
     const [images, module] = [await options.images(), await options.module()];
     const replayer = new Replayer({ reader: options.newReader(), images, module });
-    const powerOn = new PowerOnRam(replayer.machine);
-    const start = replayer.save();
-    const indexer = new Indexer({ powerOn, bytesMax: INDEX_BYTES_MAX });
+    const indexer = new Indexer({ powerOn: copyCheckpoint(replayer.machine, replayer.save()), bytesMax: INDEX_BYTES_MAX });
     for (;;) {
       const status = indexStep(replayer, indexer, SLICE_INSTRUCTIONS / 2);
       // Where it diverges the walk will say so.
@@ -320,7 +318,7 @@ export class TravelSession {
       job.progress(replayer.position, reader.lastPosition);
       await options.turns.next();
     }
-    return { opening: options.cache.keep((sink) => void writeIndex(sink, reader, indexer.store)), replayed: { replayer, powerOn, start } };
+    return { opening: options.cache.keep((sink) => void writeIndex(sink, reader, indexer.store)), replayed: replayer };
   }
 
   // ---- looking ----

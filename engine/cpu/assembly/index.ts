@@ -13,3 +13,4 @@ export { shiftByCl } from "./alu";
 export { runVector, multiplyOverflows, settleFlags } from "./interp";
 export { blockAt, runsAlone } from "./blocks";
 export { hashDirtyPages, hashBytes, newEpoch, pagesReset } from "./digest";
+export { unpackPage } from "./pages";
