@@ -76,7 +76,8 @@ const PLAIN: PendingFlags = { kind: 'plain', size: 3, count: 0, withCarry: false
 const PASSED: PendingFlags = { ...PLAIN, kind: 'passed' };
 
 const MASKS = [0xff, 0xffff, 0xffff_ffff] as const;
-/** Where the way out puts what the flags follow from. */
+/** What the flags follow from, and where the way out puts it; the next region begins with it. */
+const FLAG_LOCALS = [FR, FA, PA, PB, PR, OC, FK] as const;
 const WAITING = [L.FLAG_RESULT, L.FLAG_AUX, L.JIT_FLAGS, L.JIT_FLAGS + 8, L.JIT_FLAGS + 16, L.JIT_FLAGS + 24, L.JIT_FLAGS + 32] as const;
 const LOADS = [OP.i64Load8U, OP.i64Load16U, OP.i64Load32U, OP.i64Load] as const;
 const STORES = [OP.i64Store8, OP.i64Store16, OP.i64Store32, OP.i64Store] as const;
@@ -134,8 +135,7 @@ export class Translator {
     this.findLiveFlags();
     const { code } = this;
     for (const r of this.list(this.used)) code.i32(0).memory(OP.i64Load, L.REGS + r * 8).set(R + r);
-    code.i32(0).memory(OP.i64Load, L.FLAG_RESULT).set(FR);
-    code.i32(0).memory(OP.i64Load, L.FLAG_AUX).set(FA);
+    FLAG_LOCALS.forEach((local, i) => code.i32(0).memory(OP.i64Load, WAITING[i]).set(local));
     code.i32(0).memory(OP.i64Load, L.ICOUNT).set(ICOUNT);
     code.i32(0).memory(OP.i64Load, L.STOP_AT).set(STOP);
     code.i32(0).memory(OP.i64Load, L.REGS + BASE_PAGE).set(PAGE);
@@ -168,7 +168,7 @@ export class Translator {
     code.i32(0).get(PAGE).memory(OP.i64Store, L.REGS + BASE_PAGE);
     code.i32(0).get(T2).memory(OP.i64Store, L.RIP);
     code.i32(0).get(HOST).memory(OP.i32Store, L.JIT_CELL);
-    [FR, FA, PA, PB, PR, OC, FK].forEach((local, i) => code.i32(0).get(local).memory(OP.i64Store, WAITING[i]));
+    FLAG_LOCALS.forEach((local, i) => code.i32(0).get(local).memory(OP.i64Store, WAITING[i]));
     for (const r of this.changedList) code.i32(0).get(R + r).memory(OP.i64Store, L.REGS + r * 8);
     code.end();
   }

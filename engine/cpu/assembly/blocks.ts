@@ -77,6 +77,14 @@ export function setAlone(paddr: u32): void {
   codeWrite(paddr, 1);
 }
 
+/** The block at a linear address if that was looked up before, for the mappings of now; else 0. Raises no fault. */
+// @ts-ignore: decorator
+@inline
+export function lookUpKnown(rip: u64): u32 {
+  if (isDefined(COUNT_TLB)) return 0;
+  const e = VIRTUAL + ((<u32>rip ^ <u32>(rip >> 14)) & (VIRTUAL_ENTRIES - 1)) * 16;
+  return load<u64>(e) == (rip ^ (<u64>load<u32>(MODE) << 52)) && load<u32>(e, 12) == load<u32>(GENERATION) ? load<u32>(e, 8) : 0;
+}
 /** The block at rip in the current mode; may raise #PF or #GP for the fetch. BLOCK is 0 and RIP exact when this runs. */
 // @ts-ignore: decorator
 @inline

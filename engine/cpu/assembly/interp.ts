@@ -12,7 +12,7 @@ import {
 import { hostAcknowledge, hostObserve, hostHotBlock } from "./host";
 import { mload, mstore, hostWrite, loadForStoreSlow, storeSlow, ld128, st128 } from "./memory";
 import { deliverInterrupt, deliverTrap, raiseError, stopHere, takeEnd, END_KEEPS_RF, END_NO_TRAP } from "./exceptions";
-import { lookUp, verified, findInPage, decodeScratch, HEADER, DEAD } from "./blocks";
+import { lookUp, lookUpKnown, verified, findInPage, decodeScratch, HEADER, DEAD } from "./blocks";
 import {
   flagsAdd, flagsSub, flagsLogic, flagsInc, flagsDec, flagsResultCarry, setCarryOverflow, setCarry, carry, ccO, ccB, ccZ, ccBE, ccS, ccP, ccL, ccLE, condition,
   IF, TF, RF
@@ -414,17 +414,21 @@ export function settleFlags(bits: u64, a: u64, b: u64, r: u64, oc: u64, result: 
   store<u64>(FLAG_RESULT, result);
   store<u64>(FLAG_AUX, aux);
 }
-function settleSite(site: u64): void {
+/** What the flags follow from after compiled code was left, as SITE_FLAGS; 0: they are in FLAG_RESULT and FLAG_AUX. */
+function pendingFlags(site: u64): u64 {
   let bits = site;
   if ((bits >> SITE_FLAGS & 15) == PASSED) bits = load<u64>(JIT_FLAGS, 32) | (site & <u64>1 << (SITE_FLAGS + 12));
-  if ((bits & SETTLED) != 0) {
-    settleFlags(bits, load<u64>(JIT_FLAGS), load<u64>(JIT_FLAGS, 8), load<u64>(JIT_FLAGS, 16), load<u64>(JIT_FLAGS, 24), load<u64>(FLAG_RESULT), load<u64>(FLAG_AUX));
-  }
+  return (bits & SETTLED) != 0 ? bits & FLAGS_BITS : 0;
+}
+/** Computes them: whoever but compiled code reads flags finds them in FLAG_RESULT and FLAG_AUX. */
+function settlePending(bits: u64): void {
+  settleFlags(bits, load<u64>(JIT_FLAGS), load<u64>(JIT_FLAGS, 8), load<u64>(JIT_FLAGS, 16), load<u64>(JIT_FLAGS, 24), load<u64>(FLAG_RESULT), load<u64>(FLAG_AUX));
 }
 /** The form of the flags is in JIT_FLAGS. */
 const PASSED: u64 = 11;
 /** The form of the flags, and whether CF is apart. */
 const SETTLED: u64 = <u64>0x100f << SITE_FLAGS;
+const FLAGS_BITS: u64 = <u64>0x1fff << SITE_FLAGS;
 
 /** Executes until LIMIT, HLT, shutdown or a request. Returns EXIT_*. */
 export function run(): u32 {
@@ -468,30 +472,46 @@ export function run(): u32 {
     const trap = (load<u64>(FLAGS) & TF) != 0;
 
     // ---- chained blocks ----
+    let pending: u64 = 0;
     while (true) {
       const compiled = load<u32>(block, BLOCK_COMPILED);
-      let p: usize;
+      let p: usize = 0;
       if (compiled != 0) {
         const before = load<u64>(ICOUNT);
         store<u64>(ICOUNT, before + <u64>load<u16>(block, 10));
+        store<u64>(JIT_FLAGS, pending, 32);
         const site = call_indirect<u64>(compiled >>> 16, compiled & 0xffff);
         store<u64>(JIT_RETIRED, load<u64>(JIT_RETIRED) + load<u64>(ICOUNT) - before);
         store<u64>(JIT_VISITS, load<u64>(JIT_VISITS) + 1);
-        settleSite(site);
+        pending = pendingFlags(site);
         if (site & SITE_RESUME) {
+          if (pending != 0) settlePending(pending);
+          pending = 0;
           block = <u32>(site >> SITE_BLOCK);
           p = block + HEADER + (<u32>(site >> SITE_OP) & 1023) * NEXT;
         } else {
-          if ((site & SITE_GO_ON) == 0 || load<u64>(STOP_AT) == 0) break;
-          const rip = load<u64>(RIP);
-          const next = lookUp(rip);
-          if (site & SITE_VERIFY) verified(load<u32>(JIT_CELL), rip, next);
-          if (load<u64>(ICOUNT) + <u64>load<u16>(next, 10) > load<u64>(STOP_AT)) break;
-          store<u64>(REGS + (REG_PAGE << 3), rip & 0xfffffffffffff000);
-          block = next;
-          continue;
+          if ((site & SITE_GO_ON) != 0 && load<u64>(STOP_AT) != 0) {
+            const rip = load<u64>(RIP);
+            let next = lookUpKnown(rip);
+            if (next == 0) {
+              // This may raise a fault, which shows the flags.
+              if (pending != 0) settlePending(pending);
+              pending = 0;
+              next = lookUp(rip);
+            }
+            if (site & SITE_VERIFY) verified(load<u32>(JIT_CELL), rip, next);
+            if (load<u64>(ICOUNT) + <u64>load<u16>(next, 10) <= load<u64>(STOP_AT)) {
+              store<u64>(REGS + (REG_PAGE << 3), rip & 0xfffffffffffff000);
+              block = next;
+              continue;
+            }
+          }
+          if (pending != 0) settlePending(pending);
+          break;
         }
       } else {
+        if (pending != 0) settlePending(pending);
+        pending = 0;
         const heat = load<u32>(block, BLOCK_HEAT) + 1;
         store<u32>(block, heat, BLOCK_HEAT);
         if (heat == load<u32>(JIT_THRESHOLD)) {
