@@ -10,6 +10,11 @@
  *     slices              SLICES; when time goes beyond the last, two become one
  *
  * What shares a cell is told by `coarse`; sums by reason stay exact.
+ *
+ * Most exits repeat what the same cell has had before, at the same cost: a *run*. An exit of a run that is known is counted there and nowhere else; its cell's sums and histogram get all of them when somebody asks.
+ *
+ *     exit ──► run (cell, cost): count, last time ──(save, sum, costsOf)──► cell: sums, histogram
+ *      └────► times between exits of the reason, slice of time
  */
 import { BUCKETS, record, recordMany } from './histogram.ts';
 import type { Cycles } from '../../regimes/regime.ts';
@@ -35,7 +40,6 @@ export const TARGET_LEVEL = 7;
 
 /** For exits of which no regime says who handles them. */
 export const HANDLER_UNKNOWN = 255;
-const HANDLERS = 256;
 
 /** What shares a cell: nothing, rips, targets (and rips). Or there is no instruction: interrupts for the host, costs of a whole phase. */
 export const COARSE_NONE = 0;
@@ -84,27 +88,39 @@ const GAP_MAX = 3;
 /** What a reason code beyond REASONS_MAX becomes. */
 export const REASON_OTHER = 0x7fff_ffff;
 
-/**
- * Columns of a cell's sums, two cache lines: first what an exit touches whose cost is that of the one before it in its cell, as most are (five columns: they share a line wherever the array begins), then the rest. The costs are of exits whose cost is known (CELL_COSTED).
- */
+/** Columns of a cell's sums. The costs are of exits whose cost is known (CELL_COSTED). */
 export const CELL_LAST_NS = 0;
-/** Exits in a row with the same cost (`runs`) that are not in the sums and the histogram yet. */
-const CELL_RUN = 1;
 /** Row of the reason among the times between exits. */
-const CELL_GAP_ROW = 2;
+const CELL_GAP_ROW = 1;
 /** 1 if the exit is sleep rather than work. */
-export const CELL_IDLE = 3;
-/** The reason and the handler again, in one, for a quick look whether a cell is the right one. */
-const CELL_KEY = 4;
-export const CELL_COUNT = 6;
-export const CELL_FIRST_NS = 7;
-export const CELL_COSTED = 8;
-export const CELL_LOW = 9;
-export const CELL_TYPICAL = 10;
-export const CELL_HIGH = 11;
-export const CELL_MIN = 12;
-export const CELL_MAX = 13;
-const CELL_COLUMNS = 16;
+export const CELL_IDLE = 2;
+export const CELL_COUNT = 3;
+export const CELL_FIRST_NS = 4;
+export const CELL_COSTED = 5;
+export const CELL_LOW = 6;
+export const CELL_TYPICAL = 7;
+export const CELL_HIGH = 8;
+export const CELL_MIN = 9;
+export const CELL_MAX = 10;
+const CELL_COLUMNS = 11;
+
+/** Integers of a run, half a cache line. The reason and the handler are those that runOf() was given. */
+const RUN_REASON = 0;
+const RUN_HANDLER = 1;
+const RUN_CELL = 2;
+/** The next run of the cell; -1 for none. */
+const RUN_NEXT = 3;
+/** Where the numbers and the histogram of its reason begin. */
+const RUN_GAP = 4;
+const RUN_HISTOGRAM = 5;
+const RUN_IDLE = 6;
+const RUN_INTEGERS = 8;
+/** Exits that are not in the sums of the cell yet, and when the last was. */
+const RUN_COUNT = 0;
+const RUN_LAST_NS = 1;
+const RUN_NUMBERS = 2;
+/** Of one cell. A technique has a few costs for each reason and handler; if there are more, the last run is used again for the new one. */
+const CELL_RUNS_MAX = 8;
 /** Reason, target (2), rip (2), and the rest in one: half a cache line. */
 const KEY_WORDS = 8;
 
@@ -124,8 +140,14 @@ export class ExitTable {
   /** Sums of each cell side by side, so that an exit touches few cache lines: CELL_*. */
   private sums = new Float64Array(64 * CELL_COLUMNS);
   private costs = new Uint32Array(0);
-  /** Of each cell, the cost of its last exit. */
-  private runs: (Cycles | undefined)[] = new Array<Cycles | undefined>(64).fill(undefined);
+
+  private runs = 0;
+  private runIntegers = new Int32Array(64 * RUN_INTEGERS);
+  private runNumbers = new Float64Array(64 * RUN_NUMBERS);
+  /** Undefined: the cost is not known. */
+  private runCycles: (Cycles | undefined)[] = [];
+  /** Of each cell; -1 for none. */
+  private firstRuns = new Int32Array(64).fill(-1);
 
   reasons = 0;
   reasonCodes = new Int32Array(REASONS_MAX + 1);
@@ -183,12 +205,59 @@ export class ExitTable {
     this.add(cell, ns);
   }
 
-  /** gap() and addCost() in one: the way of nearly every event. Calls in it would make number objects of the time. */
-  arriveCost(cell: number, ns: number, cycles: Cycles): void {
-    const { sums, slices, reasonNumbers } = this;
+  /** True if exits of a run are of this reason, handler and cost. */
+  isRun(run: number, reason: number, handler: number, cycles: Cycles | undefined): boolean {
+    const { runIntegers } = this;
+    const at = run * RUN_INTEGERS;
+    return runIntegers[at + RUN_REASON] === reason && runIntegers[at + RUN_HANDLER] === handler && this.runCycles[run] === cycles;
+  }
+
+  /** The run of exits of a cell at this cost (the same object each time), the first of which happens at `ns`. */
+  runOf(cell: number, reason: number, handler: number, cycles: Cycles | undefined, ns: number): number {
+    let last = -1;
+    let length = 0;
+    for (let run = this.firstRuns[cell]; run >= 0; run = this.runIntegers[run * RUN_INTEGERS + RUN_NEXT]) {
+      if (this.isRun(run, reason, handler, cycles)) return run;
+      last = run;
+      length++;
+    }
+    const { sums } = this;
     const at = cell * CELL_COLUMNS;
-    const row = sums[at + CELL_GAP_ROW] | 0;
-    const gapAt = row * REASON_COLUMNS;
+    if (last < 0 && sums[at + CELL_COUNT] === 0) sums[at + CELL_FIRST_NS] = ns;
+    if (cycles !== undefined) this.bound(at, cycles.typical);
+    let run = last;
+    if (length === CELL_RUNS_MAX) {
+      this.endRun(run);
+    } else {
+      run = this.addRun();
+      if (last < 0) this.firstRuns[cell] = run;
+      else this.runIntegers[last * RUN_INTEGERS + RUN_NEXT] = run;
+    }
+    const gapRow = sums[at + CELL_GAP_ROW];
+    const next = -1;
+    this.runIntegers.set([reason, handler, cell, next, gapRow * REASON_COLUMNS, gapRow * BUCKETS, sums[at + CELL_IDLE]], run * RUN_INTEGERS);
+    this.runCycles[run] = cycles;
+    return run;
+  }
+
+  /** The same, at whatever cost. */
+  isRunOf(run: number, reason: number, handler: number): boolean {
+    return this.runIntegers[run * RUN_INTEGERS + RUN_REASON] === reason && this.runIntegers[run * RUN_INTEGERS + RUN_HANDLER] === handler;
+  }
+
+  /** The cell of a run. */
+  cellOfRun(run: number): number {
+    return this.runIntegers[run * RUN_INTEGERS + RUN_CELL];
+  }
+
+  /** An exit of a run happens. `typical`: its cost, 0 if that is not known. The way of nearly every event. */
+  arriveRun(run: number, ns: number, typical: number): void {
+    const { runIntegers, runNumbers, reasonNumbers } = this;
+    const at = run * RUN_INTEGERS;
+    const numbers = run * RUN_NUMBERS;
+    runNumbers[numbers + RUN_COUNT]++;
+    runNumbers[numbers + RUN_LAST_NS] = ns;
+    const gapAt = runIntegers[at + RUN_GAP];
     const last = reasonNumbers[gapAt + GAP_LAST];
     reasonNumbers[gapAt + GAP_LAST] = ns;
     if (last !== -1) {
@@ -196,37 +265,31 @@ export class ExitTable {
       if (gap < reasonNumbers[gapAt + GAP_MIN]) reasonNumbers[gapAt + GAP_MIN] = gap;
       if (gap > reasonNumbers[gapAt + GAP_MAX]) reasonNumbers[gapAt + GAP_MAX] = gap;
       reasonNumbers[gapAt + GAP_COUNT]++;
-      record(this.reasonHistogram, row * BUCKETS, gap);
+      record(this.reasonHistogram, runIntegers[at + RUN_HISTOGRAM], gap);
     }
-    if (cycles !== this.runs[cell] || ns < this.sliceFromNs || ns >= this.sliceToNs) {
-      this.addCost(cell, ns, cycles);
-      return;
-    }
-    // Not the first of the cell: it has had a cost.
-    sums[at + CELL_RUN]++;
-    sums[at + CELL_LAST_NS] = ns;
+    if (ns < this.sliceFromNs || ns >= this.sliceToNs) this.sliceOf(ns);
+    const { slices } = this;
     const slice = this.sliceAt * SLICE_COLUMNS;
-    if (sums[at + CELL_IDLE] !== 0) {
+    if (runIntegers[at + RUN_IDLE] !== 0) {
       slices[slice + SLICE_IDLE_EXITS]++;
     } else {
       slices[slice + SLICE_EXITS]++;
-      slices[slice + SLICE_COST] += cycles.typical;
+      slices[slice + SLICE_COST] += typical;
     }
   }
 
-  /** The exit that arriveCost() was told of last happens so many times more, at the same time: no matter how many, it takes as long as one. */
-  arriveAgain(cell: number, { typical }: Cycles, times: number): void {
-    const { sums, slices, reasonNumbers } = this;
-    const at = cell * CELL_COLUMNS;
-    const row = sums[at + CELL_GAP_ROW];
-    const gapAt = row * REASON_COLUMNS;
+  /** The exit that arriveRun() was told of last happens so many times more, at the same time: no matter how many, it takes as long as one. */
+  arriveAgain(run: number, typical: number, times: number): void {
+    const { runIntegers, slices, reasonNumbers } = this;
+    const at = run * RUN_INTEGERS;
+    const gapAt = runIntegers[at + RUN_GAP];
     reasonNumbers[gapAt + GAP_MIN] = Math.min(reasonNumbers[gapAt + GAP_MIN], 0);
     reasonNumbers[gapAt + GAP_MAX] = Math.max(reasonNumbers[gapAt + GAP_MAX], 0);
     reasonNumbers[gapAt + GAP_COUNT] += times;
-    recordMany(this.reasonHistogram, row * BUCKETS, 0, times);
-    sums[at + CELL_RUN] += times;
+    recordMany(this.reasonHistogram, runIntegers[at + RUN_HISTOGRAM], 0, times);
+    this.runNumbers[run * RUN_NUMBERS + RUN_COUNT] += times;
     const slice = this.sliceAt * SLICE_COLUMNS;
-    if (sums[at + CELL_IDLE] !== 0) {
+    if (runIntegers[at + RUN_IDLE] !== 0) {
       slices[slice + SLICE_IDLE_EXITS] += times;
     } else {
       slices[slice + SLICE_EXITS] += times;
@@ -251,62 +314,76 @@ export class ExitTable {
   add(cell: number, ns: number): void {
     const { sums } = this;
     const at = cell * CELL_COLUMNS;
-    if (sums[at + CELL_COUNT]++ + sums[at + CELL_RUN] === 0) sums[at + CELL_FIRST_NS] = ns;
+    if (sums[at + CELL_COUNT]++ === 0 && this.firstRuns[cell] < 0) sums[at + CELL_FIRST_NS] = ns;
     sums[at + CELL_LAST_NS] = ns;
     this.slices[this.sliceOf(ns) * SLICE_COLUMNS + (sums[at + CELL_IDLE] !== 0 ? SLICE_IDLE_EXITS : SLICE_EXITS)]++;
   }
 
-  /** An exit and what it costs. */
-  addCost(cell: number, ns: number, cycles: Cycles): void {
+  /** An exit and what it costs, where costs do not repeat. */
+  addCost(cell: number, ns: number, { low, typical, high }: Cycles): void {
+    this.add(cell, ns);
     const { sums } = this;
     const at = cell * CELL_COLUMNS;
-    if (sums[at + CELL_COUNT] + sums[at + CELL_RUN] === 0) sums[at + CELL_FIRST_NS] = ns;
-    sums[at + CELL_LAST_NS] = ns;
-    if (cycles !== this.runs[cell]) this.startRun(cell, cycles);
-    sums[at + CELL_RUN]++;
-    const slice = this.sliceOf(ns) * SLICE_COLUMNS;
-    if (sums[at + CELL_IDLE] !== 0) {
-      this.slices[slice + SLICE_IDLE_EXITS]++;
-    } else {
-      this.slices[slice + SLICE_EXITS]++;
-      this.slices[slice + SLICE_COST] += cycles.typical;
-    }
+    sums[at + CELL_COSTED]++;
+    sums[at + CELL_LOW] += low;
+    sums[at + CELL_TYPICAL] += typical;
+    sums[at + CELL_HIGH] += high;
+    this.bound(at, typical);
+    record(this.costs, cell * BUCKETS, typical);
+    if (sums[at + CELL_IDLE] === 0) this.slices[this.sliceAt * SLICE_COLUMNS + SLICE_COST] += typical;
   }
 
-  private startRun(cell: number, cycles: Cycles): void {
+  private bound(at: number, typical: number): void {
     const { sums } = this;
-    const at = cell * CELL_COLUMNS;
-    const { typical } = cycles;
     if (typical < sums[at + CELL_MIN]) sums[at + CELL_MIN] = typical;
     if (typical > sums[at + CELL_MAX]) sums[at + CELL_MAX] = typical;
-    this.endRun(cell);
-    this.runs[cell] = cycles;
   }
 
-  private endRun(cell: number): void {
-    const { sums } = this;
+  private addRun(): number {
+    const run = this.runs++;
+    if (run * RUN_INTEGERS === this.runIntegers.length) {
+      const integers = new Int32Array(this.runIntegers.length * 2);
+      integers.set(this.runIntegers);
+      this.runIntegers = integers;
+      const numbers = new Float64Array(this.runNumbers.length * 2);
+      numbers.set(this.runNumbers);
+      this.runNumbers = numbers;
+    }
+    return run;
+  }
+
+  private endRuns(cell: number): void {
+    for (let run = this.firstRuns[cell]; run >= 0; run = this.runIntegers[run * RUN_INTEGERS + RUN_NEXT]) this.endRun(run);
+  }
+
+  private endRun(run: number): void {
+    const { sums, runNumbers } = this;
+    const numbers = run * RUN_NUMBERS;
+    const count = runNumbers[numbers + RUN_COUNT];
+    if (count === 0) return;
+    runNumbers[numbers + RUN_COUNT] = 0;
+    const cell = this.cellOfRun(run);
     const at = cell * CELL_COLUMNS;
-    const count = sums[at + CELL_RUN];
-    const run = this.runs[cell];
-    if (count === 0 || run === undefined) return;
-    sums[at + CELL_RUN] = 0;
     sums[at + CELL_COUNT] += count;
+    sums[at + CELL_LAST_NS] = Math.max(sums[at + CELL_LAST_NS], runNumbers[numbers + RUN_LAST_NS]);
+    const cycles = this.runCycles[run];
+    if (cycles === undefined) return;
     sums[at + CELL_COSTED] += count;
-    sums[at + CELL_LOW] += run.low * count;
-    sums[at + CELL_TYPICAL] += run.typical * count;
-    sums[at + CELL_HIGH] += run.high * count;
-    recordMany(this.costs, cell * BUCKETS, run.typical, count);
+    sums[at + CELL_LOW] += cycles.low * count;
+    sums[at + CELL_TYPICAL] += cycles.typical * count;
+    sums[at + CELL_HIGH] += cycles.high * count;
+    recordMany(this.costs, cell * BUCKETS, cycles.typical, count);
   }
 
   /** The histogram of a cell's costs. */
   costsOf(cell: number): Uint32Array {
-    this.endRun(cell);
+    this.endRuns(cell);
     return this.costs.subarray(cell * BUCKETS, (cell + 1) * BUCKETS);
   }
 
   /** One of the sums of a cell: CELL_*. */
   sum(cell: number, column: number): number {
-    this.endRun(cell);
+    this.endRuns(cell);
     return this.sums[cell * CELL_COLUMNS + column];
   }
 
@@ -323,11 +400,6 @@ export class ExitTable {
 
   isIdleCell(cell: number): boolean {
     return this.sums[cell * CELL_COLUMNS + CELL_IDLE] !== 0;
-  }
-
-  /** True if the cell is of this reason and handler. */
-  isOf(cell: number, reason: number, handler: number): boolean {
-    return this.sums[cell * CELL_COLUMNS + CELL_KEY] === reason * HANDLERS + handler;
   }
 
   /** The guest sleeps. */
@@ -374,7 +446,7 @@ export class ExitTable {
   }
 
   save(): ExitTableState {
-    for (let cell = 0; cell < this.cells; cell++) this.endRun(cell);
+    for (let cell = 0; cell < this.cells; cell++) this.endRuns(cell);
     return {
       cells: this.cells,
       integers: this.integerColumns().map((column) => column.slice(0, this.cells)),
@@ -400,7 +472,10 @@ export class ExitTable {
     if (this.costs.length < state.histogram.length) this.costs = new Uint32Array(this.capacity * BUCKETS);
     this.costs.fill(0);
     this.costs.set(state.histogram);
-    this.runs.fill(undefined);
+    this.runs = 0;
+    this.runNumbers.fill(0);
+    this.runCycles = [];
+    this.firstRuns.fill(-1);
     this.cells = state.cells;
     this.reasons = state.reasons;
     this.reasonCodes.set(state.reasonCodes);
@@ -482,7 +557,6 @@ export class ExitTable {
         this.sums[at + CELL_MAX] = -Infinity;
         this.sums[at + CELL_IDLE] = this.isIdle(reason, handler) ? 1 : 0;
         this.sums[at + CELL_GAP_ROW] = this.reasonRow(reason === REASON_OTHER ? -1 : reason);
-        this.sums[at + CELL_KEY] = reason * HANDLERS + handler;
         this.slots[slot] = made;
         if (this.cells * 2 > this.slots.length) this.index();
         return made;
@@ -527,7 +601,9 @@ export class ExitTable {
     this.phaseOf = integer(this.phaseOf);
     this.coarse = integer(this.coarse);
     this.keys = integer(this.keys);
-    while (this.runs.length < this.capacity) this.runs.push(undefined);
+    const firstRuns = new Int32Array(this.capacity).fill(-1);
+    firstRuns.set(this.firstRuns);
+    this.firstRuns = firstRuns;
     const sums = new Float64Array(this.sums.length * 2);
     sums.set(this.sums);
     this.sums = sums;
@@ -558,7 +634,7 @@ export class ExitTable {
     this.sliceWidthNs *= 2;
   }
 
-  /** Room for the costs of all cells there are. Called before addCost is used for the first time. */
+  /** Room for the costs of all cells there are. Called before an exit with a cost is told of. */
   withCosts(): this {
     if (this.costs.length < this.capacity * BUCKETS) {
       const larger = new Uint32Array(this.capacity * BUCKETS);

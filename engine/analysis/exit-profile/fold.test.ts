@@ -183,9 +183,10 @@ describe('bounds', () => {
   it('keeps sums by reason exact when there are more addresses, ports and phases than it remembers', () => {
     const table = new ExitTable((reason) => reason === 12).withCosts();
     const exits = 3 * CELLS_MAX;
+    const cycles = { low: 1, typical: 2, high: 3 };
     for (let i = 0; i < exits; i++) {
       if (i % 50 === 0) table.startPhase(`p${i}`, i, i);
-      table.arriveCost(table.cellOf(i % 3, HANDLER_UNKNOWN, 1, i & 0xffff, 0, i, 0), i, { low: 1, typical: 2, high: 3 });
+      table.arriveRun(table.runOf(table.cellOf(i % 3, HANDLER_UNKNOWN, 1, i & 0xffff, 0, i, 0), i % 3, HANDLER_UNKNOWN, cycles, i), i, cycles.typical);
     }
     expect(table.cells).toBeLessThanOrEqual(CELLS_MAX + TARGET_CELLS_MAX + 3 * (PHASES_MAX + 1));
     expect(table.save().histogram.length).toBeLessThanOrEqual(32_768 * BUCKETS);

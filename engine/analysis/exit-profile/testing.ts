@@ -5,7 +5,7 @@ import type { EventBatch } from '../../log/event-batch.ts';
 import type { LogReader } from '../../log/reader.ts';
 import { position } from '../../log/position.ts';
 import { HANDLER_DEVICE_MODEL, HANDLER_LIGHT, HANDLER_SLEEP, type Projection, type ProjectionState, type RegimeSink, type RunTotals } from '../../regimes/regime.ts';
-import { eventReason } from './fold.ts';
+import { eventReason } from './exit-sink.ts';
 
 /** `phases` marks with exits between them; every seventh exit is a HLT with idle time after it. */
 export function exitLog(exits: number, options: { readonly phases?: number; readonly rips?: number; readonly blockBytes?: number; readonly seed?: number; readonly isOpen?: boolean } = {}): LogReader {
