@@ -1,16 +1,21 @@
 /** What all projections share: charging recipes, and saving and restoring. */
 import { Meter } from './meter.ts';
 import { RegimeError, type CostBook, type MissingTotal, type Projection, type ProjectionState, type RegimeSink, type RunTotals } from './regime.ts';
-import type { EventBatch } from '../log/event-batch.ts';
+import type { EventBatch, SiteTable } from '../log/event-batch.ts';
 
-/** Ticks of the host that are made up between two events: more than an hour of them. Only a damaged position asks for more. */
-export const HOST_TICKS_MAX = 1_000_000;
+/** Sites of one batch: FORMAT.md, section 2. */
+const SITES_MAX = 8193;
+/** What a row of a site asks of a projection: a number of its own from PLAN_NOTHING + 1 on. */
+export const PLAN_UNKNOWN = 0;
+export const PLAN_NOTHING = 1;
 /** Raised when saved states change their meaning. */
 const STATE_VERSION = 4;
 
 export abstract class BaseProjection implements Projection {
   readonly regime: string;
   protected readonly meter: Meter;
+  /** PLAN_* of each site of the batch: what can be known of a row by its site is found out once. */
+  protected readonly plans = new Uint8Array(SITES_MAX);
   private readonly wants: readonly MissingTotal[];
   /** Events of kind `counts` were seen; of these the last. */
   private hasCounts = false;
@@ -21,6 +26,15 @@ export abstract class BaseProjection implements Projection {
     this.regime = regime;
     this.wants = needs;
     this.meter = new Meter(costs);
+  }
+
+  /** PLAN_* of a site. */
+  protected abstract planOf(sites: SiteTable, site: number): number;
+
+  /** For the rows of a batch that come now. */
+  protected plan(batch: EventBatch): Uint8Array {
+    this.plans.fill(PLAN_UNKNOWN, 0, batch.sites.count);
+    return this.plans;
   }
 
   abstract fold(batch: EventBatch, start: number, end: number, out: RegimeSink): void;

@@ -4,8 +4,9 @@
  * Mechanisms: Adams & Agesen, ASPLOS 2006; Bugnion et al., TOCS 2012. In 64-bit mode segments have no limits: like the AMD CPUs with EFER.LMSLE on which 64-bit
  * translation was offered, the monitor is taken to be protected at no cost.
  */
-import { BaseProjection, HOST_TICKS_MAX } from './base.ts';
+import { BaseProjection, PLAN_NOTHING, PLAN_UNKNOWN } from './base.ts';
 import { GuestFrames, UNIT_GROUP } from './guest-frames.ts';
+import { HostTicks, type SavedHostTicks } from './host-ticks.ts';
 import { GUEST_KPTI } from './native.ts';
 import { PORT_CLASS, PORT_PIC, PORT_PIT, PORT_PIT_CALIBRATION, PORT_RTC } from './ports.ts';
 import { BT } from './reasons.ts';
@@ -16,8 +17,8 @@ import {
 } from './regime.ts';
 import { SiteCounts } from './site-counts.ts';
 import { STORE_FREE, ShadowMmu, rootFrame, type SavedShadow } from './shadow-mmu.ts';
-import { ACCESS_WRITE, CR_MOV_FROM, EXIT_REASONS, PHASE_INJECTED } from '../log/events.ts';
-import type { EventBatch } from '../log/event-batch.ts';
+import { CR_MOV_FROM, EXIT_REASONS, PHASE_INJECTED } from '../log/events.ts';
+import type { EventBatch, SiteTable } from '../log/event-batch.ts';
 import {
   SHAPE_COUNTS, SHAPE_DIRTY, SHAPE_EXIT_CPUID, SHAPE_EXIT_CR, SHAPE_EXIT_DR, SHAPE_EXIT_EXCEPTION, SHAPE_EXIT_IO, SHAPE_EXIT_MMIO, SHAPE_EXIT_MSR, SHAPE_EXIT_PAGE_TABLE,
   SHAPE_EXIT_PLAIN, SHAPE_IDLE, SHAPE_INTERRUPT,
@@ -26,9 +27,23 @@ import {
 const VECTOR_PF = 14;
 const BT_SHADOW = { isUnsync: false, prefetch: 8, rootsCached: 4, flood: 0, pagesMax: 4096 } as const;
 
+const PLAN_DEVICE = 2;
+const PLAN_DEVICE_MODEL = 3;
+const PLAN_MMIO = 4;
+const PLAN_CALLOUT = 5;
+const PLAN_ROOT = 6;
+const PLAN_TRUE_FAULT = 7;
+const PLAN_EXCEPTION = 8;
+const PLAN_STORE = 9;
+const PLAN_HALT = 10;
+const PLAN_COUNTS = 11;
+const PLAN_INTERRUPT = 12;
+const PLAN_IDLE = 13;
+const PLAN_DIRTY = 14;
+
 class TranslationProjection extends BaseProjection {
   private readonly adaptAfter: number;
-  private readonly hostTickNs: number;
+  private readonly ticks: HostTicks;
   private readonly isHosted: boolean;
   private readonly mmu: ShadowMmu;
   private readonly frames = new GuestFrames(UNIT_GROUP);
@@ -50,15 +65,12 @@ class TranslationProjection extends BaseProjection {
   /** Faults so far of each instruction that stores to page tables or device registers; kernels have some hundreds. */
   private readonly sites = new SiteCounts();
   private adapted = 0;
-  private idleNs = 0;
-  private nextHostTickNs: number;
 
   constructor(options: Options, costs: CostBook) {
     super('full', costs, ['systemCalls', 'kernelInstructions', 'pageWalks']);
     const number = (name: string): number => (typeof options[name] === 'number' ? options[name] : 0);
     this.adaptAfter = options['adaptive'] === true ? number('adaptAfter') : Infinity;
-    this.hostTickNs = number('hostHz') === 0 ? Infinity : 1e9 / number('hostHz');
-    this.nextHostTickNs = this.hostTickNs;
+    this.ticks = new HostTicks(number('hostHz'));
     this.isHosted = options['hosted'] === true;
     this.mmu = new ShadowMmu({ ...BT_SHADOW, touchedShare: number('touchedShare'), fillsPerNewRoot: number('fillsPerNewRoot') });
     const { meter } = this;
@@ -81,97 +93,113 @@ class TranslationProjection extends BaseProjection {
   }
 
   override fold(batch: EventBatch, start: number, end: number, out: RegimeSink): void {
-    const { sites, site, position, timeOffsetNs, valueLo, valueHi, aux } = batch;
-    let { idleNs, nextHostTickNs } = this;
+    const { sites, site, valueLo, valueHi, aux } = batch;
+    const { mmu } = this;
+    const plans = this.plan(batch);
+    let due = this.ticks.dueRow(batch, start, end);
     for (let i = start; i < end; i++) {
-      const busyNs = position[i] + timeOffsetNs[i] - idleNs;
-      if (busyNs >= nextHostTickNs) {
-        const ticks = Math.min(Math.floor((busyNs - nextHostTickNs) / this.hostTickNs) + 1, HOST_TICKS_MAX);
-        this.exitTimes(out, i, BT.hostInterrupt, 0, HANDLER_INTERRUPT, this.interrupt, ticks);
-        nextHostTickNs += this.hostTickNs * ticks;
-      }
+      if (i === due) due = this.hostTicks(batch, i, end, out);
       const s = site[i];
-      switch (sites.shape[s]) {
-        case 0x10 satisfies typeof SHAPE_EXIT_IO:
-          this.port(out, i, sites.f0[s]);
+      let plan = plans[s];
+      if (plan === PLAN_UNKNOWN) plans[s] = plan = this.planOf(sites, s);
+      switch (plan) {
+        case 1 satisfies typeof PLAN_NOTHING:
           break;
-        case 0x11 satisfies typeof SHAPE_EXIT_MMIO:
-          if (!this.isAdapted(sites.ripLo[s], sites.ripHi[s])) this.exit(out, i, BT.traceFault, sites.addressLo[s], HANDLER_TRACE, this.trace);
-          else this.direct(out, i, DIRECT_CALLOUT, this.callout);
-          if (this.isHosted && (sites.addressLo[s] >>> 20) !== 0xfee) this.exit(out, i, BT.deviceModel, sites.addressLo[s], HANDLER_DEVICE_MODEL, this.model);
-          else this.direct(out, i, DIRECT_DEVICE, this.device);
+        case 2 satisfies typeof PLAN_DEVICE:
+          this.direct(out, i, DIRECT_DEVICE, this.device);
           break;
-        case 0x13 satisfies typeof SHAPE_EXIT_CPUID:
-          // In user mode it runs directly: it does not trap.
-          if (sites.ripHi[s] >>> 31 !== 0) this.direct(out, i, DIRECT_CALLOUT, this.callout);
+        case 3 satisfies typeof PLAN_DEVICE_MODEL:
+          this.exit(out, i, BT.deviceModel, sites.f0[s], HANDLER_DEVICE_MODEL, this.model);
           break;
-        case 0x12 satisfies typeof SHAPE_EXIT_MSR:
-        case 0x15 satisfies typeof SHAPE_EXIT_DR:
+        case 4 satisfies typeof PLAN_MMIO:
+          this.mmio(out, i, sites.addressLo[s], sites.ripLo[s], sites.ripHi[s]);
+          break;
+        case 5 satisfies typeof PLAN_CALLOUT:
           this.direct(out, i, DIRECT_CALLOUT, this.callout);
           break;
-        case 0x14 satisfies typeof SHAPE_EXIT_CR:
+        case 6 satisfies typeof PLAN_ROOT:
           this.direct(out, i, DIRECT_CALLOUT, this.callout);
-          if (sites.f0[s] === 3 && sites.f1[s] !== CR_MOV_FROM) {
-            this.mmu.loadRoot(rootFrame(valueLo[i], valueHi[i]));
-            this.hiddenFaults(out, i, this.mmu.fills);
-          }
+          mmu.loadRoot(rootFrame(valueLo[i], valueHi[i]));
+          this.hiddenFaults(out, i, mmu.fills);
           break;
-        case 0x16 satisfies typeof SHAPE_EXIT_EXCEPTION:
-          if (sites.f0[s] === VECTOR_PF) {
-            this.mmu.trueFault(sites.addressLo[s]);
-            this.exit(out, i, BT.trueFault, sites.addressHi[s] * 2 ** 32 + sites.addressLo[s], HANDLER_REFLECTION, this.trueFault);
-          } else {
-            this.exit(out, i, BT.exception, sites.f0[s], HANDLER_REFLECTION, this.exception);
-          }
+        case 7 satisfies typeof PLAN_TRUE_FAULT:
+          mmu.trueFault(sites.addressLo[s]);
+          this.exit(out, i, BT.trueFault, sites.addressHi[s] * 2 ** 32 + sites.addressLo[s], HANDLER_REFLECTION, this.trueFault);
           break;
-        case 0x18 satisfies typeof SHAPE_EXIT_PAGE_TABLE:
-          if (this.mmu.store(sites.f0[s], aux[i], valueLo[i]) !== STORE_FREE) {
+        case 8 satisfies typeof PLAN_EXCEPTION:
+          this.exit(out, i, BT.exception, sites.f0[s], HANDLER_REFLECTION, this.exception);
+          break;
+        case 9 satisfies typeof PLAN_STORE:
+          if (mmu.store(sites.f0[s], aux[i], valueLo[i]) !== STORE_FREE) {
             if (this.isAdapted(sites.ripLo[s], sites.ripHi[s])) this.direct(out, i, DIRECT_PAGE_TABLE, this.traceAdapted);
             else this.exit(out, i, BT.traceFault, aux[i], HANDLER_TRACE, this.trace);
           }
-          this.hiddenFaults(out, i, this.mmu.fills);
+          this.hiddenFaults(out, i, mmu.fills);
           break;
-        case 0x17 satisfies typeof SHAPE_EXIT_PLAIN:
-          this.plain(out, i, sites.f0[s]);
+        case 10 satisfies typeof PLAN_HALT:
+          this.exit(out, i, BT.halt, 0, HANDLER_SLEEP, this.halt);
           break;
-        case 0x51 satisfies typeof SHAPE_COUNTS:
+        case 11 satisfies typeof PLAN_COUNTS:
           this.counted(batch, i, out);
           break;
-        case 0x20 satisfies typeof SHAPE_INTERRUPT:
-          if (sites.f0[s] === PHASE_INJECTED) this.exit(out, i, BT.hostInterrupt, sites.f1[s], HANDLER_INTERRUPT, this.interrupt);
+        case 12 satisfies typeof PLAN_INTERRUPT:
+          this.exit(out, i, BT.hostInterrupt, sites.f1[s], HANDLER_INTERRUPT, this.interrupt);
           break;
-        case 0x40 satisfies typeof SHAPE_IDLE:
-          idleNs += valueLo[i] + valueHi[i] * 2 ** 32;
+        case 13 satisfies typeof PLAN_IDLE:
+          this.ticks.idleNs += valueLo[i] + valueHi[i] * 2 ** 32;
+          due = this.ticks.dueRow(batch, i + 1, end);
           break;
-        case 0x50 satisfies typeof SHAPE_DIRTY:
+        case 14 satisfies typeof PLAN_DIRTY:
           this.hiddenFaults(out, i, this.frames.touch(batch.bytes, batch.payloadStart[i], batch.payloadLength[i]));
           break;
       }
     }
-    this.idleNs = idleNs;
-    this.nextHostTickNs = nextHostTickNs;
   }
 
-  private port(out: RegimeSink, i: number, port: number): void {
-    const kind = PORT_CLASS[port & 0xffff];
-    const isInMonitor = kind === PORT_PIC || kind === PORT_PIT || kind === PORT_PIT_CALIBRATION || kind === PORT_RTC || port === 0x80;
-    if (this.isHosted && !isInMonitor) this.exit(out, i, BT.deviceModel, port, HANDLER_DEVICE_MODEL, this.model);
-    else this.direct(out, i, DIRECT_DEVICE, this.device);
-  }
-
-  private plain(out: RegimeSink, i: number, reason: number): void {
-    switch (reason) {
-      case EXIT_REASONS.hlt:
-        this.exit(out, i, BT.halt, 0, HANDLER_SLEEP, this.halt);
-        return;
-      case EXIT_REASONS.pause:
-      case EXIT_REASONS.rdtsc:
-      case EXIT_REASONS.rdtscp:
-        // In line.
-        return;
+  protected override planOf({ shape, f0, f1, ripHi }: SiteTable, s: number): number {
+    switch (shape[s]) {
+      case SHAPE_EXIT_IO:
+        return this.isHosted && !isInMonitor(f0[s]) ? PLAN_DEVICE_MODEL : PLAN_DEVICE;
+      case SHAPE_EXIT_MMIO:
+        return PLAN_MMIO;
+      case SHAPE_EXIT_CPUID:
+        // In user mode it runs directly: it does not trap.
+        return ripHi[s] >>> 31 !== 0 ? PLAN_CALLOUT : PLAN_NOTHING;
+      case SHAPE_EXIT_MSR:
+      case SHAPE_EXIT_DR:
+        return PLAN_CALLOUT;
+      case SHAPE_EXIT_CR:
+        return f0[s] === 3 && f1[s] !== CR_MOV_FROM ? PLAN_ROOT : PLAN_CALLOUT;
+      case SHAPE_EXIT_EXCEPTION:
+        return f0[s] === VECTOR_PF ? PLAN_TRUE_FAULT : PLAN_EXCEPTION;
+      case SHAPE_EXIT_PAGE_TABLE:
+        return PLAN_STORE;
+      case SHAPE_EXIT_PLAIN:
+        return planOfPlain(f0[s]);
+      case SHAPE_COUNTS:
+        return PLAN_COUNTS;
+      case SHAPE_INTERRUPT:
+        return f0[s] === PHASE_INJECTED ? PLAN_INTERRUPT : PLAN_NOTHING;
+      case SHAPE_IDLE:
+        return PLAN_IDLE;
+      case SHAPE_DIRTY:
+        return PLAN_DIRTY;
       default:
-        this.direct(out, i, DIRECT_CALLOUT, this.callout);
+        return PLAN_NOTHING;
     }
+  }
+
+  /** Those that are due at a row; returns the row at which the next one is. */
+  private hostTicks(batch: EventBatch, i: number, end: number, out: RegimeSink): number {
+    this.exitTimes(out, i, BT.hostInterrupt, 0, HANDLER_INTERRUPT, this.interrupt, this.ticks.take(batch.position[i] + batch.timeOffsetNs[i]));
+    return this.ticks.dueRow(batch, i + 1, end);
+  }
+
+  private mmio(out: RegimeSink, i: number, addressLo: number, ripLo: number, ripHi: number): void {
+    if (!this.isAdapted(ripLo, ripHi)) this.exit(out, i, BT.traceFault, addressLo, HANDLER_TRACE, this.trace);
+    else this.direct(out, i, DIRECT_CALLOUT, this.callout);
+    if (this.isHosted && (addressLo >>> 20) !== 0xfee) this.exit(out, i, BT.deviceModel, addressLo, HANDLER_DEVICE_MODEL, this.model);
+    else this.direct(out, i, DIRECT_DEVICE, this.device);
   }
 
   private hiddenFaults(out: RegimeSink, i: number, count: number): void {
@@ -200,25 +228,41 @@ class TranslationProjection extends BaseProjection {
   }
 
   protected override data(): TranslationState {
-    const { adapted, idleNs, nextHostTickNs } = this;
-    return { adapted, idleNs, nextHostTickNs: Number.isFinite(nextHostTickNs) ? nextHostTickNs : 0, sites: this.sites.entries(), frames: this.frames.save(), shadow: this.mmu.save() };
+    return { adapted: this.adapted, ...this.ticks.save(), sites: this.sites.entries(), frames: this.frames.save(), shadow: this.mmu.save() };
   }
 
   protected override setData(data: unknown): void {
     const state = data as TranslationState;
     this.adapted = state.adapted;
-    this.idleNs = state.idleNs;
-    this.nextHostTickNs = Number.isFinite(this.hostTickNs) ? state.nextHostTickNs : Infinity;
+    this.ticks.restore(state);
     this.sites.restore(state.sites);
     this.frames.restore(state.frames);
     this.mmu.restore(state.shadow);
   }
 }
 
-interface TranslationState {
+/** The device is in the monitor, whichever it is. */
+function isInMonitor(port: number): boolean {
+  const kind = PORT_CLASS[port & 0xffff];
+  return kind === PORT_PIC || kind === PORT_PIT || kind === PORT_PIT_CALIBRATION || kind === PORT_RTC || port === 0x80;
+}
+
+function planOfPlain(reason: number): number {
+  switch (reason) {
+    case EXIT_REASONS.hlt:
+      return PLAN_HALT;
+    case EXIT_REASONS.pause:
+    case EXIT_REASONS.rdtsc:
+    case EXIT_REASONS.rdtscp:
+      // In line.
+      return PLAN_NOTHING;
+    default:
+      return PLAN_CALLOUT;
+  }
+}
+
+interface TranslationState extends SavedHostTicks {
   readonly adapted: number;
-  readonly idleNs: number;
-  readonly nextHostTickNs: number;
   readonly sites: readonly (readonly [number, number])[];
   readonly frames: readonly number[];
   readonly shadow: SavedShadow;

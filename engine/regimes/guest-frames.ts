@@ -63,16 +63,20 @@ export class GuestFrames {
         }
       }
       const last = Math.min(page + pages, FRAMES_MAX);
-      for (let frame = page; frame < last; frame++) {
+      for (let frame = page; frame < last; ) {
         const stretch = frame >>> UNIT_HUGE;
+        const stretchEnd = Math.min((stretch + 1) << UNIT_HUGE, last);
         const isSplit = ((words[SPLITS + (stretch >>> 5)] >>> (stretch & 31)) & 1) !== 0;
-        const unit = frame >>> (isSplit ? UNIT_GROUP : shift);
-        const word = (isSplit ? GROUPS : 0) + (unit >>> 5);
-        const bit = 1 << (unit & 31);
-        if ((words[word] & bit) === 0) {
-          words[word] |= bit;
+        const unitShift = isSplit ? UNIT_GROUP : shift;
+        const base = isSplit ? GROUPS : 0;
+        const unitLast = (stretchEnd - 1) >>> unitShift;
+        for (let unit = frame >>> unitShift; unit <= unitLast; unit++) {
+          const bit = 1 << (unit & 31);
+          if ((words[base + (unit >>> 5)] & bit) !== 0) continue;
+          words[base + (unit >>> 5)] |= bit;
           fresh++;
         }
+        frame = stretchEnd;
       }
       page += pages;
     }

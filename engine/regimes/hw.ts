@@ -3,8 +3,9 @@
  *
  * Controls: Linux 6.1 arch/x86/kvm/vmx/vmx.c (vmx_exec_control, vmcs_config), svm/svm.c (init_vmcb). Exit conditions: Intel SDM volume 3, chapter "VMX Non-Root Operation".
  */
-import { BaseProjection, HOST_TICKS_MAX } from './base.ts';
+import { BaseProjection, PLAN_NOTHING, PLAN_UNKNOWN } from './base.ts';
 import { GuestFrames, UNIT_FRAME, UNIT_GROUP, UNIT_HUGE } from './guest-frames.ts';
+import { HostTicks, type SavedHostTicks } from './host-ticks.ts';
 import { GUEST_KPTI, LAPIC_PAGE, isUserException } from './native.ts';
 import { GIGAHERTZ_ASSUMED, PauseLoops, type SavedPauseLoops } from './pause-loops.ts';
 import { PORT_CLASS, PORT_PIC, PORT_PIT, PORT_PIT_CALIBRATION, PORT_UART } from './ports.ts';
@@ -16,7 +17,7 @@ import {
 } from './regime.ts';
 import { STORE_FREE, STORE_UNSYNC, ShadowMmu, rootFrame, type SavedShadow } from './shadow-mmu.ts';
 import { ACCESS_WRITE, CONTROLLER_IOAPIC, CONTROLLER_PIC, CR_CLTS, CR_LMSW, CR_MOV_FROM, CR_MOV_TO, EXIT_REASONS, PHASE_INJECTED, PHASE_RAISED } from '../log/events.ts';
-import type { EventBatch } from '../log/event-batch.ts';
+import type { EventBatch, SiteTable } from '../log/event-batch.ts';
 import {
   SHAPE_COUNTS, SHAPE_DIRTY, SHAPE_EXIT_CPUID, SHAPE_EXIT_CR, SHAPE_EXIT_DR, SHAPE_EXIT_EXCEPTION, SHAPE_EXIT_IO, SHAPE_EXIT_MMIO, SHAPE_EXIT_MSR, SHAPE_EXIT_PAGE_TABLE, SHAPE_EXIT_PLAIN, SHAPE_IDLE,
   SHAPE_INTERRUPT, SHAPE_TIMER_FIRE,
@@ -73,6 +74,28 @@ const NO_CYCLES: Cycles = { low: 0, typical: 0, high: 0 };
 
 const number = (value: unknown): number => (typeof value === 'number' ? value : 0);
 
+/** Nothing but that the guest runs. */
+const PLAN_QUIET = 2;
+const PLAN_PORT_KERNEL = 3;
+const PLAN_PORT_USER = 4;
+const PLAN_PORT_OTHER = 5;
+const PLAN_MMIO = 6;
+const PLAN_MSR = 7;
+const PLAN_CPUID = 8;
+const PLAN_ROOT_READ = 9;
+const PLAN_ROOT = 10;
+const PLAN_CONTROL = 11;
+const PLAN_DEBUG = 12;
+const PLAN_EXCEPTION = 13;
+const PLAN_STORE = 14;
+const PLAN_OTHER = 15;
+const PLAN_COUNTS = 16;
+const PLAN_RAISED = 17;
+const PLAN_INJECTED = 18;
+const PLAN_TIMER = 19;
+const PLAN_IDLE = 20;
+const PLAN_DIRTY = 21;
+
 class HardwareProjection extends BaseProjection {
   private readonly isAmd: boolean;
   private readonly isShadow: boolean;
@@ -87,7 +110,7 @@ class HardwareProjection extends BaseProjection {
   private readonly hasSyntheticApic: boolean;
   private readonly hasKpti: boolean;
   private readonly haltPollNs: number;
-  private readonly hostTickNs: number;
+  private readonly ticks: HostTicks;
   private readonly reason: typeof VMX | typeof AMD_REASONS;
   private readonly ptMmu: ShadowMmu | undefined;
   private readonly frames: GuestFrames;
@@ -140,8 +163,6 @@ class HardwareProjection extends BaseProjection {
   private accessedAt = -1;
   private isTimerDue = false;
   private hasIoapic = false;
-  private idleNs = 0;
-  private nextHostTickNs: number;
   private mmioPages = new Set<number>();
   /** What the guest itself has enabled (PV_*): the events are as they are then, and the options kvmPv and hyperv remove nothing more. */
   private recordedPv = 0;
@@ -168,8 +189,7 @@ class HardwareProjection extends BaseProjection {
     this.hasSyntheticApic = options['hyperv'] === true;
     this.hasKpti = hasKpti;
     this.haltPollNs = number(options['haltPollUs']) * 1000;
-    this.hostTickNs = number(options['hostHz']) === 0 ? Infinity : 1e9 / number(options['hostHz']);
-    this.nextHostTickNs = this.hostTickNs;
+    this.ticks = new HostTicks(number(options['hostHz']));
     this.reason = this.isAmd ? AMD_REASONS : VMX;
     this.frames = new GuestFrames(options['hostPages'] === 'huge' ? UNIT_HUGE : isShadow ? UNIT_GROUP : UNIT_FRAME);
     const assumed = { touchedShare: number(options['touchedShare']), fillsPerNewRoot: number(options['fillsPerNewRoot']) };
@@ -223,83 +243,154 @@ class HardwareProjection extends BaseProjection {
   }
 
   override fold(batch: EventBatch, start: number, end: number, out: RegimeSink): void {
-    const { sites, site, position, timeOffsetNs, valueLo, valueHi, aux } = batch;
-    const { reason } = this;
-    let { idleNs, nextHostTickNs } = this;
+    const { sites, site, position, valueLo, valueHi, aux } = batch;
+    const { reason, ptMmu } = this;
+    const plans = this.plan(batch);
+    let due = this.ticks.dueRow(batch, start, end);
     for (let i = start; i < end; i++) {
-      const busyNs = position[i] + timeOffsetNs[i] - idleNs;
-      if (busyNs >= nextHostTickNs) nextHostTickNs += this.hostTickNs * this.hostTicks(out, i, busyNs - nextHostTickNs);
+      if (i === due) {
+        this.hostTicks(out, i, position[i] + batch.timeOffsetNs[i]);
+        due = this.ticks.dueRow(batch, i + 1, end);
+      }
       const s = site[i];
-      switch (sites.shape[s]) {
-        case 0x10 satisfies typeof SHAPE_EXIT_IO:
+      let plan = plans[s];
+      if (plan === PLAN_UNKNOWN) plans[s] = plan = this.planOf(sites, s);
+      switch (plan) {
+        case 1 satisfies typeof PLAN_NOTHING:
+          break;
+        case 2 satisfies typeof PLAN_QUIET:
+          this.isHalted = false;
+          break;
+        case 3 satisfies typeof PLAN_PORT_KERNEL:
+          this.isHalted = false;
+          this.accessedAt = position[i];
+          this.exit(out, i, reason.io, portQualification(sites.f0[s], sites.f1[s]), HANDLER_KERNEL_DEVICE, this.ioKernel);
+          break;
+        case 4 satisfies typeof PLAN_PORT_USER:
+          this.isHalted = false;
+          this.accessedAt = position[i];
+          this.exit(out, i, reason.io, portQualification(sites.f0[s], sites.f1[s]), HANDLER_DEVICE_MODEL, this.ioUser);
+          break;
+        case 5 satisfies typeof PLAN_PORT_OTHER:
           this.isHalted = false;
           this.accessedAt = position[i];
           this.io(out, i, sites.f0[s], sites.f1[s], valueLo[i]);
           break;
-        case 0x11 satisfies typeof SHAPE_EXIT_MMIO:
+        case 6 satisfies typeof PLAN_MMIO:
           this.isHalted = false;
           this.accessedAt = position[i];
           this.mmio(out, i, sites.addressLo[s], sites.addressHi[s], sites.f1[s]);
           break;
-        case 0x12 satisfies typeof SHAPE_EXIT_MSR:
+        case 7 satisfies typeof PLAN_MSR:
           this.isHalted = false;
           this.msrAccess(out, i, sites.f0[s], sites.f1[s] !== 0, valueLo[i]);
           break;
-        case 0x13 satisfies typeof SHAPE_EXIT_CPUID:
+        case 8 satisfies typeof PLAN_CPUID:
           this.isHalted = false;
           this.exit(out, i, reason.cpuid, valueLo[i], HANDLER_LIGHT, this.cpuid);
           break;
-        case 0x14 satisfies typeof SHAPE_EXIT_CR:
+        case 9 satisfies typeof PLAN_ROOT_READ:
           this.isHalted = false;
-          this.controlRegister(out, i, sites.f0[s], sites.f1[s], sites.f2[s], valueLo[i], valueHi[i]);
+          this.exit(out, i, this.crReason(3, true), crQualification(3, CR_MOV_FROM, sites.f2[s]), HANDLER_LIGHT, this.light);
           break;
-        case 0x15 satisfies typeof SHAPE_EXIT_DR:
+        case 10 satisfies typeof PLAN_ROOT:
+          this.isHalted = false;
+          if (ptMmu !== undefined) this.loadRoot(out, i, this.crReason(3, false), crQualification(3, sites.f1[s], sites.f2[s]), ptMmu, valueLo[i], valueHi[i]);
+          break;
+        case 11 satisfies typeof PLAN_CONTROL:
+          this.isHalted = false;
+          this.controlRegister(out, i, sites.f0[s], sites.f1[s], sites.f2[s], valueLo[i]);
+          break;
+        case 12 satisfies typeof PLAN_DEBUG:
           this.isHalted = false;
           if (!this.hasPassedDr) {
             this.hasPassedDr = true;
             this.exit(out, i, this.isAmd ? (sites.f1[s] !== 0 ? SVM.writeDr : SVM.readDr) + (sites.f0[s] & 15) : VMX.dr, sites.f0[s], HANDLER_LIGHT, this.light);
           }
           break;
-        case 0x16 satisfies typeof SHAPE_EXIT_EXCEPTION:
+        case 13 satisfies typeof PLAN_EXCEPTION:
           this.isHalted = false;
           this.guestException(out, i, sites.f0[s], sites.f2[s], sites.addressLo[s], sites.addressHi[s], sites.ripHi[s]);
           break;
-        case 0x18 satisfies typeof SHAPE_EXIT_PAGE_TABLE:
-          if (this.ptMmu !== undefined) this.tableStore(out, i, this.ptMmu, sites.f0[s], aux[i], valueLo[i]);
+        case 14 satisfies typeof PLAN_STORE:
+          if (ptMmu !== undefined) this.tableStore(out, i, ptMmu, sites.f0[s], aux[i], valueLo[i]);
           break;
-        case 0x17 satisfies typeof SHAPE_EXIT_PLAIN:
+        case 15 satisfies typeof PLAN_OTHER:
           this.plain(out, i, sites.f0[s], valueLo[i], valueHi[i]);
           break;
-        case 0x51 satisfies typeof SHAPE_COUNTS:
+        case 16 satisfies typeof PLAN_COUNTS:
           this.counted(batch, i, out);
           break;
-        case 0x20 satisfies typeof SHAPE_INTERRUPT:
-          if (sites.f0[s] === PHASE_RAISED) this.raised(out, i, position[i], sites.f3[s]);
-          else if (sites.f0[s] === PHASE_INJECTED) this.injected(out, i, position[i], sites.f3[s]);
+        case 17 satisfies typeof PLAN_RAISED:
+          this.raised(out, i, position[i], sites.f3[s]);
           break;
-        case 0x33 satisfies typeof SHAPE_TIMER_FIRE:
+        case 18 satisfies typeof PLAN_INJECTED:
+          this.injected(out, i, position[i], sites.f3[s]);
+          break;
+        case 19 satisfies typeof PLAN_TIMER:
           this.isTimerDue = true;
           break;
-        case 0x40 satisfies typeof SHAPE_IDLE:
+        case 20 satisfies typeof PLAN_IDLE:
           this.idle(out, i, valueLo[i] + valueHi[i] * 2 ** 32);
-          idleNs += valueLo[i] + valueHi[i] * 2 ** 32;
+          this.ticks.idleNs += valueLo[i] + valueHi[i] * 2 ** 32;
+          due = this.ticks.dueRow(batch, i + 1, end);
           break;
-        case 0x50 satisfies typeof SHAPE_DIRTY: {
+        case 21 satisfies typeof PLAN_DIRTY: {
           const fresh = this.frames.touch(batch.bytes, batch.payloadStart[i], batch.payloadLength[i]);
           if (fresh > 0) this.exitTimes(out, i, this.isShadow ? this.pageFaultReason() : reason.eptViolation, 0, HANDLER_MMU, this.violation, fresh);
           break;
         }
       }
     }
-    this.idleNs = idleNs;
-    this.nextHostTickNs = nextHostTickNs;
   }
 
-  /** Those that are due since so many ns; returns how many. */
-  private hostTicks(out: RegimeSink, i: number, overdueNs: number): number {
-    const ticks = Math.min(Math.floor(overdueNs / this.hostTickNs) + 1, HOST_TICKS_MAX);
-    this.exitTimes(out, i, this.reason.externalInterrupt, 0, HANDLER_INTERRUPT, this.hostInterrupt, ticks);
-    return ticks;
+  protected override planOf({ shape, f0, f1 }: SiteTable, s: number): number {
+    switch (shape[s]) {
+      case SHAPE_EXIT_IO: {
+        const kind = PORT_CLASS[f0[s] & 0xffff];
+        if ((kind === PORT_PIT_CALIBRATION && this.hasPvClock) || (kind === PORT_UART && this.hasVirtioConsole)) return PLAN_PORT_OTHER;
+        return this.isKernelPort(kind) ? PLAN_PORT_KERNEL : PLAN_PORT_USER;
+      }
+      case SHAPE_EXIT_MMIO:
+        return PLAN_MMIO;
+      case SHAPE_EXIT_MSR:
+        return PLAN_MSR;
+      case SHAPE_EXIT_CPUID:
+        return PLAN_CPUID;
+      case SHAPE_EXIT_CR: {
+        const isRead = f1[s] === CR_MOV_FROM;
+        if (f0[s] === 3) return this.ptMmu === undefined ? PLAN_QUIET : isRead ? PLAN_ROOT_READ : PLAN_ROOT;
+        // Reads of CR0 and CR4 come from the read shadow. (SVM can intercept them; KVM does not with nested paging.)
+        return isRead ? PLAN_QUIET : PLAN_CONTROL;
+      }
+      case SHAPE_EXIT_DR:
+        return PLAN_DEBUG;
+      case SHAPE_EXIT_EXCEPTION:
+        return PLAN_EXCEPTION;
+      case SHAPE_EXIT_PAGE_TABLE:
+        return this.ptMmu === undefined ? PLAN_NOTHING : PLAN_STORE;
+      case SHAPE_EXIT_PLAIN:
+        return PLAN_OTHER;
+      case SHAPE_COUNTS:
+        return PLAN_COUNTS;
+      case SHAPE_INTERRUPT:
+        return f0[s] === PHASE_RAISED ? PLAN_RAISED : f0[s] === PHASE_INJECTED ? PLAN_INJECTED : PLAN_NOTHING;
+      case SHAPE_TIMER_FIRE:
+        return PLAN_TIMER;
+      case SHAPE_IDLE:
+        return PLAN_IDLE;
+      case SHAPE_DIRTY:
+        return PLAN_DIRTY;
+      default:
+        return PLAN_NOTHING;
+    }
+  }
+
+  /** Those that are due at a virtual time; `row` -1: between rows. */
+  private hostTicks(out: RegimeSink, row: number, ns: number): boolean {
+    const ticks = this.ticks.take(ns);
+    if (ticks > 0) this.exitTimes(out, row, this.reason.externalInterrupt, 0, HANDLER_INTERRUPT, this.hostInterrupt, ticks);
+    return ticks > 0;
   }
 
   foldPauses({ virtualNs, cpl }: PauseBatch, start: number, end: number, out: RegimeSink): void {
@@ -309,12 +400,7 @@ class HardwareProjection extends BaseProjection {
     this.wakesBefore = uses[this.wake];
     let hasLeft = this.exitsMade() !== this.exitsBefore;
     for (let i = start; i < end; i++) {
-      const busyNs = virtualNs[i] - this.idleNs;
-      if (busyNs >= this.nextHostTickNs) {
-        this.nextHostTickNs += this.hostTickNs * this.hostTicks(out, -1, busyNs - this.nextHostTickNs);
-        hasLeft = true;
-      }
-      if (hasLeft) pauseLoops.entered();
+      if (this.hostTicks(out, -1, virtualNs[i]) || hasLeft) pauseLoops.entered();
       hasLeft = false;
       if (pauseLoops.pause(virtualNs[i], cpl[i])) this.exit(out, -1, this.reason.pause, 0, HANDLER_LIGHT, this.pause);
     }
@@ -340,10 +426,12 @@ class HardwareProjection extends BaseProjection {
       if (isLineEnd) this.virtioNotify(out, i, 0, this.hasKernelNotify ? this.notify : this.mmioUser);
       return;
     }
-    const isKernel = this.hasKernelIrqchip && (kind === PORT_PIC || kind === PORT_PIT || kind === PORT_PIT_CALIBRATION);
-    // Exit qualification: SDM table 28-5.
-    const qualification = ((access & 15) - 1 + ((access & ACCESS_WRITE) === 0 ? 8 : 0) + ((access & 0x20) === 0 ? 0 : 16) + ((access & 0x40) === 0 ? 0 : 32)) + port * 65_536;
-    this.exit(out, i, this.reason.io, qualification, isKernel ? HANDLER_KERNEL_DEVICE : HANDLER_DEVICE_MODEL, isKernel ? this.ioKernel : this.ioUser);
+    const isKernel = this.isKernelPort(kind);
+    this.exit(out, i, this.reason.io, portQualification(port, access), isKernel ? HANDLER_KERNEL_DEVICE : HANDLER_DEVICE_MODEL, isKernel ? this.ioKernel : this.ioUser);
+  }
+
+  private isKernelPort(kind: number): boolean {
+    return this.hasKernelIrqchip && (kind === PORT_PIC || kind === PORT_PIT || kind === PORT_PIT_CALIBRATION);
   }
 
   private virtioNotify(out: RegimeSink, i: number, gpa: number, recipe: number): void {
@@ -455,19 +543,14 @@ class HardwareProjection extends BaseProjection {
     }
   }
 
-  private controlRegister(out: RegimeSink, i: number, cr: number, access: number, gpr: number, lo: number, hi: number): void {
-    // Qualification: SDM table 28-3.
-    const qualification = cr + access * 16 + gpr * 256;
-    const isRead = access === CR_MOV_FROM;
-    const code = this.isAmd ? (isRead ? SVM.readCr : SVM.writeCr) + cr : VMX.cr;
-    if (cr === 3) {
-      if (!this.isShadow || this.ptMmu === undefined) return;
-      if (isRead) this.exit(out, i, code, qualification, HANDLER_LIGHT, this.light);
-      else this.loadRoot(out, i, code, qualification, this.ptMmu, lo, hi);
-      return;
-    }
-    // Reads of CR0 and CR4 come from the read shadow. (SVM can intercept them; KVM does not with nested paging.)
-    if (isRead) return;
+  private crReason(cr: number, isRead: boolean): number {
+    return this.isAmd ? (isRead ? SVM.readCr : SVM.writeCr) + cr : VMX.cr;
+  }
+
+  /** Of a write, and not of CR3. */
+  private controlRegister(out: RegimeSink, i: number, cr: number, access: number, gpr: number, lo: number): void {
+    const qualification = crQualification(cr, access, gpr);
+    const code = this.crReason(cr, false);
     if (cr === 0) {
       let value = lo;
       if (access === CR_CLTS) value = this.cr0 & ~CR0_TS;
@@ -609,11 +692,11 @@ class HardwareProjection extends BaseProjection {
   }
 
   protected override data(): HardwareState {
-    const { cr0, cr4, hasPassedDr, isHalted, raisedAt, accessedAt, isTimerDue, hasIoapic, idleNs, nextHostTickNs } = this;
+    const { cr0, cr4, hasPassedDr, isHalted, raisedAt, accessedAt, isTimerDue, hasIoapic } = this;
     const shadow = this.ptMmu?.save();
     const pauses = this.pauseLoops?.save();
     return {
-      cr0, cr4, hasPassedDr, isHalted, raisedAt, accessedAt, isTimerDue, hasIoapic, idleNs, recordedPv: this.recordedPv, nextHostTickNs: Number.isFinite(nextHostTickNs) ? nextHostTickNs : 0,
+      cr0, cr4, hasPassedDr, isHalted, raisedAt, accessedAt, isTimerDue, hasIoapic, recordedPv: this.recordedPv, ...this.ticks.save(),
       mmioPages: [...this.mmioPages], frames: this.frames.save(), ...(shadow !== undefined && { shadow }),
       exitsBefore: this.exitsBefore, wakesBefore: this.wakesBefore, ...(pauses !== undefined && { pauses }),
     };
@@ -629,9 +712,8 @@ class HardwareProjection extends BaseProjection {
     this.accessedAt = state.accessedAt;
     this.isTimerDue = state.isTimerDue;
     this.hasIoapic = state.hasIoapic;
-    this.idleNs = state.idleNs;
+    this.ticks.restore(state);
     this.recordedPv = state.recordedPv;
-    this.nextHostTickNs = Number.isFinite(this.hostTickNs) ? state.nextHostTickNs : Infinity;
     this.mmioPages = new Set(state.mmioPages);
     this.frames.restore(state.frames);
     if (this.ptMmu !== undefined && state.shadow !== undefined) this.ptMmu.restore(state.shadow);
@@ -641,7 +723,17 @@ class HardwareProjection extends BaseProjection {
   }
 }
 
-interface HardwareState {
+/** SDM table 28-5. */
+function portQualification(port: number, access: number): number {
+  return ((access & 15) - 1 + ((access & ACCESS_WRITE) === 0 ? 8 : 0) + ((access & 0x20) === 0 ? 0 : 16) + ((access & 0x40) === 0 ? 0 : 32)) + port * 65_536;
+}
+
+/** SDM table 28-3. */
+function crQualification(cr: number, access: number, gpr: number): number {
+  return cr + access * 16 + gpr * 256;
+}
+
+interface HardwareState extends SavedHostTicks {
   readonly cr0: number;
   readonly cr4: number;
   readonly hasPassedDr: boolean;
@@ -650,9 +742,7 @@ interface HardwareState {
   readonly accessedAt: number;
   readonly isTimerDue: boolean;
   readonly hasIoapic: boolean;
-  readonly idleNs: number;
   readonly recordedPv: number;
-  readonly nextHostTickNs: number;
   readonly mmioPages: readonly number[];
   readonly frames: readonly number[];
   readonly shadow?: SavedShadow;

@@ -1,10 +1,10 @@
 /** `native` and `container`: the bare machine, and the same with what a container adds to each system call. */
-import { BaseProjection } from './base.ts';
+import { BaseProjection, PLAN_NOTHING, PLAN_UNKNOWN } from './base.ts';
 import {
   DIRECT_DEVICE, DIRECT_EXCEPTION, DIRECT_INTERRUPT, DIRECT_PAGE_WALK, DIRECT_SYSCALL, type CostBook, type OptionSpec, type Options, type Regime, type RegimeSink, type RunTotals,
 } from './regime.ts';
 import { PHASE_INJECTED } from '../log/events.ts';
-import type { EventBatch } from '../log/event-batch.ts';
+import type { EventBatch, SiteTable } from '../log/event-batch.ts';
 import { SHAPE_COUNTS, SHAPE_EXIT_EXCEPTION, SHAPE_EXIT_IO, SHAPE_EXIT_MMIO, SHAPE_INTERRUPT } from '../log/shapes.ts';
 
 export const LAPIC_PAGE = 0xfee00;
@@ -20,6 +20,14 @@ const ERROR_USER = 4;
 export function isUserException(vector: number, error: number, ripHi: number): boolean {
   return vector === VECTOR_PF ? (error & ERROR_USER) !== 0 : ripHi >>> 31 === 0;
 }
+
+const PLAN_PORT = 2;
+const PLAN_MMIO = 3;
+const PLAN_APIC = 4;
+const PLAN_EXCEPTION = 5;
+const PLAN_KERNEL_EXCEPTION = 6;
+const PLAN_COUNTS = 7;
+const PLAN_INTERRUPT = 8;
 
 class NativeProjection extends BaseProjection {
   private readonly exception: number;
@@ -51,25 +59,53 @@ class NativeProjection extends BaseProjection {
 
   override fold(batch: EventBatch, start: number, end: number, out: RegimeSink): void {
     const { sites, site } = batch;
+    const plans = this.plan(batch);
     for (let i = start; i < end; i++) {
       const s = site[i];
-      switch (sites.shape[s]) {
-        case 0x10 satisfies typeof SHAPE_EXIT_IO:
+      let plan = plans[s];
+      if (plan === PLAN_UNKNOWN) plans[s] = plan = this.planOf(sites, s);
+      switch (plan) {
+        case 1 satisfies typeof PLAN_NOTHING:
+          break;
+        case 2 satisfies typeof PLAN_PORT:
           this.direct(out, i, DIRECT_DEVICE, this.port);
           break;
-        case 0x11 satisfies typeof SHAPE_EXIT_MMIO:
-          this.direct(out, i, DIRECT_DEVICE, sites.addressLo[s] >>> 12 === LAPIC_PAGE && sites.addressHi[s] === 0 ? this.apic : this.mmio);
+        case 3 satisfies typeof PLAN_MMIO:
+          this.direct(out, i, DIRECT_DEVICE, this.mmio);
           break;
-        case 0x16 satisfies typeof SHAPE_EXIT_EXCEPTION:
-          this.direct(out, i, DIRECT_EXCEPTION, isUserException(sites.f0[s], sites.f2[s], sites.ripHi[s]) ? this.exception : this.kernelException);
+        case 4 satisfies typeof PLAN_APIC:
+          this.direct(out, i, DIRECT_DEVICE, this.apic);
           break;
-        case 0x51 satisfies typeof SHAPE_COUNTS:
+        case 5 satisfies typeof PLAN_EXCEPTION:
+          this.direct(out, i, DIRECT_EXCEPTION, this.exception);
+          break;
+        case 6 satisfies typeof PLAN_KERNEL_EXCEPTION:
+          this.direct(out, i, DIRECT_EXCEPTION, this.kernelException);
+          break;
+        case 7 satisfies typeof PLAN_COUNTS:
           this.counted(batch, i, out);
           break;
-        case 0x20 satisfies typeof SHAPE_INTERRUPT:
-          if (sites.f0[s] === PHASE_INJECTED) this.direct(out, i, DIRECT_INTERRUPT, this.interrupt);
+        case 8 satisfies typeof PLAN_INTERRUPT:
+          this.direct(out, i, DIRECT_INTERRUPT, this.interrupt);
           break;
       }
+    }
+  }
+
+  protected override planOf({ shape, f0, f2, ripHi, addressLo, addressHi }: SiteTable, s: number): number {
+    switch (shape[s]) {
+      case SHAPE_EXIT_IO:
+        return PLAN_PORT;
+      case SHAPE_EXIT_MMIO:
+        return addressLo[s] >>> 12 === LAPIC_PAGE && addressHi[s] === 0 ? PLAN_APIC : PLAN_MMIO;
+      case SHAPE_EXIT_EXCEPTION:
+        return isUserException(f0[s], f2[s], ripHi[s]) ? PLAN_EXCEPTION : PLAN_KERNEL_EXCEPTION;
+      case SHAPE_COUNTS:
+        return PLAN_COUNTS;
+      case SHAPE_INTERRUPT:
+        return f0[s] === PHASE_INJECTED ? PLAN_INTERRUPT : PLAN_NOTHING;
+      default:
+        return PLAN_NOTHING;
     }
   }
 

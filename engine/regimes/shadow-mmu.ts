@@ -31,28 +31,29 @@ export const STORE_UNSYNC = 1;
 /** The store faults and is done by the monitor. */
 export const STORE_WATCHED = 2;
 
-/** Words of 32 bits for 512 entries. */
-const WORDS = 16;
+/** Words of a shadow page, side by side in one array: two cache lines. */
+const PAGE_FRAME = 0;
+const PAGE_LEVEL = 1;
+/** 1: writable until the next synchronisation. */
+const PAGE_UNSYNC = 2;
+/** Stores since the page was last used. */
+const PAGE_STORES = 3;
+/** 0, or the number of uses at which it was dropped. */
+const PAGE_DROPPED_AT = 4;
+/** One bit an entry: the shadow has it. */
+const PAGE_FILLED = 16;
+const PAGE_WORDS = 32;
+/** Of no page: frames have 20 bits. */
+const NO_FRAME = 0xffff_ffff;
 const KNOWN_ROOTS_MAX = 65_536;
 
 /** Pages that were used last, by the low bits of their frame. A power of two. */
-const RECENT = 64;
+const RECENT = 1024;
+const USES_MAX = 0xffff_ffff;
 
 /** Frame of the top table that a value of CR3 names: bits 12 to 51. */
 export function rootFrame(lo: number, hi: number): number {
   return (hi & 0xf_ffff) * 2 ** 20 + (lo >>> 12);
-}
-
-interface ShadowPage {
-  readonly frame: number;
-  level: number;
-  isUnsync: boolean;
-  /** Stores since the page was last used. */
-  stores: number;
-  /** 0, or the number of uses at which it was dropped. */
-  droppedAt: number;
-  /** One bit an entry: the shadow has it. */
-  readonly filled: Uint32Array;
 }
 
 interface SavedPage {
@@ -76,10 +77,16 @@ export interface SavedShadow {
 
 export class ShadowMmu {
   private readonly policy: ShadowPolicy;
-  private readonly pages = new Map<number, ShadowPage>();
-  /** Of `pages`: a store looks here first. */
-  private readonly recent: (ShadowPage | undefined)[] = new Array<ShadowPage | undefined>(RECENT).fill(undefined);
-  private unsyncPages: ShadowPage[] = [];
+  /** Where the page of a frame begins in `words`; the oldest first. */
+  private readonly pages = new Map<number, number>();
+  private words = new Uint32Array(16 * PAGE_WORDS);
+  /** Words of pages there have been, and where those that are free again begin. The first is of no page. */
+  private used = PAGE_WORDS;
+  private free: number[] = [];
+  /** Where pages begin: a store looks here first. */
+  private readonly recent = new Uint32Array(RECENT);
+  /** Where they begin. */
+  private unsyncPages: number[] = [];
   /** Most recent last. */
   private roots: number[] = [];
   private readonly knownRoots = new Set<number>();
@@ -107,6 +114,7 @@ export class ShadowMmu {
 
   constructor(policy: ShadowPolicy) {
     this.policy = policy;
+    this.words[PAGE_FRAME] = NO_FRAME;
   }
 
   /** A store to a page table. level: 1 to 4. Returns STORE_*, and sets `fills`. */
@@ -114,29 +122,26 @@ export class ShadowMmu {
     this.fills = 0;
     const frame = address >>> 12;
     const index = (address >>> 3) & 511;
-    const near = this.recent[frame & (RECENT - 1)];
-    const page = near !== undefined && near.frame === frame && near.level === level ? near : this.pageOf(frame, level);
-    const isPresent = (valueLo & 1) !== 0;
-    const isLeaf = level === 1 || (level === 2 && (valueLo & 0x80) !== 0);
-    const word = index >>> 5;
-    const bit = 1 << (index & 31);
+    let page = this.recent[frame & (RECENT - 1)];
+    if (this.words[page + PAGE_FRAME] !== frame || this.words[page + PAGE_LEVEL] !== level) page = this.pageOf(frame, level);
+    const { words } = this;
 
     let met: number;
-    if (page.droppedAt === this.uses) {
+    if (words[page + PAGE_DROPPED_AT] === this.uses) {
       met = STORE_FREE;
     } else if (this.policy.isUnsync && level === 1) {
-      met = page.isUnsync ? STORE_FREE : STORE_UNSYNC;
-      if (!page.isUnsync) {
-        page.isUnsync = true;
+      met = words[page + PAGE_UNSYNC] !== 0 ? STORE_FREE : STORE_UNSYNC;
+      if (met === STORE_UNSYNC) {
+        words[page + PAGE_UNSYNC] = 1;
         this.unsyncPages.push(page);
       }
     } else {
       met = STORE_WATCHED;
-      page.stores++;
-      if (this.policy.flood > 0 && page.stores >= this.policy.flood && level > 1) {
-        page.droppedAt = this.uses;
-        page.stores = 0;
-        page.filled.fill(0);
+      const stores = ++words[page + PAGE_STORES];
+      if (this.policy.flood > 0 && stores >= this.policy.flood && level > 1) {
+        words[page + PAGE_DROPPED_AT] = this.uses;
+        words[page + PAGE_STORES] = 0;
+        words.fill(0, page + PAGE_FILLED, page + PAGE_WORDS);
         this.drops++;
       }
     }
@@ -144,10 +149,12 @@ export class ShadowMmu {
     else if (met === STORE_UNSYNC) this.storesUnsync++;
     else this.storesWatched++;
 
-    if (!isPresent) {
-      page.filled[word] &= ~bit;
-    } else if (isLeaf && (page.filled[word] & bit) === 0) {
-      page.filled[word] |= bit;
+    const word = page + PAGE_FILLED + (index >>> 5);
+    const bit = 1 << (index & 31);
+    if ((valueLo & 1) === 0) {
+      words[word] &= ~bit;
+    } else if ((level === 1 || (level === 2 && (valueLo & 0x80) !== 0)) && (words[word] & bit) === 0) {
+      words[word] |= bit;
       this.fills = this.fillsOf(frame, index, (valueLo & 4) !== 0);
     }
     return met;
@@ -155,7 +162,7 @@ export class ShadowMmu {
 
   /** A load of CR3, or anything else that makes the monitor look again at all tables. */
   loadRoot(root: number): void {
-    this.uses++;
+    this.use();
     this.fills = 0;
     const { roots } = this;
     let at = roots.length - 1;
@@ -184,13 +191,13 @@ export class ShadowMmu {
     this.synced = unsyncPages.length;
     if (this.synced === 0) return;
     this.syncs += this.synced;
-    for (const page of unsyncPages) page.isUnsync = false;
+    for (const page of unsyncPages) this.words[page + PAGE_UNSYNC] = 0;
     unsyncPages.length = 0;
   }
 
   /** A true page fault; addressLo: low half of the linear address. */
   trueFault(addressLo: number): void {
-    this.uses++;
+    this.use();
     this.faultIndex = (addressLo >>> 12) & 511;
   }
 
@@ -208,27 +215,49 @@ export class ShadowMmu {
     };
   }
 
-  private pageOf(frame: number, level: number): ShadowPage {
+  /** Tables that were dropped are in use again. */
+  private use(): void {
+    if (++this.uses <= USES_MAX) return;
+    // None was dropped at the use that begins.
+    for (const page of this.pages.values()) this.words[page + PAGE_DROPPED_AT] = 0;
+    this.uses = 1;
+  }
+
+  private pageOf(frame: number, level: number): number {
     let page = this.pages.get(frame);
-    if (page === undefined || page.level !== level) {
+    if (page === undefined || this.words[page + PAGE_LEVEL] !== level) {
       // Frames are used again, at another level.
-      if (page !== undefined) this.remove(frame, page);
-      else if (this.pages.size >= this.policy.pagesMax) {
-        const [oldest, oldestPage] = this.pages.entries().next().value as [number, ShadowPage];
-        this.remove(oldest, oldestPage);
-      }
-      page = { frame, level, isUnsync: false, stores: 0, droppedAt: 0, filled: new Uint32Array(WORDS) };
-      this.pages.set(frame, page);
+      if (page !== undefined) this.remove(page);
+      else if (this.pages.size >= this.policy.pagesMax) this.remove(this.pages.values().next().value as number);
+      page = this.addPage(frame, level);
       this.pagesMade++;
     }
     this.recent[frame & (RECENT - 1)] = page;
     return page;
   }
 
-  private remove(frame: number, page: ShadowPage): void {
-    this.pages.delete(frame);
-    if (this.recent[frame & (RECENT - 1)] === page) this.recent[frame & (RECENT - 1)] = undefined;
-    if (page.isUnsync) this.unsyncPages = this.unsyncPages.filter((each) => each !== page);
+  private addPage(frame: number, level: number): number {
+    const page = this.free.pop() ?? this.used;
+    if (page === this.used) this.used += PAGE_WORDS;
+    if (this.used > this.words.length) {
+      const larger = new Uint32Array(this.words.length * 2);
+      larger.set(this.words);
+      this.words = larger;
+    }
+    this.words.fill(0, page, page + PAGE_WORDS);
+    this.words[page + PAGE_FRAME] = frame;
+    this.words[page + PAGE_LEVEL] = level;
+    this.pages.set(frame, page);
+    return page;
+  }
+
+  private remove(page: number): void {
+    const { words } = this;
+    this.pages.delete(words[page + PAGE_FRAME]);
+    if (words[page + PAGE_UNSYNC] !== 0) this.unsyncPages = this.unsyncPages.filter((each) => each !== page);
+    // Nobody finds it in `recent`.
+    words[page + PAGE_FRAME] = NO_FRAME;
+    this.free.push(page);
   }
 
   private fillsOf(frame: number, index: number, isUser: boolean): number {
@@ -248,7 +277,11 @@ export class ShadowMmu {
   }
 
   save(): SavedShadow {
-    const pages = [...this.pages].map(([frame, { level, isUnsync, stores, droppedAt, filled }]): SavedPage => ({ frame, level, isUnsync, stores, droppedAt, filled: Array.from(filled) }));
+    const { words } = this;
+    const pages = [...this.pages].map(([frame, page]): SavedPage => ({
+      frame, level: words[page + PAGE_LEVEL], isUnsync: words[page + PAGE_UNSYNC] !== 0, stores: words[page + PAGE_STORES], droppedAt: words[page + PAGE_DROPPED_AT],
+      filled: Array.from(words.subarray(page + PAGE_FILLED, page + PAGE_WORDS)),
+    }));
     const { storesFree, storesUnsync, storesWatched, syncs, drops, pagesMade, newRoots, cachedRoots } = this;
     return {
       pages, roots: this.roots, knownRoots: [...this.knownRoots], uses: this.uses, faultIndex: this.faultIndex, share: this.share, groupKey: this.groupKey,
@@ -258,9 +291,16 @@ export class ShadowMmu {
 
   restore(saved: SavedShadow): void {
     this.pages.clear();
-    this.recent.fill(undefined);
-    for (const { frame, level, isUnsync, stores, droppedAt, filled } of saved.pages) this.pages.set(frame, { frame, level, isUnsync, stores, droppedAt, filled: Uint32Array.from(filled) });
-    this.unsyncPages = [...this.pages.values()].filter(({ isUnsync }) => isUnsync);
+    this.recent.fill(0);
+    this.used = PAGE_WORDS;
+    this.free = [];
+    this.unsyncPages = [];
+    for (const { frame, level, isUnsync, stores, droppedAt, filled } of saved.pages) {
+      const page = this.addPage(frame, level);
+      this.words.set([isUnsync ? 1 : 0, stores, droppedAt], page + PAGE_UNSYNC);
+      this.words.set(filled, page + PAGE_FILLED);
+      if (isUnsync) this.unsyncPages.push(page);
+    }
     this.roots = [...saved.roots];
     this.knownRoots.clear();
     for (const root of saved.knownRoots) this.knownRoots.add(root);

@@ -23,8 +23,10 @@ export const DIRECT_COLUMNS = 4;
 const NO_CYCLES: Cycles = { low: 0, typical: 0, high: 0 };
 
 export class ExitSink implements RegimeSink {
-  /** Count, low, typical and high of each kind. */
-  readonly sums = new Float64Array(DIRECT_KINDS.length * DIRECT_COLUMNS);
+  /** Of each kind of direct cost: how many of the last cost are not in `directSums` yet, and that cost. */
+  private readonly directCounts = new Float64Array(DIRECT_KINDS.length);
+  private readonly directCycles: Cycles[] = DIRECT_KINDS.map(() => NO_CYCLES);
+  private readonly directSums = new Float64Array(DIRECT_KINDS.length * DIRECT_COLUMNS);
   /** When the last phase ended: the time of what finish() reports. */
   closedNs = 0;
   private readonly table: ExitTable;
@@ -73,13 +75,37 @@ export class ExitSink implements RegimeSink {
     else this.table.arriveAgain(run, cycles.typical, count - 1);
   }
 
-  direct(_row: number, kind: number, count: number, { low, typical, high }: Cycles): void {
-    const { sums } = this;
+  direct(_row: number, kind: number, count: number, cycles: Cycles): void {
+    if (cycles === this.directCycles[kind]) this.directCounts[kind] += count;
+    else this.startDirect(kind, count, cycles);
+  }
+
+  /** Only what is of whole numbers waits: its sum is the same whenever it is made. */
+  private startDirect(kind: number, count: number, cycles: Cycles): void {
+    this.endDirect(kind);
+    const isWhole = Number.isInteger(cycles.low) && Number.isInteger(cycles.typical) && Number.isInteger(cycles.high);
+    this.directCounts[kind] = count;
+    this.directCycles[kind] = cycles;
+    if (isWhole) return;
+    this.endDirect(kind);
+    this.directCycles[kind] = NO_CYCLES;
+  }
+
+  /** Count, low, typical and high of each kind of direct cost. */
+  sumsOfDirect(): Float64Array {
+    for (let kind = 0; kind < DIRECT_KINDS.length; kind++) this.endDirect(kind);
+    return this.directSums;
+  }
+
+  private endDirect(kind: number): void {
+    const { low, typical, high } = this.directCycles[kind];
+    const count = this.directCounts[kind];
     const at = kind * DIRECT_COLUMNS;
-    sums[at] += count;
-    sums[at + 1] += low * count;
-    sums[at + 2] += typical * count;
-    sums[at + 3] += high * count;
+    this.directCounts[kind] = 0;
+    this.directSums[at] += count;
+    this.directSums[at + 1] += low * count;
+    this.directSums[at + 2] += typical * count;
+    this.directSums[at + 3] += high * count;
   }
 
   /** Rows themselves, without a regime and without costs. */

@@ -109,11 +109,12 @@ export class ExitProfileFold {
     const notes: string[] = [];
     if (projection !== undefined && !this.isEnded) notes.push('the recording goes on, or was cut off: costs that belong to no single event are counted up to the last mark');
     for (const missing of projection?.needs ?? []) notes.push(`this recording does not hold ${MISSING[missing]}, so their cost is not in`);
+    const sums = sink.sumsOfDirect();
     const direct = DIRECT_KINDS.map((label, kind): DirectCost => {
-      const [count, low, typical, high] = sink.sums.subarray(kind * DIRECT_COLUMNS, (kind + 1) * DIRECT_COLUMNS);
+      const [count, low, typical, high] = sums.subarray(kind * DIRECT_COLUMNS, (kind + 1) * DIRECT_COLUMNS);
       return { label, count, low, typical, high };
     }).filter(({ count, typical }) => count > 0 || typical > 0);
-    if (sink.sums[DIRECT_HALT_POLL * DIRECT_COLUMNS + 2] > 0) notes.push('halt polling burns cycles of the host while the guest sleeps; it is not part of the guest\'s time');
+    if (sums[DIRECT_HALT_POLL * DIRECT_COLUMNS + 2] > 0) notes.push('halt polling burns cycles of the host while the guest sleeps; it is not part of the guest\'s time');
     return summarize(this.table, {
       source: { kind: 'recording', name: options.name, under: options.under ?? (projection === undefined ? 'architectural events: what leaves the guest is the regime\'s decision' : projection.regime) },
       unit: projection === undefined ? undefined : 'cycles',
@@ -133,7 +134,7 @@ export class ExitProfileFold {
   save(): ExitProfileState {
     return {
       version: STATE_VERSION, table: this.table.save(), position: this.position, timeNs: this.timeNs, idleNs: this.idleNs, phaseFrom: this.phaseFrom, isEnded: this.isEnded,
-      direct: this.sink.sums.slice(),
+      direct: this.sink.sumsOfDirect().slice(),
       projection: this.projection?.save(),
       ...(this.contextTable !== undefined && { contexts: this.contextTable.save() }),
     };
@@ -153,7 +154,7 @@ export class ExitProfileFold {
     this.idleNs = state.idleNs;
     this.phaseFrom = state.phaseFrom;
     this.isEnded = state.isEnded;
-    this.sink.sums.set(state.direct);
+    this.sink.sumsOfDirect().set(state.direct);
   }
 
   /** Rows without a mark among them. */

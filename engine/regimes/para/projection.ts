@@ -5,8 +5,9 @@
  *
  * Linux 6.1 arch/x86/xen/{enlighten_pv,mmu_pv,multicalls}.c; Xen xen/arch/x86/pv; PVM: Huang et al., SOSP 2023.
  */
-import { BaseProjection, HOST_TICKS_MAX } from '../base.ts';
+import { BaseProjection, PLAN_NOTHING, PLAN_UNKNOWN } from '../base.ts';
 import { GuestFrames, UNIT_HUGE } from '../guest-frames.ts';
+import { HostTicks, type SavedHostTicks } from '../host-ticks.ts';
 import { GUEST_KPTI, LAPIC_PAGE } from '../native.ts';
 import { PORT_CLASS, PORT_PIC, PORT_PIT, PORT_RTC, PORT_UART } from '../ports.ts';
 import { PVM, XEN, XEN_HYPERCALL_BASE, XEN_TRAP } from '../reasons.ts';
@@ -17,7 +18,7 @@ import {
 } from '../regime.ts';
 import { STORE_FREE, STORE_UNSYNC, ShadowMmu, rootFrame, type SavedShadow } from '../shadow-mmu.ts';
 import { ACCESS_WRITE, CR_CLTS, CR_MOV_FROM, EXIT_REASONS, HYPERCALLS, HYPERCALL_REASON, PHASE_INJECTED } from '../../log/events.ts';
-import type { EventBatch } from '../../log/event-batch.ts';
+import type { EventBatch, SiteTable } from '../../log/event-batch.ts';
 import {
   SHAPE_COUNTS, SHAPE_DIRTY, SHAPE_EXIT_CPUID, SHAPE_EXIT_CR, SHAPE_EXIT_DR, SHAPE_EXIT_EXCEPTION, SHAPE_EXIT_IO, SHAPE_EXIT_MMIO, SHAPE_EXIT_MSR, SHAPE_EXIT_PAGE_TABLE,
   SHAPE_EXIT_PLAIN, SHAPE_IDLE, SHAPE_INTERRUPT,
@@ -45,12 +46,29 @@ const EVENT_SEND = 4;
 const SCHED_BLOCK = 1;
 const PVM_SHADOW = { isUnsync: true, prefetch: 8, rootsCached: 4, flood: 3, pagesMax: 1310 } as const;
 
+const PLAN_PORT = 2;
+/** Device access that is emulated, whatever its value. */
+const PLAN_PORT_EMULATED = 3;
+const PLAN_MMIO = 4;
+const PLAN_MSR = 5;
+const PLAN_CPUID = 6;
+const PLAN_CONTROL = 7;
+const PLAN_DEBUG = 8;
+const PLAN_EXCEPTION = 9;
+const PLAN_SHADOWED_STORE = 10;
+const PLAN_STORE = 11;
+const PLAN_OTHER = 12;
+const PLAN_COUNTS = 13;
+const PLAN_INTERRUPT = 14;
+const PLAN_IDLE = 15;
+const PLAN_DIRTY = 16;
+
 class ParavirtualProjection extends BaseProjection {
   private readonly isShadow: boolean;
   private readonly batchMax: number;
   private readonly hasSplitDrivers: boolean;
   private readonly hasPvTimer: boolean;
-  private readonly hostTickNs: number;
+  private readonly ticks: HostTicks;
   private readonly mmu: ShadowMmu;
   private readonly frames = new GuestFrames(UNIT_HUGE);
 
@@ -77,13 +95,11 @@ class ParavirtualProjection extends BaseProjection {
   private cr0 = CR0_AT_START;
   private lastStoreAt = -Infinity;
   private batched = 0;
-  private idleNs = 0;
   /** The guest has made a hypercall: it knows. */
   private isAware = false;
   /** System calls in the log whose return is still to come, and those since the last event of kind `counts`, which counts them again. */
   private callsOpen = 0;
   private callsRecorded = 0;
-  private nextHostTickNs: number;
 
   constructor(options: Options, costs: CostBook) {
     super('para', costs, ['systemCalls', 'pageWalks']);
@@ -92,8 +108,7 @@ class ParavirtualProjection extends BaseProjection {
     this.batchMax = options['batching'] === true ? number('batchMax') : 1;
     this.hasSplitDrivers = options['splitDrivers'] === true;
     this.hasPvTimer = options['pvTimer'] === true;
-    this.hostTickNs = number('hostHz') === 0 ? Infinity : 1e9 / number('hostHz');
-    this.nextHostTickNs = this.hostTickNs;
+    this.ticks = new HostTicks(number('hostHz'));
     this.mmu = new ShadowMmu({ ...PVM_SHADOW, touchedShare: number('touchedShare'), fillsPerNewRoot: number('fillsPerNewRoot') });
     const { meter } = this;
     this.hypercall = meter.recipe('pv.hypercall');
@@ -119,59 +134,66 @@ class ParavirtualProjection extends BaseProjection {
   }
 
   override fold(batch: EventBatch, start: number, end: number, out: RegimeSink): void {
-    const { sites, site, position, timeOffsetNs, valueLo, valueHi, aux } = batch;
-    let { idleNs, nextHostTickNs } = this;
+    const { sites, site, position, valueLo, valueHi, aux } = batch;
+    const plans = this.plan(batch);
+    let due = this.ticks.dueRow(batch, start, end);
     for (let i = start; i < end; i++) {
-      const busyNs = position[i] + timeOffsetNs[i] - idleNs;
-      if (busyNs >= nextHostTickNs) {
-        const ticks = Math.min(Math.floor((busyNs - nextHostTickNs) / this.hostTickNs) + 1, HOST_TICKS_MAX);
-        this.exitTimes(out, i, this.isShadow ? PVM.interrupt : XEN_TRAP.hostInterrupt, 0, HANDLER_INTERRUPT, this.bounce, ticks);
-        nextHostTickNs += this.hostTickNs * ticks;
+      if (i === due) {
+        this.exitTimes(out, i, this.isShadow ? PVM.interrupt : XEN_TRAP.hostInterrupt, 0, HANDLER_INTERRUPT, this.bounce, this.ticks.take(position[i] + batch.timeOffsetNs[i]));
+        due = this.ticks.dueRow(batch, i + 1, end);
       }
       const s = site[i];
-      switch (sites.shape[s]) {
-        case 0x10 satisfies typeof SHAPE_EXIT_IO:
+      let plan = plans[s];
+      if (plan === PLAN_UNKNOWN) plans[s] = plan = this.planOf(sites, s);
+      switch (plan) {
+        case 1 satisfies typeof PLAN_NOTHING:
+          break;
+        case 2 satisfies typeof PLAN_PORT:
           this.port(out, i, sites.f0[s], sites.f1[s], valueLo[i]);
           break;
-        case 0x11 satisfies typeof SHAPE_EXIT_MMIO:
+        case 3 satisfies typeof PLAN_PORT_EMULATED:
+          this.emulate(out, i, sites.f0[s]);
+          break;
+        case 4 satisfies typeof PLAN_MMIO:
           this.mmio(out, i, sites.addressHi[s] * 2 ** 20 + (sites.addressLo[s] >>> 12), sites.addressLo[s] & 0xfff, (sites.f1[s] & ACCESS_WRITE) !== 0);
           break;
-        case 0x12 satisfies typeof SHAPE_EXIT_MSR:
+        case 5 satisfies typeof PLAN_MSR:
           this.msr(out, i, sites.f0[s], sites.f1[s] !== 0);
           break;
-        case 0x13 satisfies typeof SHAPE_EXIT_CPUID:
-          if (sites.ripHi[s] >>> 31 !== 0) this.exit(out, i, this.isShadow ? PVM.privilegedOp : XEN_TRAP.forcedCpuid, valueLo[i], HANDLER_EMULATION, this.cpuid);
+        case 6 satisfies typeof PLAN_CPUID:
+          this.exit(out, i, this.isShadow ? PVM.privilegedOp : XEN_TRAP.forcedCpuid, valueLo[i], HANDLER_EMULATION, this.cpuid);
           break;
-        case 0x14 satisfies typeof SHAPE_EXIT_CR:
+        case 7 satisfies typeof PLAN_CONTROL:
           this.controlRegister(out, i, sites.f0[s], sites.f1[s], valueLo[i], valueHi[i]);
           break;
-        case 0x15 satisfies typeof SHAPE_EXIT_DR:
+        case 8 satisfies typeof PLAN_DEBUG:
           this.call(out, i, sites.f1[s] !== 0 ? XEN.setDebugreg : XEN.getDebugreg, PVM.privilegedOp, sites.f0[s]);
           break;
-        case 0x16 satisfies typeof SHAPE_EXIT_EXCEPTION:
+        case 9 satisfies typeof PLAN_EXCEPTION:
           this.guestException(out, i, sites.f0[s], sites.addressLo[s], sites.addressHi[s]);
           break;
-        case 0x18 satisfies typeof SHAPE_EXIT_PAGE_TABLE:
-          if (this.isShadow) this.shadowedStore(out, i, sites.f0[s], aux[i], valueLo[i]);
-          // A paravirtual kernel starts on the tables of its domain builder: it has no start code at low addresses that makes some.
-          else if (sites.ripHi[s] >>> 31 !== 0) this.tableStore(out, i, position[i], sites.f0[s], aux[i], valueLo[i]);
+        case 10 satisfies typeof PLAN_SHADOWED_STORE:
+          this.shadowedStore(out, i, sites.f0[s], aux[i], valueLo[i]);
           break;
-        case 0x17 satisfies typeof SHAPE_EXIT_PLAIN:
+        case 11 satisfies typeof PLAN_STORE:
+          this.tableStore(out, i, position[i], sites.f0[s], aux[i], valueLo[i]);
+          break;
+        case 12 satisfies typeof PLAN_OTHER:
           this.plain(out, i, sites.f0[s], valueLo[i], valueHi[i]);
           break;
-        case 0x51 satisfies typeof SHAPE_COUNTS:
+        case 13 satisfies typeof PLAN_COUNTS:
           this.counted(batch, i, out);
           break;
-        case 0x20 satisfies typeof SHAPE_INTERRUPT:
-          if (sites.f0[s] !== PHASE_INJECTED) break;
+        case 14 satisfies typeof PLAN_INTERRUPT:
           this.exit(out, i, this.isShadow ? PVM.interrupt : XEN_TRAP.eventUpcall, sites.f1[s], HANDLER_INTERRUPT, this.bounce);
           this.direct(out, i, DIRECT_INTERRUPT, this.interrupt);
           this.returnToGuest(out, i);
           break;
-        case 0x40 satisfies typeof SHAPE_IDLE:
-          idleNs += valueLo[i] + valueHi[i] * 2 ** 32;
+        case 15 satisfies typeof PLAN_IDLE:
+          this.ticks.idleNs += valueLo[i] + valueHi[i] * 2 ** 32;
+          due = this.ticks.dueRow(batch, i + 1, end);
           break;
-        case 0x50 satisfies typeof SHAPE_DIRTY: {
+        case 16 satisfies typeof PLAN_DIRTY: {
           // Xen gives a PV guest all its memory before it starts.
           const fresh = this.frames.touch(batch.bytes, batch.payloadStart[i], batch.payloadLength[i]);
           if (this.isShadow) this.hiddenFaults(out, i, fresh);
@@ -179,8 +201,42 @@ class ParavirtualProjection extends BaseProjection {
         }
       }
     }
-    this.idleNs = idleNs;
-    this.nextHostTickNs = nextHostTickNs;
+  }
+
+  protected override planOf({ shape, f0, f1, ripHi }: SiteTable, s: number): number {
+    const isKernel = ripHi[s] >>> 31 !== 0;
+    switch (shape[s]) {
+      case SHAPE_EXIT_IO:
+        return this.hasSplitDrivers ? planOfPort(f0[s], (f1[s] & ACCESS_WRITE) !== 0, this.hasPvTimer) : PLAN_PORT;
+      case SHAPE_EXIT_MMIO:
+        return PLAN_MMIO;
+      case SHAPE_EXIT_MSR:
+        return PLAN_MSR;
+      case SHAPE_EXIT_CPUID:
+        return isKernel ? PLAN_CPUID : PLAN_NOTHING;
+      case SHAPE_EXIT_CR:
+        // Reads are answered from memory that is shared with the hypervisor.
+        return f1[s] === CR_MOV_FROM ? PLAN_NOTHING : PLAN_CONTROL;
+      case SHAPE_EXIT_DR:
+        return PLAN_DEBUG;
+      case SHAPE_EXIT_EXCEPTION:
+        return PLAN_EXCEPTION;
+      case SHAPE_EXIT_PAGE_TABLE:
+        // A paravirtual kernel starts on the tables of its domain builder: it has no start code at low addresses that makes some.
+        return this.isShadow ? PLAN_SHADOWED_STORE : isKernel ? PLAN_STORE : PLAN_NOTHING;
+      case SHAPE_EXIT_PLAIN:
+        return PLAN_OTHER;
+      case SHAPE_COUNTS:
+        return PLAN_COUNTS;
+      case SHAPE_INTERRUPT:
+        return f0[s] === PHASE_INJECTED ? PLAN_INTERRUPT : PLAN_NOTHING;
+      case SHAPE_IDLE:
+        return PLAN_IDLE;
+      case SHAPE_DIRTY:
+        return PLAN_DIRTY;
+      default:
+        return PLAN_NOTHING;
+    }
   }
 
   /** A hypercall: Xen's number, and what it is to PVM. */
@@ -197,27 +253,18 @@ class ParavirtualProjection extends BaseProjection {
     if (!this.isShadow && !this.isAware) this.exit(out, i, XEN_HYPERCALL_BASE + XEN.iret, 0, HANDLER_HYPERCALL, this.hypercall);
   }
 
+  /** PLAN_PORT: an access that something comes of, or may. */
   private port(out: RegimeSink, i: number, port: number, access: number, value: number): void {
-    const kind = PORT_CLASS[port & 0xffff];
-    const isWrite = (access & ACCESS_WRITE) !== 0;
     if (!this.hasSplitDrivers) {
       this.exit(out, i, this.isShadow ? PVM.privilegedOp : XEN_TRAP.privilegedOp, port, HANDLER_DEVICE_MODEL, this.ioUser);
       return;
     }
-    switch (kind) {
-      case PORT_PIC: // event channels have no controller to be programmed
-      case PORT_RTC: // wall clock in shared memory
-        return;
-      case PORT_PIT:
-        if (port === 0x43 && isWrite && this.hasPvTimer) this.call(out, i, XEN.vcpuOp, PVM.hypercallMsr, port);
-        return;
-      case PORT_UART:
-        // A line of the console goes into the ring; the other side is told once.
-        if (isWrite && (port & 7) === 0 && (value & 0xff) === 0x0a) this.exit(out, i, XEN_HYPERCALL_BASE + XEN.eventChannelOp, port, HANDLER_DEVICE_MODEL, this.ring);
-        return;
-      default:
-        this.emulate(out, i, port);
+    if (PORT_CLASS[port & 0xffff] === PORT_PIT) {
+      this.call(out, i, XEN.vcpuOp, PVM.hypercallMsr, port);
+      return;
     }
+    // A line of the console goes into the ring; the other side is told once.
+    if ((value & 0xff) === 0x0a) this.exit(out, i, XEN_HYPERCALL_BASE + XEN.eventChannelOp, port, HANDLER_DEVICE_MODEL, this.ring);
   }
 
   private mmio(out: RegimeSink, i: number, page: number, offset: number, isWrite: boolean): void {
@@ -244,9 +291,8 @@ class ParavirtualProjection extends BaseProjection {
     else this.emulate(out, i, index);
   }
 
+  /** Of a write. */
   private controlRegister(out: RegimeSink, i: number, cr: number, access: number, lo: number, hi: number): void {
-    // Reads are answered from memory that is shared with the hypervisor.
-    if (access === CR_MOV_FROM) return;
     if (cr === 3) {
       this.mmu.loadRoot(rootFrame(lo, hi));
       if (this.isShadow) {
@@ -376,10 +422,10 @@ class ParavirtualProjection extends BaseProjection {
   }
 
   protected override data(): ParavirtualState {
-    const { cr0, batched, idleNs, lastStoreAt, nextHostTickNs, isAware, callsOpen, callsRecorded } = this;
+    const { cr0, batched, lastStoreAt, isAware, callsOpen, callsRecorded } = this;
     return {
-      cr0, batched, idleNs, isAware, callsOpen, callsRecorded, lastStoreAt: Number.isFinite(lastStoreAt) ? lastStoreAt : null,
-      nextHostTickNs: Number.isFinite(nextHostTickNs) ? nextHostTickNs : 0, frames: this.frames.save(), shadow: this.mmu.save(),
+      cr0, batched, isAware, callsOpen, callsRecorded, lastStoreAt: Number.isFinite(lastStoreAt) ? lastStoreAt : null,
+      ...this.ticks.save(), frames: this.frames.save(), shadow: this.mmu.save(),
     };
   }
 
@@ -387,27 +433,39 @@ class ParavirtualProjection extends BaseProjection {
     const state = data as ParavirtualState;
     this.cr0 = state.cr0;
     this.batched = state.batched;
-    this.idleNs = state.idleNs;
+    this.ticks.restore(state);
     this.isAware = state.isAware;
     this.callsOpen = state.callsOpen;
     this.callsRecorded = state.callsRecorded;
     this.lastStoreAt = state.lastStoreAt ?? -Infinity;
-    this.nextHostTickNs = Number.isFinite(this.hostTickNs) ? state.nextHostTickNs : Infinity;
     this.frames.restore(state.frames);
     this.mmu.restore(state.shadow);
   }
 }
 
-interface ParavirtualState {
+/** With split drivers. */
+function planOfPort(port: number, isWrite: boolean, hasPvTimer: boolean): number {
+  switch (PORT_CLASS[port & 0xffff]) {
+    case PORT_PIC: // event channels have no controller to be programmed
+    case PORT_RTC: // wall clock in shared memory
+      return PLAN_NOTHING;
+    case PORT_PIT:
+      return port === 0x43 && isWrite && hasPvTimer ? PLAN_PORT : PLAN_NOTHING;
+    case PORT_UART:
+      return isWrite && (port & 7) === 0 ? PLAN_PORT : PLAN_NOTHING;
+    default:
+      return PLAN_PORT_EMULATED;
+  }
+}
+
+interface ParavirtualState extends SavedHostTicks {
   readonly cr0: number;
   readonly batched: number;
-  readonly idleNs: number;
   readonly isAware: boolean;
   readonly callsOpen: number;
   readonly callsRecorded: number;
   /** null: -Infinity, which JSON does not have. */
   readonly lastStoreAt: number | null;
-  readonly nextHostTickNs: number;
   readonly frames: readonly number[];
   readonly shadow: SavedShadow;
 }
