@@ -13,6 +13,7 @@ export interface CommandTargets {
   showPanel(panel: string, at?: string): void;
   openPalette(): void;
   toggleHelp(): void;
+  nextTheme(): void;
 }
 
 export interface Command {
@@ -91,6 +92,7 @@ export const COMMANDS: readonly Command[] = [
   { keys: ['8'], title: 'Notes', matches: typed('8'), run: ({ showPanel }) => showPanel('notes') },
   { keys: ['9'], title: 'About the recording', matches: typed('9'), run: ({ showPanel }) => showPanel('recording') },
   { keys: ['V'], title: 'Replay and verify', matches: letter('V'), run: ({ model }) => model.verify() },
+  { keys: ['Shift', 'T'], title: 'Theme: light, dark, as the system', matches: letter('T', true), run: (targets) => targets.nextTheme() },
   { keys: ['Ctrl', 'K'], title: 'All commands, and places to go to', matches: control('K'), run: (targets) => targets.openPalette() },
   { keys: ['?'], title: 'These keys', matches: typed('?'), run: (targets) => targets.toggleHelp() },
 ];

@@ -22,6 +22,7 @@ import { RunModel } from './run-model.ts';
 import { serverImageUrl, serverLogUrl } from './server-urls.ts';
 import { heldImages } from './standalone/held.ts';
 import { controls } from './styles.ts';
+import { nextTheme } from './theme.ts';
 import type { Timeline } from './timeline.ts';
 
 /** Instructions a second of real time; at 4 million the lab kernel's run takes about half a minute. */
@@ -412,6 +413,7 @@ export class RunPage extends LitElement {
       togglePlay: this.togglePlay,
       focusPosition: () => this.renderRoot.querySelector<HTMLInputElement>('#position')?.select(),
       toggleHelp: () => void this.toggleHelp(),
+      nextTheme,
       showPanel: (panel, at) => void this.showPanel(panel, at),
       openPalette: () => this.palette?.open?.(),
     };

@@ -3,6 +3,7 @@ import { LitElement, css, html, nothing } from 'lit';
 import { repeat } from 'lit/directives/repeat.js';
 import './console-picture.ts';
 import './recording-nav.ts';
+import './theme-choice.ts';
 import { describeEnd, formatBytes, formatCount, formatDate, formatInstructions, formatNs } from './format.ts';
 import { saveFile } from './export.ts';
 import { lastPlace } from './last-place.ts';
@@ -215,6 +216,7 @@ export class StartPage extends LitElement {
           <h1>Chronovisor</h1>
           <p>${held === undefined ? 'Recorded runs of whole machines. Open one, move the cursor to any moment of it, and prove that a replay in this page is the same run.' : 'This file holds a recorded run of a whole machine, and the machine. Open it, move the cursor to any moment of it, and prove that a replay in this page is the same run.'}</p>
         </div>
+        <lab-theme></lab-theme>
         ${this.continueLink()}
         ${held === undefined ? html`<a class="button primary" href="#/record" data-testid="new-recording">New recording</a>` : nothing}
       </div>

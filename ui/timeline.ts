@@ -14,6 +14,7 @@ import { formatBytes, formatCount, formatInstructions } from './format.ts';
 import { kindName } from './kinds.ts';
 import { ModelController } from './model-controller.ts';
 import type { RunModel } from './run-model.ts';
+import { onThemeChange } from './theme.ts';
 import { type Arrow, GUTTER, type NamedSpan, PAD, Palette, RULER, STRIP, TRACK, TimelinePainter } from './timeline-painter.ts';
 import { type TrackRow, type WindowView, binPositions, binWindow, binWindows, RECORDER, hasDetails, linesOf, trackRows, windowAround } from './timeline-tracks.ts';
 import { type View, clampView, lowerBound, panView, tickText, ticksOf, zoomView } from './timeline-view.ts';
@@ -71,7 +72,7 @@ export class Timeline extends LitElement {
   private hover: number | undefined;
   private drag: { readonly kind: 'cursor' | 'window' | 'strip'; x: number } | undefined;
   private readonly resize = new ResizeObserver(() => this.repaint());
-  private readonly scheme = matchMedia('(prefers-color-scheme: dark)');
+  private stopWatching: (() => void) | undefined;
   /** The track that keys are about: keyOf its row. */
   private chosen: string | undefined;
   /** Kinds whose parts are shown. */
@@ -89,12 +90,12 @@ export class Timeline extends LitElement {
   override connectedCallback(): void {
     super.connectedCallback();
     this.resize.observe(this);
-    this.scheme.addEventListener('change', this.repaint);
+    this.stopWatching = onThemeChange(this.repaint);
   }
   override disconnectedCallback(): void {
     super.disconnectedCallback();
     this.resize.disconnect();
-    this.scheme.removeEventListener('change', this.repaint);
+    this.stopWatching?.();
     this.counting?.unsubscribe();
     this.counting = undefined;
   }

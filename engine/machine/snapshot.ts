@@ -96,9 +96,16 @@ export function restoreCpu(core: Core, cpu: Uint8Array): void {
 
 /** Hashes of all pages, as RamPages has them; a copy. */
 export function pageHashes(core: Core): Uint32Array {
-  core.exports.hashDirtyPages();
-  return core.u32.slice(L.PAGE_HASH >>> 2, (L.PAGE_HASH >>> 2) + (core.ramBytes >>> PAGE_SHIFT) * 2);
+  return pageHashView(core).slice();
 }
+/** The same without a copy: valid until the machine runs. */
+export function pageHashView(core: Core): Uint32Array {
+  core.exports.hashDirtyPages();
+  return core.u32.subarray(L.PAGE_HASH >>> 2, (L.PAGE_HASH >>> 2) + (core.ramBytes >>> PAGE_SHIFT) * 2);
+}
+
+/** One for all calls: a host may take long to notice that a large array is not used any more. */
+let foundFrames = new Uint32Array(0);
 
 /** Frames whose page differs from what `hashes` names, ascending; with undefined, those that are not all zeros. */
 export function changedFrames(core: Core, hashes: Uint32Array | undefined): Uint32Array {
@@ -107,7 +114,8 @@ export function changedFrames(core: Core, hashes: Uint32Array | undefined): Uint
   if (hashes !== undefined && hashes.length !== frames * 2) throw new RangeError(`hashes of ${hashes.length / 2} pages for a memory of ${frames}`);
   const { u32 } = core;
   const base = L.PAGE_HASH >>> 2;
-  const found = new Uint32Array(frames);
+  if (foundFrames.length < frames) foundFrames = new Uint32Array(frames);
+  const found = foundFrames;
   let count = 0;
   for (let frame = 0; frame < frames; frame++) {
     const lo = hashes === undefined ? 0 : hashes[frame * 2];

@@ -5,7 +5,7 @@
  *
  * A checkpoint that goes hands its changes to the next one.
  */
-import { changedFrames, pageHashes, pageView, placePages } from '../machine/snapshot.ts';
+import { changedFrames, pageHashView, pageView, placePages } from '../machine/snapshot.ts';
 import type { Machine } from '../machine/machine.ts';
 import { CheckpointError } from './checkpoint-errors.ts';
 import { decodeCheckpoint, encodeCheckpoint } from './checkpoint-codec.ts';
@@ -48,7 +48,7 @@ export class CheckpointStore {
   readonly bytesMax: number;
   private readonly list: KeptCheckpoint[] = [];
   /** RAM of the last checkpoint. */
-  private lastHashes: Uint32Array;
+  private readonly lastHashes: Uint32Array;
   private stateBytes = 0;
   private readonly knownPages = new WeakMap<Uint8Array, { readonly page: number; readonly generation: number }>();
   private generation = 0;
@@ -56,7 +56,7 @@ export class CheckpointStore {
   constructor(powerOn: Checkpoint, bytesMax: number) {
     this.powerOn = powerOn;
     this.bytesMax = bytesMax;
-    this.lastHashes = powerOn.pages.hashes;
+    this.lastHashes = powerOn.pages.hashes.slice();
   }
 
   get checkpoints(): readonly KeptCheckpoint[] {
@@ -73,18 +73,17 @@ export class CheckpointStore {
     if (last !== undefined && (state.position < last.position || state.records < last.records)) throw new RangeError(`a checkpoint at @${state.position} after one at @${last.position}`);
     const { core } = machine;
     const frames = changedFrames(core, this.lastHashes);
-    const now = pageHashes(core);
+    const now = pageHashView(core);
     const hashes = new Uint32Array(frames.length * 2);
     const pages = new Uint32Array(frames.length);
     const { hashes: atPowerOn } = this.powerOn.pages;
     frames.forEach((frame, i) => {
-      const lo = (hashes[i * 2] = now[frame * 2]);
-      const hi = (hashes[i * 2 + 1] = now[frame * 2 + 1]);
+      const lo = (this.lastHashes[frame * 2] = hashes[i * 2] = now[frame * 2]);
+      const hi = (this.lastHashes[frame * 2 + 1] = hashes[i * 2 + 1] = now[frame * 2 + 1]);
       if (lo === 0 && hi === 0) pages[i] = PAGE_ZERO;
       else if (lo === atPowerOn[frame * 2] && hi === atPowerOn[frame * 2 + 1]) pages[i] = PAGE_POWER_ON;
       else pages[i] = this.pool.add(pageView(core, frame));
     });
-    this.lastHashes = now;
     const encoded = encodeCheckpoint(state);
     const kept = { position: state.position, records: state.records, state: packBytes(encoded.bytes), statePages: Uint32Array.from(encoded.pages, (page) => this.addStatePage(page)), frames, hashes, pages };
     this.list.push(kept);

@@ -18,7 +18,7 @@ import { MemorySource } from '../../engine/log/storage.ts';
 import { LOG_SUFFIX } from '../../server/http/catalogue.ts';
 import { writeLargeLog } from './large-log.ts';
 import { ROOT, startLab } from './lab.ts';
-import { firstPaint, framePaint, framesDuring, memoryOfPages, panAndZoom, prioritise, quantile, seekTimes } from './measures.ts';
+import { firstPaint, framePaint, framesDuring, memoryOfPages, panAndZoom, prioritise, quantile, seekTimes, watchMemory } from './measures.ts';
 
 const TIMEOUT_MS = 600_000;
 /** Of each of the four parts of a journey over the timeline. */
@@ -111,6 +111,7 @@ if (only.includes('paint') || only.includes('seek')) {
       say(`first paint of ${basename(path)}, nothing cached: ${spreadText(spread(paints))}; of a page without scripts from the same server: ${spreadText(spread(floors))}`);
     }
     if (only.includes('seek')) {
+      const stopWatching = await watchMemory(lab.browser);
       const page = await lab.open(address);
       const from = performance.now();
       await page.locator('[data-testid=registers][data-position]').waitFor({ timeout: TIMEOUT_MS });
@@ -121,11 +122,12 @@ if (only.includes('paint') || only.includes('seek')) {
       // The same places every time: a step that shares no factor with the length goes everywhere.
       const positions = Array.from({ length: seeks }, (_, i) => 1 + Math.floor(((0.618_033_988_75 * (i + 1)) % 1) * (lastPosition - 1)));
       const times = await seekTimes(page, positions);
+      const peakMiB = mib(await stopWatching());
       const memory = await memoryOfPages(lab.browser, page);
       const guestMiB = mib(header.config.memoryBytes);
-      result['seek'] = { log: basename(path), instructions: lastPosition, firstMs, drawn: spread(times), guestMiB, privateMiB: mib(memory?.privateBytes ?? 0), peakMiB: mib(memory?.peakBytes ?? 0) };
+      result['seek'] = { log: basename(path), instructions: lastPosition, firstMs, drawn: spread(times), guestMiB, privateMiB: mib(memory?.privateBytes ?? 0), peakMiB, residentPeakMiB: mib(memory?.peakBytes ?? 0) };
       say(`seek in ${basename(path)} (${lastPosition} instructions), to the drawn page: ${spreadText(spread(times))}; the first moment, checkpoints made: ${firstMs} ms`);
-      say(`  tab: ${mib(memory?.privateBytes ?? 0)} MiB, ${mib(memory?.peakBytes ?? 0)} at most; guest ${guestMiB} MiB`);
+      say(`  tab: ${mib(memory?.privateBytes ?? 0)} MiB, ${peakMiB} at most (${mib(memory?.peakBytes ?? 0)} with the browser's own files, which all its processes share); guest ${guestMiB} MiB`);
     }
     if (lab.errors.length > 0) throw new Error(lab.errors.join('\n'));
   } finally {

@@ -185,6 +185,24 @@ describe.skipIf(NO_BROWSER)('the lab in Chromium', () => {
     expect(without).toMatchObject({ kind: 'failed', message: expect.stringContaining('does not hold its kernel') as string });
   }, TIMEOUT_MS);
 
+  it('is light or dark as the system is, or as a person chose, and remembers it', async () => {
+    const background = (): Promise<string> => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    await page.emulateMedia({ colorScheme: 'dark' });
+    await page.goto(`${lab.url}/`);
+    await page.getByTestId('theme').waitFor();
+    const dark = await background();
+    await page.getByTestId('theme').selectOption('light');
+    await expect.poll(background).not.toBe(dark);
+    const light = await background();
+    await page.reload();
+    await page.getByTestId('theme').waitFor();
+    expect(await background()).toBe(light);
+    await page.getByTestId('theme').selectOption('system');
+    await expect.poll(background).toBe(dark);
+    await page.emulateMedia({ colorScheme: 'light' });
+    await expect.poll(background).toBe(light);
+  }, TIMEOUT_MS);
+
   it('reported no error and broke no rule of its content security policy', () => {
     expect(lab.errors).toEqual([]);
   });

@@ -182,3 +182,30 @@ export async function memoryOfPages(browser: Browser, page: Page): Promise<Proce
     .flatMap((process) => of(process) ?? [])
     .sort((a, b) => b.privateBytes - a.privateBytes)[0];
 }
+
+const LOOK_MS = 250;
+
+/** Looks at the pages' processes until it is called: the most that one of them had at a look of what is not shared with the other processes of the browser, bytes. 0 where the system does not tell. */
+export async function watchMemory(browser: Browser): Promise<() => Promise<number>> {
+  const session = await browser.newBrowserCDPSession();
+  let peak = 0;
+  let isOver = false;
+  const watching = (async (): Promise<void> => {
+    while (!isOver) {
+      const { processInfo } = await session.send('SystemInfo.getProcessInfo');
+      for (const { id, type } of processInfo) {
+        if (type !== 'renderer' || !existsSync(`/proc/${id}/status`)) continue;
+        const status = readFileSync(`/proc/${id}/status`, 'utf8');
+        const of = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0) * 1024;
+        peak = Math.max(peak, of('RssAnon') + of('RssShmem'));
+      }
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    }
+    await session.detach();
+  })();
+  return async () => {
+    isOver = true;
+    await watching;
+    return peak;
+  };
+}

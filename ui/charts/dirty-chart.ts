@@ -2,6 +2,7 @@
 import { LitElement, type PropertyValues, css, html, nothing, svg } from 'lit';
 import type { CurvePoint, HeatMap } from '../../engine/analysis/dirty/folds.ts';
 import { formatBytes, formatCount, formatNs } from '../format.ts';
+import { onThemeChange } from '../theme.ts';
 import { ticks } from '../quantities.ts';
 import { REM_UNITS, WidthController } from './width-controller.ts';
 
@@ -82,15 +83,15 @@ export class DirtyChart extends LitElement {
   declare startNs: number | undefined;
   /** Virtual ns of syncs that lie within the recording. */
   declare stops: readonly number[] | undefined;
-  private readonly dark = matchMedia('(prefers-color-scheme: dark)');
+  private stopWatching: (() => void) | undefined;
 
   override connectedCallback(): void {
     super.connectedCallback();
-    this.dark.addEventListener('change', this.paint);
+    this.stopWatching = onThemeChange(this.paint);
   }
   override disconnectedCallback(): void {
     super.disconnectedCallback();
-    this.dark.removeEventListener('change', this.paint);
+    this.stopWatching?.();
   }
 
   private readonly x = (ns: number): number => LEFT + (ns / Math.max(1, this.endNs)) * (this.size.width - LEFT);

@@ -3,6 +3,7 @@ import { unpack } from './unpack.ts';
 
 try {
   await unpack();
+  await import('../theme.ts');
   await import('../app.ts');
 } catch (error) {
   const problem = document.createElement('p');
