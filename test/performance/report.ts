@@ -110,7 +110,7 @@ export function reportOf(runs: readonly Run[], hosts: readonly Host[]): Report {
 const digits = (value: number | undefined, places: number): string => (value !== undefined && Number.isFinite(value) ? value.toFixed(places) : '-');
 
 /** Markdown whose columns line up. */
-function table(rows: readonly (readonly string[])[]): string {
+export function table(rows: readonly (readonly string[])[]): string {
   const widths = rows[0].map((_, column) => Math.max(4, ...rows.map((row) => row[column].length)));
   const line = (row: readonly string[]): string => `| ${row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[column]))).join(' | ')} |`;
   const rule = `|${widths.map((width, column) => (column === 0 ? '-'.repeat(width + 2) : `${'-'.repeat(width + 1)}:`)).join('|')}|`;
