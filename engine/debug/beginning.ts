@@ -1,7 +1,7 @@
 /** Where something begins: the questions of `bisect` by whoever asks them, and what there is to say about the place that was found. */
 import type { LogEvent } from '../log/events.ts';
 import type { LogReader } from '../log/reader.ts';
-import { type Bisection, bisect, bisectInParallel, findPanic } from './bisect.ts';
+import { type Bisection, type Panic, bisect, bisectInParallel, findPanic, findPanicInParallel } from './bisect.ts';
 import { rangesOf } from './bisect-scan.ts';
 import { type Frame, callStack } from './call-stack.ts';
 import type { Expression } from './expression.ts';
@@ -43,7 +43,8 @@ export interface Search {
 /** A text says why there is none. Moves the cursor. Throws DivergedError. */
 export function findBeginning(travel: TimeTravel, symbols: SymbolTable, asked: BeginningAsked, search: Search): Beginning | string {
   if (asked.kind === 'when') return bisected(travel, asked, search, bisect(travel, asked.expression, { ...search, stays: asked.stays }));
-  if (asked.kind !== 'store') return beginningOf(travel, symbols, asked, search);
+  if (asked.kind === 'panic') return panicked(findPanic(travel, symbols), search);
+  if (asked.kind === 'console') return printed(travel, asked, search);
   for (const write of writesForward(travel, asked.ranges, search.from, search.to)) return firstStore(asked, search, write);
   return firstStore(asked, search, undefined);
 }
@@ -51,7 +52,8 @@ export function findBeginning(travel: TimeTravel, symbols: SymbolTable, asked: B
 /** The same of several workers at a time; the same answer. */
 export async function findBeginningInParallel(travel: TimeTravel, crew: StretchCrew, symbols: SymbolTable, asked: BeginningAsked, search: Search): Promise<Beginning | string> {
   if (asked.kind === 'when') return bisected(travel, asked, search, await bisectInParallel(travel, crew, asked.expression, { ...search, stays: asked.stays }));
-  if (asked.kind !== 'store') return beginningOf(travel, symbols, asked, search);
+  if (asked.kind === 'panic') return panicked(await findPanicInParallel(travel, crew, symbols), search);
+  if (asked.kind === 'console') return printed(travel, asked, search);
   for await (const write of parallel.writes(travel, crew, asked.ranges, search)) return firstStore(asked, search, write);
   return firstStore(asked, search, undefined);
 }
@@ -76,12 +78,12 @@ function firstStore({ address, length, ranges }: Asked<'store'>, { span }: Searc
   return { title: `first store to ${what}, ${span}`, position: write.position + 1, isEffect: true, method: 'a watchpoint', ranges };
 }
 
-function beginningOf(travel: TimeTravel, symbols: SymbolTable, asked: Asked<'panic' | 'console'>, { from, to, span }: Search): Beginning | string {
-  if (asked.kind === 'panic') {
-    const panic = findPanic(travel, symbols);
-    if (panic === undefined || panic.position < from || panic.position > to) return `the guest's kernel does not panic ${span}: it neither prints "PANIC: " or "Kernel panic" nor enters panic()`;
-    return { title: `the kernel panics: ${panic.how}`, position: panic.position, isEffect: false, method: 'console text and breakpoints', ranges: [] };
-  }
+function panicked(panic: Panic | undefined, { from, to, span }: Search): Beginning | string {
+  if (panic === undefined || panic.position < from || panic.position > to) return `the guest's kernel does not panic ${span}: it neither prints "PANIC: " or "Kernel panic" nor enters panic()`;
+  return { title: `the kernel panics: ${panic.how}`, position: panic.position, isEffect: false, method: 'console text and breakpoints', ranges: [] };
+}
+
+function printed(travel: TimeTravel, asked: Asked<'console'>, { from, to, span }: Search): Beginning | string {
   const text = JSON.stringify(asked.text);
   travel.seek(from);
   const stop = travel.continue([{ kind: 'console', text: asked.text }]);

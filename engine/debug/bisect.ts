@@ -15,9 +15,13 @@ import { conditionOf } from './conditions.ts';
 import type { Expression } from './expression.ts';
 import { countChanges } from './expression-events.ts';
 import { ExpressionView } from './expression-view.ts';
+import { nextLogStop } from './log-stops.ts';
+import type { StopPoint } from './stop-points.ts';
 import type { Span, StretchCrew } from './stretches.ts';
 import type { SymbolTable } from './symbols.ts';
-import type { TimeTravel } from './time-travel.ts';
+import type { Stop, TimeTravel } from './time-travel.ts';
+
+type FoundSymbol = ReturnType<SymbolTable['find']>;
 
 export type BisectMethod = 'constant' | 'events' | 'memory' | 'breakpoint' | 'every instruction';
 
@@ -46,6 +50,7 @@ export function methodOf(expression: Expression, stays: boolean): BisectMethod {
 /** Moves the cursor. Throws DivergedError. */
 export function bisect(travel: TimeTravel, expression: Expression, options: BisectOptions): Bisection {
   const method = methodOf(expression, options.stays);
+  if (method === 'breakpoint') return firstTrue(travel, expression, options) ?? whereIt(travel.continue(stopsOf(expression)), options);
   const known = withoutChanges(travel, expression, method, options);
   if (known !== undefined) return known;
   for (const change of changes(travel, expression, 'truth', spanOf(options), options.stretch)) {
@@ -58,6 +63,7 @@ export function bisect(travel: TimeTravel, expression: Expression, options: Bise
 /** The same of several workers at a time; the same answer. */
 export async function bisectInParallel(travel: TimeTravel, crew: StretchCrew, expression: Expression, options: BisectOptions): Promise<Bisection> {
   const method = methodOf(expression, options.stays);
+  if (method === 'breakpoint') return firstTrue(travel, expression, options) ?? whereIt(await finished(travel.continuingWith(crew, stopsOf(expression))), options);
   const known = withoutChanges(travel, expression, method, options);
   if (known !== undefined) return known;
   for await (const change of changesInParallel(travel, crew, expression, 'truth', spanOf(options), options.stretch)) {
@@ -81,9 +87,7 @@ function judged({ position, value }: Change, method: BisectMethod, { from, stays
 function withoutChanges(travel: TimeTravel, expression: Expression, method: BisectMethod, { from, to, stays }: BisectOptions): Bisection | undefined {
   if (method === 'constant') return expression.isTrue(new ExpressionView(travel.machine)) ? { kind: 'from-start', position: from, method } : { kind: 'none', method };
   if (method === 'events') return bisectEvents(travel, expression, { from, to, stays });
-  if (method !== 'breakpoint') return undefined;
-  const position = firstTrue(travel, expression, from, to);
-  return position === undefined ? { kind: 'none', method } : { kind: position === from ? 'from-start' : 'found', position, method };
+  return undefined;
 }
 
 /** Its value is another one only at the positions after its events. */
@@ -111,12 +115,23 @@ export function eventValues<T>(travel: TimeTravel, expression: Expression, of: (
   };
 }
 
-/** Of an expression that can be true at one address only. */
-function firstTrue(travel: TimeTravel, expression: Expression, from: number, to: number): number | undefined {
+/** Of an expression that can be true at one address only: true where the search starts. Else the cursor is there. */
+function firstTrue(travel: TimeTravel, expression: Expression, { from }: BisectOptions): Bisection | undefined {
   travel.seek(from);
-  if (expression.isTrue(new ExpressionView(travel.machine))) return from;
-  const found = travel.continue([{ kind: 'breakpoint', address: expression.rip!, condition: conditionOf(expression) }]);
-  return found.kind === 'stop-point' && found.position <= to ? found.position : undefined;
+  return expression.isTrue(new ExpressionView(travel.machine)) ? { kind: 'from-start', position: from, method: 'breakpoint' } : undefined;
+}
+function stopsOf(expression: Expression): readonly StopPoint[] {
+  return [{ kind: 'breakpoint', address: expression.rip!, condition: conditionOf(expression) }];
+}
+function whereIt(stop: Stop, { to }: BisectOptions): Bisection {
+  return stop.kind === 'stop-point' && stop.position <= to ? { kind: 'found', position: stop.position, method: 'breakpoint' } : { kind: 'none', method: 'breakpoint' };
+}
+
+async function finished<T>(walk: AsyncGenerator<unknown, T, void>): Promise<T> {
+  for (;;) {
+    const { done, value } = await walk.next();
+    if (done === true) return value as T;
+  }
 }
 
 /** What kernels print when they give up. */
@@ -124,22 +139,42 @@ export const PANIC_TEXTS: readonly string[] = ['Kernel panic', 'PANIC: '];
 /** Functions that they come to first. */
 const PANIC_FUNCTIONS = ['panic', 'vpanic'];
 
+export interface Panic {
+  readonly position: number;
+  readonly how: string;
+}
+
 /** Where the guest's kernel begins to panic: the cursor is there. Undefined: it does not. */
-export function findPanic(travel: TimeTravel, symbols: SymbolTable): { readonly position: number; readonly how: string } | undefined {
-  travel.seek(0);
-  let printed: { position: number; how: string } | undefined;
-  for (const text of PANIC_TEXTS) {
-    travel.seek(0);
-    const stop = travel.continue([{ kind: 'console', text }]);
-    if (stop.kind === 'stop-point' && (printed === undefined || stop.position < printed.position)) printed = { position: stop.position, how: `the console printed "${text}"` };
-  }
-  const functions = PANIC_FUNCTIONS.filter((name) => symbols.has(name)).map((name) => symbols.find(name));
-  if (functions.length > 0) {
-    // The message comes from the panic that came before it; without one, the panic may have been silent.
-    travel.seek(printed?.position ?? Number.MAX_SAFE_INTEGER);
-    const stop = travel.reverseContinue(functions.map(({ address }) => ({ kind: 'breakpoint', address })));
-    if (stop.kind === 'stop-point') return { position: stop.position, how: `${functions[stop.index].name}() was called` };
-  }
+export function findPanic(travel: TimeTravel, symbols: SymbolTable): Panic | undefined {
+  const printed = panicPrinted(travel);
+  const functions = panicFunctions(symbols);
+  travel.seek(printed?.position ?? Number.MAX_SAFE_INTEGER);
+  return (functions.length > 0 ? panicCalled(functions, travel.reverseContinue(breakpointsAt(functions))) : undefined) ?? arrived(travel, printed);
+}
+
+/** The same of several workers at a time; the same answer. */
+export async function findPanicInParallel(travel: TimeTravel, crew: StretchCrew, symbols: SymbolTable): Promise<Panic | undefined> {
+  const printed = panicPrinted(travel);
+  const functions = panicFunctions(symbols);
+  travel.seek(printed?.position ?? Number.MAX_SAFE_INTEGER);
+  return (functions.length > 0 ? panicCalled(functions, await finished(travel.reverseContinuingWith(crew, breakpointsAt(functions)))) : undefined) ?? arrived(travel, printed);
+}
+
+/** What the log has of it. The message comes from the panic that came before it; without one, the panic may have been silent. */
+function panicPrinted({ reader }: TimeTravel): Panic | undefined {
+  const met = nextLogStop(reader, PANIC_TEXTS.map((text) => ({ kind: 'console', text })), -1); // prettier-ignore
+  return met === undefined ? undefined : { position: met.position, how: `the console printed "${PANIC_TEXTS[met.stops[0]]}"` };
+}
+function panicFunctions(symbols: SymbolTable): readonly FoundSymbol[] {
+  return PANIC_FUNCTIONS.filter((name) => symbols.has(name)).map((name) => symbols.find(name));
+}
+function breakpointsAt(functions: readonly FoundSymbol[]): readonly StopPoint[] {
+  return functions.map(({ address }) => ({ kind: 'breakpoint', address }));
+}
+function panicCalled(functions: readonly FoundSymbol[], stop: Stop): Panic | undefined {
+  return stop.kind === 'stop-point' ? { position: stop.position, how: `${functions[stop.index].name}() was called` } : undefined;
+}
+function arrived(travel: TimeTravel, printed: Panic | undefined): Panic | undefined {
   if (printed !== undefined) travel.seek(printed.position);
   return printed;
 }

@@ -65,7 +65,11 @@ export type StretchQuestion =
   | CallsQuestion
   | ChangesQuestion
   /** The last place where one of these is met, and all that are met there; for walks backward. `before`: what comes later at its position is no more looked for. */
-  | { readonly kind: 'last-hit'; readonly stops: readonly ReplayedStop[]; readonly before?: Moment | undefined };
+  | { readonly kind: 'last-hit'; readonly stops: readonly ReplayedStop[]; readonly before?: Moment | undefined }
+  /** The first place, for walks forward. `after`: what comes earlier at its position was met before. */
+  | { readonly kind: 'first-hit'; readonly stops: readonly ReplayedStop[]; readonly after: Moment };
+
+type HitQuestion = Extract<StretchQuestion, { kind: 'last-hit' | 'first-hit' }>;
 
 export interface CallsQuestion {
   readonly kind: 'calls';
@@ -148,12 +152,15 @@ export function* stretchesOf(travel: TimeTravel, question: StretchQuestion, { fr
 /** The frames without a write to which a stretch has nothing; undefined if that rules nothing out. */
 function framesAsked(question: StretchQuestion): ReadonlySet<number> | undefined {
   if (question.kind === 'writes') return framesOf(question.ranges);
-  if (question.kind !== 'last-hit') return undefined;
+  if (!isOfHits(question)) return undefined;
   return question.stops.every((stop) => stop.kind === 'watchpoint' && stop.access === 'write') ? framesOf(question.stops.flatMap((stop) => (stop.kind === 'watchpoint' ? stop.ranges : []))) : undefined;
 }
 
+function isOfHits(question: StretchQuestion): question is HitQuestion {
+  return question.kind === 'last-hit' || question.kind === 'first-hit';
+}
 function isSlow(question: StretchQuestion): boolean {
-  return question.kind === 'last-hit' && question.stops.some(({ kind }) => kind === 'condition');
+  return isOfHits(question) && question.stops.some(({ kind }) => kind === 'condition');
 }
 
 /** Replays a stretch. Moves the cursor. Throws DivergedError. */
@@ -172,7 +179,8 @@ export function answerStretch(travel: TimeTravel, { question, begin, end, backwa
     case 'changes':
       return changesOf(travel, question, { begin, end });
     case 'last-hit':
-      return lastHitIn(travel, question, begin, end);
+    case 'first-hit':
+      return hitIn(travel, question, begin, end);
   }
 }
 
@@ -315,6 +323,7 @@ function answerOf<Row extends StretchRow>(rows: readonly Row[], isFull: boolean,
 }
 
 function writesIn(travel: TimeTravel, ranges: readonly PhysicalRange[], begin: number, end: number, backward: boolean): StretchAnswer<Write> {
+  travel.seek(Math.max(0, begin - 1));
   const { machine } = travel;
   const { core } = machine;
   const frames = framesOf(ranges);
@@ -322,7 +331,6 @@ function writesIn(travel: TimeTravel, ranges: readonly PhysicalRange[], begin: n
   let met: readonly PhysicalRange[] = [];
   let isFull = false;
   const bytes = (): Uint8Array => bytesOf(core.u8, met);
-  travel.seek(Math.max(0, begin - 1));
   observed(machine, { frames, access: L.WATCH_WRITE }, {
     access: (kind, paddr, size) => {
       if (!ranges.some((range) => paddr < range.paddr + range.length && range.paddr < paddr + size)) return false;
@@ -349,12 +357,12 @@ function writesIn(travel: TimeTravel, ranges: readonly PhysicalRange[], begin: n
 }
 
 function readsIn(travel: TimeTravel, ranges: readonly PhysicalRange[], begin: number, end: number, backward: boolean): StretchAnswer<Read> {
+  travel.seek(Math.max(0, begin - 1));
   const { machine } = travel;
   const { core } = machine;
   const frames = framesOf(ranges);
   const rows: Read[] = [];
   let isFull = false;
-  travel.seek(Math.max(0, begin - 1));
   observed(machine, { frames, access: L.WATCH_READ }, {
     access: (kind, paddr, size) => {
       if (kind !== L.ACCESS_LOAD) return false;
@@ -371,12 +379,12 @@ function readsIn(travel: TimeTravel, ranges: readonly PhysicalRange[], begin: nu
 }
 
 function startsIn(travel: TimeTravel, addresses: readonly bigint[], begin: number, end: number, backward: boolean): StretchAnswer<Start> {
+  travel.seek(Math.max(0, begin - 1));
   const { machine } = travel;
   const { core } = machine;
   const wanted = new Set(addresses);
   const found: Start[] = [];
   let isFull = false;
-  travel.seek(Math.max(0, begin - 1));
   observed(machine, { addresses: wanted }, {
     start: (kinds) => {
       const rip = readRegister(machine, 'rip') ?? 0n;
@@ -391,10 +399,12 @@ function startsIn(travel: TimeTravel, addresses: readonly bigint[], begin: numbe
   return answerOf(found, isFull, begin, end, backward);
 }
 
-function lastHitIn(travel: TimeTravel, { stops, before }: Extract<StretchQuestion, { kind: 'last-hit' }>, begin: number, end: number): StretchAnswer<Met> {
-  const collector = new HitCollector(travel, stops, true, { before });
+function hitIn(travel: TimeTravel, question: HitQuestion, begin: number, end: number): StretchAnswer<Met> {
+  const { stops } = question;
+  const isLast = question.kind === 'last-hit';
   // What happens between two instructions may be part of the state already, and shows one position later.
   travel.seek(Math.max(0, begin - 2));
+  const collector = new HitCollector(travel, stops, isLast, isLast ? { before: question.before } : { after: question.after });
   collector.attach();
   try {
     collector.collect(begin, end);
@@ -403,9 +413,10 @@ function lastHitIn(travel: TimeTravel, { stops, before }: Extract<StretchQuestio
     collector.detach();
   }
   const hits = collector.taken();
-  const last = placeMet(travel, stops, collector.holding(hits), 'last');
-  if (last !== undefined) return { rows: [last] };
-  return collector.isFull ? { rows: [], rest: { begin, end: hits[0].position } } : { rows: [] };
+  const met = placeMet(travel, stops, collector.holding(hits), isLast ? 'last' : 'first');
+  if (met !== undefined) return { rows: [met] };
+  if (!collector.isFull) return { rows: [] };
+  return { rows: [], rest: isLast ? { begin, end: hits[0].position } : { begin: hits[hits.length - 1].position, end } };
 }
 
 export function framesOf(ranges: readonly PhysicalRange[]): ReadonlySet<number> {

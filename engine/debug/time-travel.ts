@@ -237,7 +237,28 @@ export class TimeTravel {
     const from = this.moment;
     const inLog = nextLogStop(this.reader, stops, from.position);
     const replayed = yield* this.scanForward(stops, from, inLog === undefined ? Infinity : inLog.position + 1);
-    const met = this.firstOf(stops, inLog, replayed);
+    return yield* this.goingTo(stops, this.firstOf(stops, inLog, replayed));
+  }
+
+  /** continuing() with the stretches replayed by several workers at a time (`stretches.ts`); it stops at the same places. Whoever gives it up awaits `return()`. */
+  async *continuingWith(crew: StretchCrew, stops: readonly StopPoint[]): AsyncGenerator<Position, Stop, void> {
+    const after = this.moment;
+    const inLog = nextLogStop(this.reader, stops, after.position);
+    const numbers = replayedOf(stops);
+    const question: StretchQuestion = { kind: 'first-hit', stops: numbers.map((stop) => stops[stop] as ReplayedStop), after };
+    const to = Math.min(inLog?.position ?? Infinity, this.last) + 1;
+    let met: Met | undefined;
+    for await (const { rows, rest, stretch } of answersInParallel<Met>(this, crew, question, { from: after.position, to: numbers.length === 0 ? after.position : to })) {
+      if (rows.length > 0) {
+        met = { position: rows[0].position, stops: rows[0].stops.map((stop) => numbers[stop]) };
+        break;
+      }
+      if (rest === undefined) yield stretch.end as Position;
+    }
+    return yield* this.goingTo(stops, this.firstOf(stops, inLog, met));
+  }
+
+  private *goingTo(stops: readonly StopPoint[], met: Met | undefined): Generator<Position, Stop, void> {
     const target = met?.position ?? this.reader.lastPosition + 1;
     for (let at = Math.max(this.position, this.checkpointBefore(target)); !this.isOver && at + STRETCH_INSTRUCTIONS < target - NEAR_DISTANCES[0]; at = this.position) {
       this.goTo(at + STRETCH_INSTRUCTIONS, false);
@@ -275,7 +296,7 @@ export class TimeTravel {
     // Inside a position its state is behind, too.
     const to = here.position + (here.isInside ? 1 : 0);
     const inLog = previousLogStop(this.reader, stops, to);
-    const numbers = stops.flatMap((point, stop) => (point.kind === 'event' || point.kind === 'console' ? [] : [stop]));
+    const numbers = replayedOf(stops);
     const question: StretchQuestion = { kind: 'last-hit', stops: numbers.map((stop) => stops[stop] as ReplayedStop), before: here.isInside ? here : undefined };
     const isLater = (met: Met): boolean => inLog === undefined || met.position > inLog.position || this.isEntered(stops, met);
     return {
@@ -614,6 +635,11 @@ export class TimeTravel {
   private executesNext(): boolean {
     return readRegister(this.machine, 'halted') === 0n;
   }
+}
+
+/** Numbers of the stop points that are looked for in a replay. */
+function replayedOf(stops: readonly StopPoint[]): readonly number[] {
+  return stops.flatMap((point, stop) => (point.kind === 'event' || point.kind === 'console' ? [] : [stop]));
 }
 
 function powerOnOf(replayer: Replayer): Checkpoint {

@@ -125,9 +125,10 @@ const walkDraws = fc.record({
   givesUp: fc.nat(12),
 });
 
-test('a walk back by several workers stops where one stops, in the same state, and one that is given up leaves the cursor alone', async () => {
+test('a walk by several workers stops where one stops, in the same state, and one that is given up leaves the cursor alone', async () => {
   let helped = 0;
   let stopped = 0;
+  let stoppedForward = 0;
   await fc.assert(fc.asyncProperty(tinyCases(RUN_MAX), walkDraws, async (one, { places, access, changed, condition, anywhere, event, length, start, spacing, workers, givesUp }) => {
     const { bytes } = record(one);
     const travel = travelOf(one, bytes, spacing);
@@ -172,6 +173,20 @@ test('a walk back by several workers stops where one stops, in the same state, a
     }
     helped += crew.counts.stretches.slice(1).reduce((sum, n) => sum + n, 0);
 
+    // Forward, too, from wherever.
+    for (const of of [travel, sequential]) of.seek(last - from);
+    for (let i = 0; i < 12; i++) {
+      const expected = sequential.continue(stops);
+      const walk = travel.continuingWith(crew, stops);
+      let slice = await walk.next();
+      for (; slice.done !== true; slice = await walk.next()) expect(slice.value).toBeLessThanOrEqual(expected.position + 1);
+      expect(slice.value).toEqual(expected);
+      expect(travel.isBetween).toBe(sequential.isBetween);
+      expect(travel.machine.digest()).toEqual(sequential.machine.digest());
+      if (expected.kind === 'history') break;
+      stoppedForward++;
+    }
+
     // The same stretch by stretch, cut where it matters: at each hit, and between two of them.
     const replayed = stops.filter((stop): stop is ReplayedStop => stop.kind !== 'event');
     const lastMet = (begin: number, end: number): Met[] => (replayed.length === 0 ? [] : [...rowsOf<Met>(sequential, { kind: 'last-hit', stops: replayed }, { from: begin, to: end, backward: true })]);
@@ -209,6 +224,7 @@ test('a walk back by several workers stops where one stops, in the same state, a
   }), { numRuns: 6, seed: 11 });
   expect(helped).toBeGreaterThan(0);
   expect(stopped).toBeGreaterThan(0);
+  expect(stoppedForward).toBeGreaterThan(0);
 }, 600_000);
 
 const changeDraws = fc.record({
