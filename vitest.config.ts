@@ -7,6 +7,7 @@ export default defineConfig({
   test: {
     include: [slow ? '**/*.all.test.ts' : '**/*.test.ts'],
     exclude: ['**/node_modules/**', 'dist/**', 'build/**', ...(slow ? [] : ['**/*.all.test.ts'])],
+    benchmark: { exclude: ['**/node_modules/**', 'dist/**', 'build/**'] },
     // Guests run for seconds; a machine under load may take several times as long.
     testTimeout: slow ? 1_200_000 : 120_000,
     hookTimeout: 300_000,
