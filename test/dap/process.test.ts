@@ -86,3 +86,33 @@ it('the command speaks the protocol, outlives noise, and ends with its client', 
   expect(await other.ended).toBe(0);
   expect(hashOfRecording()).toBe(before);
 });
+
+it('the example for VS Code in the README starts: the adapter as the extension names it, the launch as the configuration says', async () => {
+  const root = ownPackage().root;
+  const blocks = readFileSync(join(root, 'server', 'dap', 'README.md'), 'utf8').match(/(?:^ {4}.*\n)+/gm)!.filter((block) => block.startsWith('    {'));
+  const [extension, launch] = blocks.map((block) => JSON.parse(block.replaceAll('${workspaceFolder}', root)) as any);
+  const [contributed] = extension.contributes.debuggers;
+  const [{ name, type, request, ...configuration }] = launch.configurations;
+  expect(contributed).toMatchObject({ type, runtime: 'node' });
+  expect(contributed.program.endsWith('dist/server/cli/main.js')).toBe(true);
+  expect(contributed.args[0]).toBe('debug');
+  const adapter = new Adapter(...contributed.args.slice(1));
+  // What VS Code says of itself.
+  adapter.ask(1, 'initialize', { clientID: 'vscode', clientName: 'Visual Studio Code', adapterID: type, locale: 'en', linesStartAt1: true, columnsStartAt1: true, pathFormat: 'path', supportsVariableType: true, supportsMemoryReferences: true, supportsProgressReporting: true, supportsInvalidatedEvent: true });
+  adapter.ask(2, request, { name, type, request, ...configuration, __sessionId: '1' });
+  await adapter.find(({ event }) => event === 'initialized');
+  adapter.ask(3, 'setBreakpoints', { source: { path: join(root, 'engine', 'guests', 'lab-kernel', 'nowhere.c') }, breakpoints: [{ line: 1 }], lines: [1], sourceModified: false });
+  adapter.ask(4, 'configurationDone');
+  expect((await adapter.find(({ event }) => event === 'stopped')).body?.reason).toBe('entry');
+  adapter.ask(5, 'threads');
+  adapter.ask(6, 'stackTrace', { threadId: 1, startFrame: 0, levels: 20 });
+  for (const seq of [2, 3, 4, 5, 6]) expect((await adapter.find(({ request_seq }) => request_seq === seq)).success, `request ${seq}`).toBe(true);
+  adapter.ask(7, 'chronovisor/position');
+  const { position } = (await adapter.find(({ request_seq }) => request_seq === 7)).body as { position: number };
+  adapter.ask(8, 'stepBack', { threadId: 1 });
+  await adapter.find((message) => message.event === 'stopped' && message.body?.reason === 'step');
+  adapter.ask(9, 'chronovisor/position');
+  expect(((await adapter.find(({ request_seq }) => request_seq === 9)).body as { position: number }).position).toBeLessThan(position);
+  adapter.ask(10, 'disconnect', { restart: false });
+  expect(await adapter.ended).toBe(0);
+}, 60_000);
