@@ -8,6 +8,8 @@
  *
  * Positions are numbers (safe integers); 64-bit values and bytes are hexadecimal text, 0x... for values.
  */
+import type { Measured } from '../analysis/migration/measured.ts';
+import type { Prediction } from '../analysis/migration/predict.ts';
 import type { LogKind } from '../log/events.ts';
 
 /** Why something did not work, in words for people. */
@@ -132,7 +134,6 @@ export interface RunMigrationSettings {
   readonly timeLimitMs?: number;
 }
 
-/** What is measured and what was expected are `Measured` of server/migration and `Prediction` of engine/analysis/migration. */
 export interface RunMigration {
   readonly id: string;
   readonly state: 'moving' | 'kept' | 'moved' /** Handed over, and the other side has not confirmed it. */ | 'unconfirmed';
@@ -143,8 +144,9 @@ export interface RunMigration {
   readonly speed?: number | undefined;
   readonly virtualPerWall?: number | undefined;
   readonly digest?: string | undefined;
-  readonly measured?: unknown;
-  readonly prediction?: unknown;
+  readonly measured?: Measured | undefined;
+  /** Made before the guest moved. */
+  readonly prediction?: Prediction | undefined;
 }
 
 export type LiveNotice =

@@ -1,9 +1,7 @@
 /** `migrate --live RUN`: a run that the lab's server executes now (server/runs/leaving.ts moves it); this side asks, watches and reports. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { MigrationOutcome } from '../../engine/analysis/migration/outcome.ts';
 import type { Problem, RunMigration, RunMigrationSettings, RunStatus } from '../../engine/protocol/lab.ts';
 import { LinkError } from '../migration/duplex.ts';
-import type { Measured } from '../migration/measured.ts';
 import { LIVE_POLICIES, type LivePolicy } from '../migration/source.ts';
 import type { Arguments } from './arguments.ts';
 import type { Context } from './context.ts';
@@ -150,8 +148,8 @@ async function watch(run: RunAddress, parsed: Arguments, { out, err, signals }: 
   }
   const isKept = migration.state === 'kept';
   const exit = isKept ? exitCode(isCancelled ? 'cancelled' : 'not-moved') : exitCode(migration.state === 'moved' ? 'ok' : 'unconfirmed');
-  const measured = migration.measured as Measured | undefined;
-  const predicted = (migration.prediction as { readonly outcome: MigrationOutcome } | undefined)?.outcome;
+  const { measured } = migration;
+  const predicted = migration.prediction?.outcome;
   if (parsed.has('json')) {
     out.write(`${toJson({ verb: 'migrate', mode: 'live', run: { server: run.server, id: run.id, recording: status.recording }, result: isKept ? 'kept' : 'moved', ...(isKept && { reason: migration.reason }), isConfirmed: migration.state === 'moved', migration: id, policy, downtimeLimitMs: settings.downtimeLimitMs, bytesPerSecond, virtualPerWall: migration.virtualPerWall, measured, prediction: predicted, digest: migration.digest, log: { recording: status.recording, position: status.progress.position, records: status.progress.records }, exitCode: exit })}\n`);
     return exit;

@@ -1,7 +1,7 @@
 /** A migration that really happens, as lines for people: while it goes on, and what it took beside what was expected. */
 import type { MigrationOutcome } from '../../engine/analysis/migration/outcome.ts';
 import { wallTime } from '../../engine/analysis/migration/quantities.ts';
-import type { Measured } from '../migration/measured.ts';
+import type { Measured } from '../../engine/analysis/migration/measured.ts';
 import type { SourceProgress } from '../migration/source.ts';
 import { grouped, megabytes, table } from './format.ts';
 

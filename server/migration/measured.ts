@@ -1,16 +1,7 @@
-/** What a migration took, counted while it runs. Names as in a prediction (engine/analysis/migration/outcome.ts), and so as in QEMU's `query-migrate`. */
-import type { MigrationOutcome, Round } from '../../engine/analysis/migration/outcome.ts';
+/** What a migration takes, counted while it runs. */
+import type { Measured } from '../../engine/analysis/migration/measured.ts';
+import type { Round } from '../../engine/analysis/migration/outcome.ts';
 import { PAGE_BYTES } from '../../engine/machine/snapshot.ts';
-
-export interface Measured extends Pick<MigrationOutcome, 'policy' | 'converges' | 'reason' | 'totalTimeMs' | 'downtimeMs' | 'setupTimeMs' | 'expectedDowntimeMs' | 'stoppedAtMs' | 'rounds'> {
-  readonly ram: Omit<MigrationOutcome['ram'], 'multifdBytes'>;
-  /** The guest's clock: where the migration began, where it was stopped, virtual ns. */
-  readonly virtualNs: { readonly start: number; readonly stop: number | undefined };
-  /** Of the total, wall time in which neither guest nor link went on, as the host was too slow for them. */
-  readonly heldMs: number;
-  /** Registers and devices on the wire, bytes. */
-  readonly stateBytes: number;
-}
 
 export class Meter {
   transferred = 0;

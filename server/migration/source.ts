@@ -6,13 +6,14 @@
  *
  * README.md has the argument why there is one live copy at any moment.
  */
+import type { Measured } from '../../engine/analysis/migration/measured.ts';
 import { FirstWriteProbe } from '../../engine/analysis/dirty/first-writes.ts';
 import { WINDOW_NS } from '../../engine/analysis/migration/qemu.ts';
 import type { Core } from '../../engine/cpu/core.ts';
 import { PAGE_BYTES, isZeroPage, pageHashes, pageView } from '../../engine/machine/snapshot.ts';
 import { type Duplex, FRAME_HEADER_BYTES, type Frame, LinkError, Mailbox, frame, withTimeout } from './duplex.ts';
 import type { SourceFiles, SourceRecord } from './journal.ts';
-import { type Measured, Meter } from './measured.ts';
+import { Meter } from './measured.ts';
 import { COMPLETE, GO, HELLO, KEPT, MISSING, PAGES, PROTOCOL_VERSION, PageBatch, READY, REFUSED, REQUEST, STARTED, STATE, WELCOME, decodeFrames, encodeMissing, encodeState, json, parseJson } from './messages.ts';
 import type { Guest, Pace } from './pace.ts';
 

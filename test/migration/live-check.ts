@@ -17,7 +17,7 @@ import { type Prediction, predict } from '../../engine/analysis/migration/predic
 import { encodeState } from '../../engine/machine/state-bytes.ts';
 import { Replayer } from '../../engine/recording/replayer.ts';
 import { loadCore } from '../../server/store/core-module.ts';
-import type { Measured } from '../../server/migration/measured.ts';
+import type { Measured } from '../../engine/analysis/migration/measured.ts';
 import { Guest } from '../../server/migration/pace.ts';
 import { type LiveGuest, type Writer, labGuest, openBytes, startGuest, writerGuest } from './live-guests.ts';
 import { type Shape, move } from './live-sides.ts';

@@ -13,7 +13,7 @@ import { Recorder } from '../../engine/recording/recorder.ts';
 import { receive } from '../../server/migration/destination.ts';
 import { connectTo, listenAt } from '../../server/migration/duplex.ts';
 import { destinationFiles, sourceFiles } from '../../server/migration/journal.ts';
-import type { Measured } from '../../server/migration/measured.ts';
+import type { Measured } from '../../engine/analysis/migration/measured.ts';
 import { CoupledPace, Guest } from '../../server/migration/pace.ts';
 import { migrate } from '../../server/migration/source.ts';
 import { loadCore } from '../../server/store/core-module.ts';

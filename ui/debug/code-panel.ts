@@ -62,6 +62,11 @@ export class CodePanel extends MomentPanel {
       td {
         padding: 0 0.6rem 0 0;
       }
+      /* What is left over belongs to the instruction. */
+      td.address,
+      td.bytes {
+        width: 1%;
+      }
       td.gutter {
         width: 1.4rem;
         padding: 0;

@@ -18,15 +18,6 @@ export class MemoryPanel extends MomentPanel {
       td.bytes {
         padding-right: 0.6rem;
       }
-      @container (max-width: 36rem) {
-        table {
-          font-size: 0.74rem;
-        }
-        td,
-        td.bytes {
-          padding-right: 0.35rem;
-        }
-      }
       td.bytes button {
         display: inline;
         min-height: 0;
@@ -38,6 +29,23 @@ export class MemoryPanel extends MomentPanel {
       }
       td.bytes button:nth-of-type(8) {
         margin-right: 0.5em;
+      }
+      /* All sixteen bytes and their text are seen where the panel is narrow. */
+      @container (max-width: 36rem) {
+        table {
+          margin: 0 -0.5rem;
+          font-size: 0.72rem;
+        }
+        td,
+        td.bytes {
+          padding-right: 0.2rem;
+        }
+        td.bytes button {
+          padding: 0 0.06em;
+        }
+        td.bytes button:nth-of-type(8) {
+          margin-right: 0.3em;
+        }
       }
       td.bytes button.zero {
         color: var(--muted);
