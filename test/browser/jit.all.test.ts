@@ -59,8 +59,8 @@ describe.skipIf(NO_BROWSER)('compiled code in Chromium', () => {
     const log = readFileSync(`${ROOT}traces/${TRACE}.cvlog`);
     const reader = open(log);
     images.push(keep(TRACE, log, reader.image(reader.header.images[0].sha256)!));
-    const drawn = fc.sample(fc.oneof({ weight: 4, arbitrary: tinyCases(60_000, 100) }, { weight: 1, arbitrary: labCases(400_000) }), { seed: 7, numRuns: 16 });
-    drawn.filter(({ diskBytes }) => diskBytes === 0).slice(0, 6).forEach((one, i) => images.push(keep(`drawn-${i}`, record(one).bytes, one.images.kernel)));
+    const drawn = fc.sample(fc.oneof({ weight: 4, arbitrary: tinyCases(60_000, 100) }, { weight: 1, arbitrary: labCases(400_000) }), { seed: 7, numRuns: 8 });
+    drawn.filter(({ diskBytes }) => diskBytes === 0).slice(0, 3).forEach((one, i) => images.push(keep(`drawn-${i}`, record(one).bytes, one.images.kernel)));
     for (const file of readdirSync(imagesFolder).filter((each) => each.endsWith('.elf'))) {
       const one = privileged(readFileSync(join(imagesFolder, file)));
       images.push(keep(file.replace('.elf', ''), record(one).bytes, one.images.kernel));

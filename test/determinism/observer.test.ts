@@ -90,7 +90,7 @@ function looksAndLeavesNoTrace(one: Case, { frames, watch, calls, breaks }: Look
 }
 
 test('an observer leaves no trace and misses no store', () => {
-  assertProperty(FILE, fc.property(tinyCases(END), looks, looksAndLeavesNoTrace), 25, 12_000);
+  assertProperty(FILE, fc.property(tinyCases(END), looks, looksAndLeavesNoTrace), 15, 4_000);
 });
 
 /** A run that stops wherever the observer says so comes to the same end. */
@@ -107,5 +107,5 @@ function stopsAndGoesOn(one: Case, { frames, watch, calls, breaks }: Looks): voi
 }
 
 test('stops of an observer change nothing', () => {
-  assertProperty(FILE, fc.property(tinyCases(END), looks, stopsAndGoesOn), 25, 12_000);
+  assertProperty(FILE, fc.property(tinyCases(END), looks, stopsAndGoesOn), 15, 4_000);
 });
