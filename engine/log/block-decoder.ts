@@ -7,8 +7,18 @@ import { ByteReader, numberOf, textOf } from './bytes.ts';
 import { LogError } from './errors.ts';
 import type { EventBatch } from './event-batch.ts';
 import { KIND_NAMES } from './events.ts';
-import { NO_DELTA, Predictor } from './predictor.ts';
+import {
+  NO_DELTA, NO_SITE, Predictor, SITES_MAX, STATE_ARRIVE, STATE_COST, STATE_FOLLOWS, STATE_LAST_AUX, STATE_LAST_HI, STATE_LAST_LO, STATE_NEXT_DELTA, STATE_NEXT_SITE, STATE_RECORDS, STATE_SHIFT,
+  STATE_TRAITS,
+} from './predictor.ts';
 import { HAS_AUX, HAS_BYTE, HAS_NAME, HAS_PAYLOAD, HAS_VALUE, SHAPE_EXIT_IO, SHAPE_EXIT_MMIO, SHAPE_IDLE, SHAPE_KIND, SHAPE_TRAITS } from './shapes.ts';
+
+/** NO_DELTA as a word of Predictor.state. */
+const NO_DELTA_WORD = -1;
+/** Beside the HAS_* in STATE_TRAITS: the value is time without instructions. */
+const IS_IDLE = 32;
+const MISPLACED = 'a run without a record is not the last token';
+const PAST_END = 'a record goes past the end of its block';
 
 export class BlockDecoder {
   // Large tables; one decoder serves many blocks.
@@ -18,7 +28,7 @@ export class BlockDecoder {
   decode(entry: BlockEntry, payload: Uint8Array): EventBatch {
     const p = this.predictor;
     p.reset();
-    const total = recordsOf(entry);
+    const total = recordsOf(entry) | 0;
     const fileOffset = entry.offset + BLOCK_HEADER_BYTES;
     const reader = new ByteReader(payload, fileOffset);
     const positions = new Float64Array(total);
@@ -33,110 +43,245 @@ export class BlockDecoder {
     const counts = new Uint16Array(KIND_SLOTS);
     const strings: string[] = [];
 
+    const { state, pair, cacheLo, cacheHi, cacheUsed } = p;
+    const length = payload.length;
+    // The place in the payload is in a local variable; what is rare is read by `reader`, and the two are brought together for it.
+    let cursor = 0;
     let at = 0;
-    let position = entry.firstPosition;
-    let timeOffsetNs = entry.timeOffsetNs;
+    let position = +entry.firstPosition;
+    let timeOffsetNs = +entry.timeOffsetNs;
+    // p.previous, p.beforePrevious and p.valueLo, p.valueHi, in registers.
+    let previous = NO_SITE;
+    let beforePrevious = NO_SITE;
+    let valueLo = 0;
+    let valueHi = 0;
 
-    while (!reader.done) {
-      const token = reader.u8();
+    while (cursor < length) {
+      const token = payload[cursor];
+      cursor = (cursor + 1) | 0;
       let run = token & 7;
-      if (run === 7) run += reader.varintU32();
-      const isRunOnly = token >> 3 === 0;
-      if (isRunOnly && !reader.done) reader.fail('a run without a record is not the last token');
-      const last = at + run + (isRunOnly ? 0 : 1);
-      if (last > total) reader.fail(`more records than the ${total} that the header says`);
+      if (run === 7) {
+        reader.at = cursor;
+        const more = reader.varintU32();
+        cursor = reader.at | 0;
+        if (more > total) failAt(reader, cursor, token < 8 && cursor < length ? MISPLACED : tooMany(total));
+        run = (more + 7) | 0;
+      }
+      const isRunOnly = token < 8;
+      if (isRunOnly && cursor < length) failAt(reader, cursor, MISPLACED);
+      if (at + run + (isRunOnly ? 0 : 1) > total) failAt(reader, cursor, tooMany(total));
 
-      for (; at < last; at++) {
-        const isForeseen = at < last - 1 || isRunOnly;
-        const slot = p.pairSlot();
-        let site: number;
-        let delta: number;
-        const siteMode = isForeseen ? 0 : (token >> 3) & 3;
-        if (siteMode === 0) {
-          site = p.pairSite[slot] - 1;
-          delta = p.pairDelta[slot];
-        } else if (siteMode === 1) {
-          site = p.nextSite[p.previous] - 1;
-          delta = p.nextDelta[p.previous];
-        } else if (siteMode === 2) {
-          site = reader.varintU32();
-          if (site >= p.siteCount) reader.fail(`site ${site} is not defined`);
-          delta = p.arrive[site];
-        } else {
-          site = readDefinition(reader, p, strings);
-          delta = 0;
-        }
-        if (site < 0) reader.fail('nothing is foreseen here');
-        const traits = p.traits[site];
-        const shape = p.shape[site];
-        if (siteMode === 0 && (traits & HAS_PAYLOAD) !== 0) reader.fail('a record with a payload in a run');
-        if (!isForeseen && (token & 0x20) !== 0) delta = reader.varint();
-        else if (delta === NO_DELTA) reader.fail('no delta is foreseen here');
-        position += delta;
-
-        if ((traits & HAS_VALUE) !== 0) {
-          const valueMode = isForeseen ? 0 : token >> 6;
-          p.foreseeValue(site);
-          let lo = p.guessLo;
-          let hi = p.guessHi;
-          let aux = p.lastAux[site];
-          if (valueMode === 1) {
-            if ((traits & HAS_BYTE) !== 0) {
-              lo = reader.u8();
-              hi = 0;
-            } else {
-              reader.zigzag64(p.lastLo[site], p.lastHi[site]);
-              lo = reader.lo;
-              hi = reader.hi;
-              p.cacheStore(lo, hi);
-            }
-          } else if (valueMode === 2) {
-            const cached = reader.u8();
-            if (p.cacheUsed[cached] === 0) reader.fail('an empty slot of the value cache');
-            lo = p.cacheLo[cached];
-            hi = p.cacheHi[cached];
-          } else if (valueMode === 3) {
-            lo = p.otherLo;
-            hi = p.otherHi;
-          }
-          if (valueMode !== 0 && (traits & HAS_AUX) !== 0) {
-            reader.zigzag64(aux, 0);
-            if (reader.hi !== 0) reader.fail('aux is larger than 32 bits');
-            aux = reader.lo;
-          }
-          p.learnValue(site, lo, hi, aux);
-          valuesLo[at] = lo;
-          valuesHi[at] = hi;
-          auxes[at] = aux;
-        } else if (!isForeseen && token >> 6 !== 0) {
-          reader.fail('a value where the shape has none');
-        }
-        if ((traits & HAS_PAYLOAD) !== 0) {
-          const length = reader.varintU32();
-          payloadStarts[at] = reader.at;
-          payloadLengths[at] = length;
-          reader.raw(length);
-        }
-        p.learnSite(slot, site, delta);
-
+      // Records of a run: what was foreseen is learnt already, but for where it came from.
+      for (const last = (at + run) | 0; at < last; at = (at + 1) | 0) {
+        const slot = ((Math.imul(previous, 0x9e3779b1) ^ Math.imul(beforePrevious, 0x85ebca6b)) >>> 20) * 2;
+        const site = (pair[slot] - 1) | 0;
+        const delta = pair[slot + 1];
+        if (site < 0) failAt(reader, cursor, 'nothing is foreseen here');
+        const words = site << STATE_SHIFT;
+        const traits = state[words + STATE_TRAITS];
+        if ((traits & HAS_PAYLOAD) !== 0) failAt(reader, cursor, 'a record with a payload in a run');
+        if (delta === NO_DELTA_WORD) failAt(reader, cursor, 'no delta is foreseen here');
+        position += delta >>> 0;
         positions[at] = position;
         timeOffsetsNs[at] = timeOffsetNs;
         sites[at] = site;
-        const kind = SHAPE_KIND[shape];
-        kinds[at] = kind;
-        counts[kind]++;
-        if (shape === SHAPE_EXIT_IO || shape === SHAPE_EXIT_MMIO) timeOffsetNs += p.f2[site];
-        else if (shape === SHAPE_IDLE) timeOffsetNs += numberOf(valuesLo[at], valuesHi[at]);
+        if ((traits & HAS_VALUE) !== 0) {
+          if (state[words + STATE_FOLLOWS] !== 0) {
+            state[words + STATE_LAST_LO] = valueLo;
+            state[words + STATE_LAST_HI] = valueHi;
+          } else {
+            valueLo = state[words + STATE_LAST_LO];
+            valueHi = state[words + STATE_LAST_HI];
+          }
+          valuesLo[at] = valueLo;
+          valuesHi[at] = valueHi;
+          if ((traits & HAS_AUX) !== 0) auxes[at] = state[words + STATE_LAST_AUX];
+          if ((traits & IS_IDLE) !== 0) timeOffsetNs += numberOf(valueLo >>> 0, valueHi >>> 0);
+        }
+        timeOffsetNs += state[words + STATE_COST] >>> 0;
+        state[words + STATE_RECORDS]++;
+        state[words + STATE_ARRIVE] = delta;
+        const from = previous << STATE_SHIFT;
+        state[from + STATE_NEXT_SITE] = site + 1;
+        state[from + STATE_NEXT_DELTA] = delta;
+        beforePrevious = previous;
+        previous = site;
       }
-    }
+      if (isRunOnly) break;
 
+      const slot = ((Math.imul(previous, 0x9e3779b1) ^ Math.imul(beforePrevious, 0x85ebca6b)) >>> 20) * 2;
+      const from = previous << STATE_SHIFT;
+      const siteMode = (token >> 3) & 3;
+      let site: number;
+      /** As a word; what is given and has more bits is NO_DELTA_WORD, and `position` has moved. */
+      let delta: number;
+      if (siteMode === 0) {
+        site = (pair[slot] - 1) | 0;
+        delta = pair[slot + 1];
+      } else if (siteMode === 1) {
+        site = (state[from + STATE_NEXT_SITE] - 1) | 0;
+        delta = state[from + STATE_NEXT_DELTA];
+      } else if (siteMode === 2) {
+        site = payload[cursor];
+        if (cursor < length && site < 0x80) cursor = (cursor + 1) | 0;
+        else {
+          reader.at = cursor;
+          const given = reader.varintU32();
+          cursor = reader.at | 0;
+          site = given < NO_SITE ? given | 0 : NO_SITE;
+          if (given >= p.siteCount) failAt(reader, cursor, `site ${given} is not defined`);
+        }
+        if (site >= p.siteCount) failAt(reader, cursor, `site ${site} is not defined`);
+        delta = state[(site << STATE_SHIFT) + STATE_ARRIVE];
+      } else {
+        reader.at = cursor;
+        site = readDefinition(reader, p, strings) | 0;
+        cursor = reader.at | 0;
+        delta = 0;
+      }
+      if (site < 0) failAt(reader, cursor, 'nothing is foreseen here');
+      const words = site << STATE_SHIFT;
+      const traits = state[words + STATE_TRAITS];
+      if (siteMode === 0 && (traits & HAS_PAYLOAD) !== 0) failAt(reader, cursor, 'a record with a payload in a run');
+      if ((token & 0x20) !== 0) {
+        if (cursor + 3 < length && (payload[cursor] & payload[cursor + 1] & payload[cursor + 2] & 0x80) === 0) {
+          delta = payload[cursor];
+          cursor = (cursor + 1) | 0;
+          if (delta > 0x7f) {
+            const second = payload[cursor];
+            cursor = (cursor + 1) | 0;
+            delta = (delta & 0x7f) | ((second & 0x7f) << 7);
+            if (second > 0x7f) {
+              delta |= payload[cursor] << 14;
+              cursor = (cursor + 1) | 0;
+            }
+          }
+          position += delta;
+        } else {
+          reader.at = cursor;
+          const given = reader.varint();
+          cursor = reader.at | 0;
+          position += given;
+          delta = given < NO_DELTA ? given | 0 : NO_DELTA_WORD;
+        }
+      } else if (delta === NO_DELTA_WORD) failAt(reader, cursor, 'no delta is foreseen here');
+      else position += delta >>> 0;
+      positions[at] = position;
+      timeOffsetsNs[at] = timeOffsetNs;
+      sites[at] = site;
+
+      if ((traits & HAS_VALUE) !== 0) {
+        const lastLo = state[words + STATE_LAST_LO];
+        const lastHi = state[words + STATE_LAST_HI];
+        const follows = state[words + STATE_FOLLOWS] !== 0;
+        const valueMode = token >> 6;
+        let lo: number;
+        let hi: number;
+        if (valueMode === 1) {
+          if ((traits & HAS_BYTE) !== 0) {
+            if (cursor >= length) failAt(reader, cursor, PAST_END);
+            lo = payload[cursor];
+            cursor = (cursor + 1) | 0;
+            hi = 0;
+          } else {
+            if (cursor + 3 < length && (payload[cursor] & payload[cursor + 1] & payload[cursor + 2] & 0x80) === 0) {
+              let folded = payload[cursor];
+              cursor = (cursor + 1) | 0;
+              if (folded > 0x7f) {
+                const second = payload[cursor];
+                cursor = (cursor + 1) | 0;
+                folded = (folded & 0x7f) | ((second & 0x7f) << 7);
+                if (second > 0x7f) {
+                  folded |= payload[cursor] << 14;
+                  cursor = (cursor + 1) | 0;
+                }
+              }
+              const difference = (folded >>> 1) ^ -(folded & 1);
+              lo = (lastLo + difference) | 0;
+              hi = (lastHi + (difference >> 31) + (lo >>> 0 < lastLo >>> 0 ? 1 : 0)) | 0;
+            } else {
+              reader.at = cursor;
+              reader.zigzag64(lastLo >>> 0, lastHi >>> 0);
+              cursor = reader.at | 0;
+              lo = reader.lo | 0;
+              hi = reader.hi | 0;
+            }
+            const cached = (Math.imul(lo, 0x9e3779b1) ^ Math.imul(hi, 0x85ebca6b)) >>> 24;
+            cacheLo[cached] = lo;
+            cacheHi[cached] = hi;
+            cacheUsed[cached] = 1;
+          }
+        } else if (valueMode === 2) {
+          if (cursor >= length) failAt(reader, cursor, PAST_END);
+          const cached = payload[cursor];
+          cursor = (cursor + 1) | 0;
+          if (cacheUsed[cached] === 0) failAt(reader, cursor, 'an empty slot of the value cache');
+          lo = cacheLo[cached] | 0;
+          hi = cacheHi[cached] | 0;
+        } else if ((valueMode === 0) === follows) {
+          lo = valueLo;
+          hi = valueHi;
+        } else {
+          lo = lastLo;
+          hi = lastHi;
+        }
+        if ((traits & HAS_AUX) !== 0) {
+          let aux = state[words + STATE_LAST_AUX];
+          if (valueMode !== 0) {
+            reader.at = cursor;
+            reader.zigzag64(aux >>> 0, 0);
+            cursor = reader.at | 0;
+            if (reader.hi !== 0) reader.fail('aux is larger than 32 bits');
+            aux = reader.lo | 0;
+            state[words + STATE_LAST_AUX] = aux;
+          }
+          auxes[at] = aux;
+        }
+        const isLast = lo === lastLo && hi === lastHi;
+        const isFollowing = lo === valueLo && hi === valueHi;
+        if (isLast !== isFollowing) state[words + STATE_FOLLOWS] = isFollowing ? 1 : 0;
+        state[words + STATE_LAST_LO] = lo;
+        state[words + STATE_LAST_HI] = hi;
+        valueLo = lo;
+        valueHi = hi;
+        valuesLo[at] = lo;
+        valuesHi[at] = hi;
+        if ((traits & IS_IDLE) !== 0) timeOffsetNs += numberOf(lo >>> 0, hi >>> 0);
+      } else if (token >> 6 !== 0) {
+        failAt(reader, cursor, 'a value where the shape has none');
+      }
+      if ((traits & HAS_PAYLOAD) !== 0) {
+        reader.at = cursor;
+        const bytes = reader.varintU32();
+        payloadStarts[at] = reader.at;
+        payloadLengths[at] = bytes;
+        reader.raw(bytes);
+        cursor = reader.at | 0;
+      }
+      at = (at + 1) | 0;
+      timeOffsetNs += state[words + STATE_COST] >>> 0;
+      state[words + STATE_RECORDS]++;
+      pair[slot] = site + 1;
+      pair[slot + 1] = delta;
+      state[words + STATE_ARRIVE] = delta;
+      state[from + STATE_NEXT_SITE] = site + 1;
+      state[from + STATE_NEXT_DELTA] = delta;
+      beforePrevious = previous;
+      previous = site;
+    }
+    reader.at = cursor;
+
+    const n = p.siteCount;
+    for (let site = 0; site < n; site++) counts[SHAPE_KIND[p.shape[site]]] += state[(site << STATE_SHIFT) + STATE_RECORDS];
     if (at !== total) reader.fail(`${at} records, but the header says ${total}`);
     if (position !== entry.lastPosition) reader.fail(`the last record is at @${position}, but the header says @${entry.lastPosition}`);
     if (!(position + timeOffsetNs <= Number.MAX_SAFE_INTEGER)) reader.fail('virtual time is not a safe integer');
     for (let kind = 0; kind < KIND_SLOTS; kind++) {
       if (counts[kind] !== entry.counts[kind]) reader.fail(`${counts[kind]} records of kind ${KIND_NAMES[kind] ?? kind}, but the header says ${entry.counts[kind]}`);
     }
-    const n = p.siteCount;
+    const kindOfSite = new Uint8Array(n);
+    for (let site = 0; site < n; site++) kindOfSite[site] = SHAPE_KIND[p.shape[site]];
+    for (let i = 0; i < total; i++) kinds[i] = kindOfSite[sites[i]];
     return {
       count: total,
       firstRecord: entry.firstRecord,
@@ -169,8 +314,15 @@ export class BlockDecoder {
   }
 }
 
+const tooMany = (total: number): string => `more records than the ${total} that the header says`;
+
+function failAt(reader: ByteReader, cursor: number, detail: string): never {
+  reader.at = cursor;
+  reader.fail(detail);
+}
+
 function readDefinition(reader: ByteReader, p: Predictor, strings: string[]): number {
-  if (p.siteCount >= p.lastLo.length) reader.fail('too many sites');
+  if (p.siteCount >= SITES_MAX) reader.fail('too many sites');
   const shape = reader.u8();
   if (SHAPE_KIND[shape] === 0) throw new LogError('LOG_UNKNOWN_RECORD', reader.fileOffset + reader.at - 1, 1, `shape ${shape}`);
   const base = p.baseOfShape[shape];
@@ -198,5 +350,9 @@ function readDefinition(reader: ByteReader, p: Predictor, strings: string[]): nu
     addressLo = reader.lo;
     addressHi = reader.hi;
   }
-  return p.define(shape, f0, f1, f2, f3, ripLo, ripHi, addressLo, addressHi);
+  const site = p.define(shape, f0, f1, f2, f3, ripLo, ripHi, addressLo, addressHi);
+  const words = site << STATE_SHIFT;
+  if (shape === SHAPE_EXIT_IO || shape === SHAPE_EXIT_MMIO) p.state[words + STATE_COST] = f2;
+  else if (shape === SHAPE_IDLE) p.state[words + STATE_TRAITS] |= IS_IDLE;
+  return site;
 }

@@ -4,7 +4,7 @@
 import { assert } from './assert.ts';
 import { ByteWriter, isShortZigzag, utf8Of } from './bytes.ts';
 import { storedName } from './event-rows.ts';
-import { NO_DELTA, NO_SITE, Predictor, SITES_MAX } from './predictor.ts';
+import { NO_DELTA, NO_SITE, Predictor, SITES_MAX, STATE_ARRIVE, STATE_LAST_AUX, STATE_LAST_HI, STATE_LAST_LO, STATE_NEXT_DELTA, STATE_NEXT_SITE, STATE_SHIFT } from './predictor.ts';
 import { HAS_AUX, HAS_BYTE, HAS_NAME, HAS_PAYLOAD, HAS_VALUE, SHAPE_KIND, SHAPE_TRAITS } from './shapes.ts';
 import { BLOCK_HEADER_BYTES, KIND_SLOTS, RECORDS_MAX } from './block.ts';
 
@@ -79,14 +79,14 @@ export class BlockEncoder {
 
     // Which site, and what delta would be foreseen with it.
     const slot = p.pairSlot();
-    let site = p.pairSite[slot] - 1;
+    let site = p.pair[slot * 2] - 1;
     let siteMode = 0;
     let foreseenDelta: number;
     if (
       site >= 0 && p.shape[site] === shape && p.f0[site] === f0 && p.f1[site] === f1 && p.f2[site] === f2 && p.f3[site] === f3 && p.ripLo[site] === ripLo &&
       p.ripHi[site] === ripHi && p.addressLo[site] === addressLo && p.addressHi[site] === addressHi && (traits & HAS_PAYLOAD) === 0
     ) {
-      foreseenDelta = p.pairDelta[slot];
+      foreseenDelta = p.pair[slot * 2 + 1] >>> 0;
     } else {
       const hashSlot = this.find(shape, f0, f1, f2, f3, ripLo, ripHi, addressLo, addressHi);
       site = this.hashSlots[hashSlot] - 1;
@@ -94,12 +94,12 @@ export class BlockEncoder {
         siteMode = 3;
         foreseenDelta = 0;
         this.hashSlots[hashSlot] = p.siteCount + 1;
-      } else if (p.nextSite[p.previous] === site + 1) {
+      } else if (p.state[(p.previous << STATE_SHIFT) + STATE_NEXT_SITE] === site + 1) {
         siteMode = 1;
-        foreseenDelta = p.nextDelta[p.previous];
+        foreseenDelta = p.state[(p.previous << STATE_SHIFT) + STATE_NEXT_DELTA] >>> 0;
       } else {
         siteMode = 2;
-        foreseenDelta = p.arrive[site];
+        foreseenDelta = p.state[(site << STATE_SHIFT) + STATE_ARRIVE] >>> 0;
       }
     }
     // The base must be looked up before the site is defined.
@@ -112,13 +112,17 @@ export class BlockEncoder {
     }
 
     let valueMode = 0;
-    const isByte = (p.traits[site] & HAS_BYTE) !== 0;
+    const isByte = (p.traits(site) & HAS_BYTE) !== 0;
+    const at = site << STATE_SHIFT;
+    const lastLo = p.state[at + STATE_LAST_LO] >>> 0;
+    const lastHi = p.state[at + STATE_LAST_HI] >>> 0;
+    const lastAux = p.state[at + STATE_LAST_AUX] >>> 0;
     if ((traits & HAS_VALUE) !== 0) {
       p.foreseeValue(site);
-      const isSameAux = aux === p.lastAux[site];
+      const isSameAux = aux === lastAux;
       if (valueLo === p.guessLo && valueHi === p.guessHi && isSameAux) valueMode = 0;
       else if (valueLo === p.otherLo && valueHi === p.otherHi) valueMode = 3;
-      else if (isByte || isShortZigzag(valueLo, valueHi, p.lastLo[site], p.lastHi[site])) valueMode = 1;
+      else if (isByte || isShortZigzag(valueLo, valueHi, lastLo, lastHi)) valueMode = 1;
       else {
         const cached = p.cacheSlot(valueLo, valueHi);
         valueMode = p.cacheUsed[cached] === 1 && p.cacheLo[cached] === valueLo && p.cacheHi[cached] === valueHi ? 2 : 1;
@@ -140,7 +144,7 @@ export class BlockEncoder {
           assert(valueLo < 256 && valueHi === 0, `not a byte: ${valueLo}`);
           out.u8(valueLo);
         } else {
-          out.zigzag64(valueLo, valueHi, p.lastLo[site], p.lastHi[site]);
+          out.zigzag64(valueLo, valueHi, lastLo, lastHi);
           p.cacheStore(valueLo, valueHi);
         }
       } else if (valueMode === 2) {
@@ -148,7 +152,7 @@ export class BlockEncoder {
       }
       if (valueMode !== 0 && (traits & HAS_AUX) !== 0) {
         assert(isU32(aux), `aux is not 32 bits unsigned: ${aux}`);
-        out.zigzag64(aux, 0, p.lastAux[site], 0);
+        out.zigzag64(aux, 0, lastAux, 0);
       }
       if ((traits & HAS_PAYLOAD) !== 0) {
         out.varint64(payload.length, 0);
@@ -175,7 +179,7 @@ export class BlockEncoder {
   private definition(site: number, base: number): void {
     const p = this.predictor;
     const out = this.out;
-    const isNewString = (p.traits[site] & HAS_NAME) !== 0 && p.f0[site] === this.stringsWritten;
+    const isNewString = (p.traits(site) & HAS_NAME) !== 0 && p.f0[site] === this.stringsWritten;
     const mask =
       (isNewString || p.f0[site] !== p.f0[base] ? 1 : 0) |
       (p.f1[site] !== p.f1[base] ? 2 : 0) |

@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { RECORDS_MAX } from './block.ts';
+import { BLOCK_HEADER_BYTES, RECORDS_MAX } from './block.ts';
+import { BlockDecoder } from './block-decoder.ts';
 import { equalBytes } from './bytes.ts';
+import { LogError } from './errors.ts';
 import { eventAt } from './event-batch.ts';
 import { payloadBytesMax } from './event-rows.ts';
 import { EXIT_REASONS, KIND_DIRTY, KIND_NAMES } from './events.ts';
@@ -19,6 +21,15 @@ function roundTrip(events: readonly LogEvent[], blockBytes = 65_536, flushEvery 
     });
   }, { blockBytes });
   return [...openLog(bytes).events()].map(withoutTotals);
+}
+
+function problemOf(work: () => unknown): unknown {
+  try {
+    work();
+    return undefined;
+  } catch (error) {
+    return error;
+  }
 }
 
 describe('every kind comes back as it was', () => {
@@ -100,6 +111,37 @@ test('batches and objects agree, and time offsets are the sums of costs and idle
     }),
     { numRuns: 100 },
   );
+});
+
+test('a block that stops early, at any byte, is damaged at a place in it', () => {
+  fc.assert(
+    fc.property(anyEvents, (events) => {
+      const reader = openLog(writeLog((writer) => events.forEach((event) => writer.append(event)), { blockBytes: 2048 }));
+      const decoder = new BlockDecoder();
+      for (const entry of reader.eventBlocks) {
+        const payload = reader.payload(entry);
+        const start = entry.offset + BLOCK_HEADER_BYTES;
+        for (let length = 0; length < payload.length; length += 1 + (length >> 5)) {
+          const problem = problemOf(() => decoder.decode(entry, payload.slice(0, length)));
+          expect(problem).toBeInstanceOf(LogError);
+          expect((problem as LogError).offset).toBeGreaterThanOrEqual(start);
+          expect((problem as LogError).offset).toBeLessThanOrEqual(start + length);
+        }
+        // The tables of a decoder that stopped in the middle are those of a new one.
+        expect(decoder.decode(entry, payload)).toEqual(new BlockDecoder().decode(entry, payload));
+      }
+    }),
+    { numRuns: 30 },
+  );
+});
+
+test('numbers of every length, at the end of a block and before it', () => {
+  const values = Array.from({ length: 64 }, (_, bit) => 1n << BigInt(bit)).flatMap((power) => [power - 1n, power]);
+  for (const value of [...values, 2n ** 64n - 1n]) {
+    const detail = { kind: 'msr', index: 0x10, write: true, value } as const;
+    const exits = [0n, value, value / 2n, value].map((each, i): LogEvent => ({ kind: 'exit', position: position(Number(BigInt.asUintN(48, value)) * i), reason: EXIT_REASONS.wrmsr, rip: 0n, detail: { ...detail, value: each } }));
+    for (const count of [2, 3, 4]) expect(roundTrip(exits.slice(0, count))).toEqual(exits.slice(0, count));
+  }
 });
 
 describe('bounds', () => {

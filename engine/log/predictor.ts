@@ -5,6 +5,8 @@
  *     previous two sites ──► pair[slot] ─► site, delta     (mode 0)
  *     previous site      ──► next[site] ─► site, delta     (mode 1)
  *     site itself        ──► arrive[site] ─► delta         (modes 2, 3)
+ *
+ * The decoder has the methods of a record (foreseeValue, learnValue, learnSite) spelt out in its loop: what changes here changes there.
  */
 import { ACCESS_SIZE_MASK, HAS_BYTE, SHAPE_EXIT_IO, SHAPE_TRAITS } from './shapes.ts';
 
@@ -16,6 +18,23 @@ export const NO_SITE = SITES_MAX;
 export const NO_DELTA = 0xffff_ffff;
 const PAIRS = 4096;
 const CACHE_SLOTS = 256;
+
+/** What each site did last: words of `state`, side by side, so that a record looks at one cache line. They are bits: 64-bit values and u32 as signed words. */
+export const STATE_SHIFT = 4;
+/** Traits of the shape, with HAS_BYTE for io of size 1. */
+export const STATE_TRAITS = 0;
+export const STATE_LAST_LO = 1;
+export const STATE_LAST_HI = 2;
+export const STATE_LAST_AUX = 3;
+/** 0 or 1. */
+export const STATE_FOLLOWS = 4;
+export const STATE_ARRIVE = 5;
+/** Site + 1, 0 for none. */
+export const STATE_NEXT_SITE = 6;
+export const STATE_NEXT_DELTA = 7;
+/** Decoder only: records of the site, and what each adds to the time offset. */
+export const STATE_RECORDS = 8;
+export const STATE_COST = 9;
 
 export class Predictor {
   siteCount = 0;
@@ -29,20 +48,11 @@ export class Predictor {
   readonly ripHi = new Uint32Array(SITES_MAX + 1);
   readonly addressLo = new Uint32Array(SITES_MAX + 1);
   readonly addressHi = new Uint32Array(SITES_MAX + 1);
-  /** Traits of the shape, with HAS_BYTE for io of size 1. */
-  readonly traits = new Uint8Array(SITES_MAX + 1);
 
-  // What each site did last.
-  readonly lastLo = new Uint32Array(SITES_MAX);
-  readonly lastHi = new Uint32Array(SITES_MAX);
-  readonly lastAux = new Uint32Array(SITES_MAX);
-  readonly follows = new Uint8Array(SITES_MAX);
-  readonly arrive = new Uint32Array(SITES_MAX);
-  /** Site + 1, 0 for none. */
-  readonly nextSite = new Uint16Array(SITES_MAX + 1);
-  readonly nextDelta = new Uint32Array(SITES_MAX + 1);
-  readonly pairSite = new Uint16Array(PAIRS);
-  readonly pairDelta = new Uint32Array(PAIRS);
+  /** STATE_* of each site. */
+  readonly state = new Int32Array((SITES_MAX + 1) << STATE_SHIFT);
+  /** Two words a slot: site + 1 (0 for none), and delta. */
+  readonly pair = new Int32Array(PAIRS * 2);
 
   readonly cacheLo = new Uint32Array(CACHE_SLOTS);
   readonly cacheHi = new Uint32Array(CACHE_SLOTS);
@@ -72,8 +82,8 @@ export class Predictor {
 
   reset(): void {
     this.siteCount = 0;
-    this.nextSite[NO_SITE] = 0;
-    this.pairSite.fill(0);
+    this.state[(NO_SITE << STATE_SHIFT) + STATE_NEXT_SITE] = 0;
+    this.pair.fill(0);
     this.cacheUsed.fill(0);
     this.baseOfShape.fill(NO_SITE);
     this.definedRipLo = 0;
@@ -95,13 +105,9 @@ export class Predictor {
     this.ripHi[site] = ripHi;
     this.addressLo[site] = addressLo;
     this.addressHi[site] = addressHi;
-    this.traits[site] = SHAPE_TRAITS[shape] | (shape === SHAPE_EXIT_IO && (f1 & ACCESS_SIZE_MASK) === 1 ? HAS_BYTE : 0);
-    this.lastLo[site] = 0;
-    this.lastHi[site] = 0;
-    this.lastAux[site] = 0;
-    this.follows[site] = 0;
-    this.arrive[site] = 0;
-    this.nextSite[site] = 0;
+    const at = site << STATE_SHIFT;
+    this.state.fill(0, at, at + (1 << STATE_SHIFT));
+    this.state[at + STATE_TRAITS] = SHAPE_TRAITS[shape] | (shape === SHAPE_EXIT_IO && (f1 & ACCESS_SIZE_MASK) === 1 ? HAS_BYTE : 0);
     this.baseOfShape[shape] = site;
     return site;
   }
@@ -110,40 +116,50 @@ export class Predictor {
     return (Math.imul(this.previous, 0x9e3779b1) ^ Math.imul(this.beforePrevious, 0x85ebca6b)) >>> 20;
   }
 
+  traits(site: number): number {
+    return this.state[(site << STATE_SHIFT) + STATE_TRAITS];
+  }
+
   /** Sets guess and other. */
   foreseeValue(site: number): void {
-    if (this.follows[site] !== 0) {
+    const { state } = this;
+    const at = site << STATE_SHIFT;
+    if (state[at + STATE_FOLLOWS] !== 0) {
       this.guessLo = this.valueLo;
       this.guessHi = this.valueHi;
-      this.otherLo = this.lastLo[site];
-      this.otherHi = this.lastHi[site];
+      this.otherLo = state[at + STATE_LAST_LO] >>> 0;
+      this.otherHi = state[at + STATE_LAST_HI] >>> 0;
     } else {
-      this.guessLo = this.lastLo[site];
-      this.guessHi = this.lastHi[site];
+      this.guessLo = state[at + STATE_LAST_LO] >>> 0;
+      this.guessHi = state[at + STATE_LAST_HI] >>> 0;
       this.otherLo = this.valueLo;
       this.otherHi = this.valueHi;
     }
   }
 
   learnValue(site: number, lo: number, hi: number, aux: number): void {
-    const isLast = lo === this.lastLo[site] && hi === this.lastHi[site];
+    const { state } = this;
+    const at = site << STATE_SHIFT;
+    const isLast = lo === state[at + STATE_LAST_LO] >>> 0 && hi === state[at + STATE_LAST_HI] >>> 0;
     const isFollowing = lo === this.valueLo && hi === this.valueHi;
-    if (isLast !== isFollowing) this.follows[site] = isFollowing ? 1 : 0;
-    this.lastLo[site] = lo;
-    this.lastHi[site] = hi;
-    this.lastAux[site] = aux;
+    if (isLast !== isFollowing) state[at + STATE_FOLLOWS] = isFollowing ? 1 : 0;
+    state[at + STATE_LAST_LO] = lo;
+    state[at + STATE_LAST_HI] = hi;
+    state[at + STATE_LAST_AUX] = aux;
     this.valueLo = lo;
     this.valueHi = hi;
   }
 
   /** slot: pairSlot() from before this record. */
   learnSite(slot: number, site: number, delta: number): void {
-    const stored = delta < NO_DELTA ? delta : NO_DELTA;
-    this.pairSite[slot] = site + 1;
-    this.pairDelta[slot] = stored;
-    this.nextSite[this.previous] = site + 1;
-    this.nextDelta[this.previous] = stored;
-    this.arrive[site] = stored;
+    const { pair, state } = this;
+    const stored = (delta < NO_DELTA ? delta : NO_DELTA) | 0;
+    const previous = this.previous << STATE_SHIFT;
+    pair[slot * 2] = site + 1;
+    pair[slot * 2 + 1] = stored;
+    state[previous + STATE_NEXT_SITE] = site + 1;
+    state[previous + STATE_NEXT_DELTA] = stored;
+    state[(site << STATE_SHIFT) + STATE_ARRIVE] = stored;
     this.beforePrevious = this.previous;
     this.previous = site;
   }
