@@ -1,5 +1,4 @@
 /** Rules of the SSE code that no random operand shows; the instructions themselves are compared with a CPU in test/conformance/sse. */
-import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it } from "vitest";
 import { type Core, buildCore } from "../../test/conformance/sse/harness.ts";
 import { CR4, FPR, FSW, FTW, MXCSR, REGS, XMM } from "./layout.ts";
@@ -9,7 +8,7 @@ const id = (map: number, prefix: number, opcode: number): number => (map << 10) 
 
 describe("sse", () => {
   let core: Core;
-  beforeAll(() => { core = buildCore(fileURLToPath(new URL("../../build/sse-unit", import.meta.url))); }, 120_000);
+  beforeAll(() => { core = buildCore(); }, 120_000);
   const op = (i: number, reg: number, rm: number, imm = 0, flags = 2): number => core.trapOf(() => core.exports.op(i, reg, rm, 0, 0, imm, flags));
   const opMemory = (i: number, reg: number, address: number, imm = 0): number => core.trapOf(() => core.exports.op(i, reg, 0, 1, address, imm, 2));
   const setFloats = (n: number, ...values: number[]): void => values.forEach((v, i) => core.view.setFloat32(XMM + 16 * n + 4 * i, v, true));

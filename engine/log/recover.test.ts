@@ -56,7 +56,7 @@ function expectPrefix(damaged: Uint8Array, whole: readonly LogEvent[]): Recovery
   const events = readAll(bytes);
   const kept = events.slice(0, report.kept.records);
   expect(kept).toEqual(whole.slice(0, report.kept.records));
-  for (const kind of LOG_KINDS) expect(report.kept.byKind[kind]).toBe(kept.filter((event) => event.kind === kind).length);
+  expect(LOG_KINDS.map((kind) => report.kept.byKind[kind])).toEqual(LOG_KINDS.map((kind) => kept.filter((event) => event.kind === kind).length));
   expect(events.length).toBe(report.kept.records + (report.isTruncated ? 1 : 0));
   if (report.isTruncated) expect(events.at(-1)).toMatchObject({ kind: 'end', reason: 'truncated', position: report.lastPosition, totals: { records: report.kept.records } });
   return report;
@@ -86,7 +86,7 @@ describe('a flipped bit anywhere', () => {
           const lost = SMALL_READER.blocks[hit];
           const unusable = SMALL_READER.blocks.slice(hit + 1);
           expect(report.lost).toMatchObject({ blocks: 1, bytes: blockBytesOf(lost), records: recordsOf(lost) });
-          for (const kind of LOG_KINDS) expect(report.lost.byKind[kind]).toBe(lost.counts[kindCode(kind)]);
+          expect(LOG_KINDS.map((kind) => report.lost.byKind[kind])).toEqual(LOG_KINDS.map((kind) => lost.counts[kindCode(kind)]));
           expect(report.unusable).toMatchObject({ blocks: unusable.length, records: unusable.reduce((sum, entry) => sum + recordsOf(entry), 0) });
         } else {
           expect(report).toMatchObject({ isTruncated: false, lost: { blocks: 0, records: 0 }, unusable: { blocks: 0 } });

@@ -1,15 +1,13 @@
 /** The SSE code against stored results of a real CPU, for hosts that are not x86-64. */
 import { readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { OUT, buildCore, describe as story, parseLine } from "./harness.ts";
 
-const folder = fileURLToPath(new URL("../../../build/sse-fixtures", import.meta.url));
 const lines = readFileSync(new URL("cases.txt", import.meta.url), "utf8").trim().split("\n");
 
 describe("SSE fixtures", () => {
   it("agree, registers, memory, flags, MXCSR and traps", () => {
-    const core = buildCore(folder);
+    const core = buildCore();
     const outcome = new Uint8Array(128);
     const forms = new Set<string>(), failures: string[] = [];
     for (const line of lines) {

@@ -5,7 +5,8 @@
  * neither paging nor a decoder; `raise` unwinds by a host exception as in the real core.
  */
 import { execFileSync } from "node:child_process";
-import { copyFileSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { CR4, FPR, MXCSR, REGS, XMM } from "../../../engine/cpu/layout.ts";
@@ -77,25 +78,39 @@ export interface Core {
   trapOf(body: () => void): number;
 }
 
-export function buildCore(folder: string): Core {
+const FLAGS = [
+  "-O3", "--noAssert", "--runtime", "stub", "--importMemory", "--noExportMemory", "--memoryBase", "16384", "--bindings", "none", "--disableWarning", "112",
+  ...["simd", "bulk-memory", "sign-extension", "nontrapping-f2i", "mutable-globals"].flatMap((x) => ["--enable", x])
+];
+
+/** The SSE code as a module. Compiling takes some ten seconds, so what the same sources, flags and compiler made is kept in build/sse. */
+function builtCode(): Uint8Array<ArrayBuffer> {
   const source = join(root, "engine/cpu/assembly");
-  const cpu = join(folder, "cpu"), assembly = join(cpu, "assembly");
-  mkdirSync(assembly, { recursive: true });
-  copyFileSync(join(root, "engine/cpu/layout.ts"), join(cpu, "layout.ts"));
-  for (const name of readdirSync(source)) {
-    if (/^(sse.*|softfloat64.*|softfloat-core)\.ts$/.test(name)) copyFileSync(join(source, name), join(assembly, name));
+  const sources = new Map([["layout.ts", readFileSync(join(root, "engine/cpu/layout.ts"), "utf8")], ["assembly/entry.ts", readFileSync(join(here, "entry.ts"), "utf8")]]);
+  for (const name of readdirSync(source).sort()) {
+    if (/^(sse.*|softfloat64.*|softfloat-core)\.ts$/.test(name)) sources.set(`assembly/${name}`, readFileSync(join(source, name), "utf8"));
   }
-  copyFileSync(join(here, "entry.ts"), join(assembly, "entry.ts"));
-  writeFileSync(join(assembly, "memory.ts"), MEMORY_STAND_IN);
-  writeFileSync(join(assembly, "exceptions.ts"), EXCEPTIONS_STAND_IN);
-  writeFileSync(join(assembly, "mmx.ts"), MMX_STAND_IN);
-  execFileSync(process.execPath, [
-    join(root, "node_modules/assemblyscript/bin/asc.js"), join(assembly, "entry.ts"), "--outFile", join(folder, "sse.wasm"), "-O3",
-    "--noAssert", "--runtime", "stub", "--importMemory", "--noExportMemory", "--memoryBase", "16384", "--bindings", "none", "--disableWarning", "112",
-    ...["simd", "bulk-memory", "sign-extension", "nontrapping-f2i", "mutable-globals"].flatMap((x) => ["--enable", x])
-  ], { stdio: ["ignore", "inherit", "inherit"] });
+  sources.set("assembly/memory.ts", MEMORY_STAND_IN).set("assembly/exceptions.ts", EXCEPTIONS_STAND_IN).set("assembly/mmx.ts", MMX_STAND_IN);
+  const compiler = join(root, "node_modules/assemblyscript");
+  const { version } = JSON.parse(readFileSync(join(compiler, "package.json"), "utf8")) as { version: string };
+  const key = createHash("sha256").update(JSON.stringify([version, FLAGS, ...sources])).digest("hex").slice(0, 16);
+  const kept = join(root, "build/sse", `${key}.wasm`);
+  if (existsSync(kept)) return readFileSync(kept);
+  const folder = join(root, "build/sse", `${key}-${process.pid}`);
+  mkdirSync(join(folder, "cpu/assembly"), { recursive: true });
+  try {
+    for (const [name, text] of sources) writeFileSync(join(folder, "cpu", name), text);
+    execFileSync(process.execPath, [join(compiler, "bin/asc.js"), join(folder, "cpu/assembly/entry.ts"), "--outFile", join(folder, "sse.wasm"), ...FLAGS], { stdio: ["ignore", "inherit", "inherit"] });
+    renameSync(join(folder, "sse.wasm"), kept);
+    return readFileSync(kept);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+export function buildCore(): Core {
   const memory = new WebAssembly.Memory({ initial: 2 });
-  const instance = new WebAssembly.Instance(new WebAssembly.Module(readFileSync(join(folder, "sse.wasm"))), {
+  const instance = new WebAssembly.Instance(new WebAssembly.Module(builtCode()), {
     env: {
       memory,
       raise: (vector: number) => { throw new Trap(vector); },

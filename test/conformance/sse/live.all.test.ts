@@ -13,7 +13,7 @@ describe.skipIf(!hostCanCompare())("SSE on this host", () => {
   let core: Core, program: string;
   beforeAll(() => {
     mkdirSync(folder, { recursive: true });
-    core = buildCore(folder);
+    core = buildCore();
     program = buildGenerator(folder);
   }, 120_000);
 
