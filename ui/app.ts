@@ -146,4 +146,6 @@ export class App extends LitElement {
     }
   }
 }
-customElements.define('lab-app', App);
+export function showApp(): void {
+  customElements.define('lab-app', App);
+}

@@ -22,6 +22,12 @@ export class ConsoleWindow {
     this.onError = onError;
   }
 
+  /** What came with the log itself. */
+  take(part: ConsolePart): void {
+    this.part = part;
+    this.onFirst();
+  }
+
   /** The cursor is at this record. */
   need(row: number): void {
     if (this.part !== undefined && row >= this.part.from && row <= this.part.to) return;

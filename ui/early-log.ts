@@ -6,6 +6,8 @@ import { EngineFailure, LogClient } from './engine-client.ts';
 export interface EarlyLog {
   readonly client: LogClient;
   readonly opened: Promise<LogEnd>;
+  /** What it resolves to, if that is there already. */
+  readonly known: LogEnd | undefined;
 }
 
 /** Once: who takes it closes it. Undefined: it was not begun. */
@@ -22,5 +24,6 @@ export function takeEarly(url: string): EarlyLog | undefined {
     if (reply.kind === 'failed') throw new EngineFailure(reply.failure);
     return reply;
   });
-  return { client, opened };
+  const { known } = early;
+  return { client, opened, known: known?.kind === 'failed' ? undefined : known };
 }

@@ -12,11 +12,15 @@ import { startWorker } from './standalone/held.ts';
 /** Of the one request that is made here: no client gives it. */
 const EARLY_ID = 0;
 
+/** Undefined: the worker did not start. */
+type EarlyReply = LogEnd | { readonly kind: 'failed'; readonly id: number; readonly failure: Failure } | undefined;
+
 export interface EarlyWorker {
   readonly url: string;
   readonly worker: Worker;
-  /** Undefined: the worker did not start. */
-  readonly opened: Promise<LogEnd | { readonly kind: 'failed'; readonly id: number; readonly failure: Failure } | undefined>;
+  readonly opened: Promise<EarlyReply>;
+  /** The same, if it is there already. */
+  known: EarlyReply;
 }
 
 let earlyWorker = startEarly();
@@ -26,15 +30,21 @@ function startEarly(): EarlyWorker | undefined {
   if (route.kind !== 'run' || route.place !== 'server') return undefined;
   const url = serverLogUrl(route.id);
   const worker = startWorker(logWorker, 'log-worker');
-  const opened = new Promise<Awaited<EarlyWorker['opened']>>((resolve) => {
+  const opened = new Promise<EarlyReply>((resolve) => {
     worker.addEventListener('message', ({ data }: MessageEvent<LogEnd>) => {
-      if (data.id === EARLY_ID) resolve(data);
+      if (data.id !== EARLY_ID) return;
+      early.known = data;
+      resolve(data);
     });
     worker.addEventListener('error', () => resolve(undefined));
   });
   worker.postMessage({ kind: 'open', id: EARLY_ID, log: { kind: 'url', url }, at: route.at } satisfies LogRequest);
-  return { url, worker, opened };
+  const early: EarlyWorker = { url, worker, opened, known: undefined };
+  return early;
 }
+
+/** Resolves when the recording that the address names is open; at once if it names none. */
+export const earlyOpened: Promise<unknown> = earlyWorker?.opened ?? Promise.resolve();
 
 /** Once. */
 export function takeEarlyWorker(): EarlyWorker | undefined {

@@ -52,6 +52,12 @@ async function inTurns<Y, T>(id: number, kind: string | undefined, steps: Genera
   }
 }
 
+function open(id: number, log: OpenedLog, at: number | undefined): void {
+  const near = log.near(at);
+  const part = log.consoleSoon(near.row);
+  send({ kind: 'opened', id, summary: log.summary, near, console: part }, part === undefined ? [] : [part.rows.buffer as ArrayBuffer, part.bytes.buffer as ArrayBuffer]);
+}
+
 async function fold(id: number): Promise<void> {
   const from = opened();
   const { summary } = from;
@@ -126,7 +132,7 @@ async function answer(request: LogRequest): Promise<void> {
   switch (request.kind) {
     case 'open':
       log = new OpenedLog(await openLogPlace(request.log));
-      return send({ kind: 'opened', id, summary: log.summary, near: log.near(request.at) });
+      return open(id, log, request.at);
     case 'fold':
       return fold(id);
     case 'rows':

@@ -28,6 +28,9 @@ const MARKS_MAX = 5000;
 export const CONSOLE_BEFORE = 1 << 17;
 export const CONSOLE_AFTER = 1 << 16;
 
+/** Blocks that are decoded for the console while a log is opened. */
+const SOON_BLOCKS = 8;
+
 /** What one reading of a log tells besides counts. */
 export interface Folded {
   readonly marks: readonly Mark[];
@@ -173,6 +176,15 @@ export class OpenedLog {
 
   // ---- console ----
 
+  /** Around a row, if few blocks have to be decoded for it. */
+  consoleSoon(row: number): ConsolePart | undefined {
+    const steps = this.consoleAround(row);
+    for (let decoded = 0; decoded < SOON_BLOCKS; decoded++) {
+      const step = steps.next();
+      if (step.done === true) return step.value;
+    }
+    return undefined;
+  }
   /** Around a row: yields between two blocks that it has to decode. */
   *consoleAround(row: number): Generator<void, ConsolePart, void> {
     const { eventBlocks, records } = this.reader;
@@ -191,7 +203,7 @@ export class OpenedLog {
       const part = take(first);
       parts.unshift({ block: first, ...part });
       before += lowerBound(part.rows, part.rows.length, row + 1);
-      if (part.rows.length > 0) yield;
+      if (part !== NO_CONSOLE) yield;
     }
     first++;
     let after = parts.reduce((sum, { rows }) => sum + rows.length, 0) - before;
@@ -201,7 +213,7 @@ export class OpenedLog {
       const part = take(end);
       parts.push({ block: end, ...part });
       after += part.rows.length;
-      if (part.rows.length > 0) yield;
+      if (part !== NO_CONSOLE) yield;
     }
     const rows = new Uint32Array(parts.reduce((sum, part) => sum + part.rows.length, 0));
     const bytes = new Uint8Array(rows.length);

@@ -1,6 +1,5 @@
 /** The pages of one recording, as a row of links, and its export. */
 import { LitElement, css, html, nothing } from 'lit';
-import './export-dialog.ts';
 import type { ExportDialog } from './export-dialog.ts';
 import { type AnalysisPageName, formatRoute, parseRoute } from './router.ts';
 import type { RecordingPlace } from './recording-place.ts';
@@ -61,15 +60,17 @@ export class RecordingNav extends LitElement {
     location.hash = formatRoute({ kind: 'analysis', page: 'branches', ...this.recording, query: { at: String(route.at) } });
   };
 
-  private get dialog(): ExportDialog | undefined {
-    return this.renderRoot.querySelector('lab-export') ?? undefined;
+  /** Loaded when it is wanted. */
+  private async openExport(recording: RecordingPlace): Promise<void> {
+    await import('./export-dialog.ts');
+    this.renderRoot.querySelector<ExportDialog>('lab-export')?.open(recording);
   }
 
   protected override render(): unknown {
     const { recording } = this;
     if (recording === undefined) return html``;
     const href = (page: 'run' | AnalysisPageName): string => formatRoute(page === 'run' ? { kind: 'run', ...recording, at: undefined } : { kind: 'analysis', page, ...recording, query: {} });
-    return html`<nav aria-label=${`Pages of ${this.of ?? 'this recording'}`}>${TITLES.filter(([page]) => page !== 'run' || this.of === undefined).map(([page, title]) => html`<a href=${href(page)} aria-current=${page === this.current ? 'page' : 'false'} @click=${page === 'branches' ? this.onBranches : nothing}>${title}</a>`)}<button data-testid="export" aria-label=${`Export ${this.of ?? 'this recording'} as one file`} @click=${() => this.dialog?.open(recording)}>Export</button></nav><lab-export></lab-export>`;
+    return html`<nav aria-label=${`Pages of ${this.of ?? 'this recording'}`}>${TITLES.filter(([page]) => page !== 'run' || this.of === undefined).map(([page, title]) => html`<a href=${href(page)} aria-current=${page === this.current ? 'page' : 'false'} @click=${page === 'branches' ? this.onBranches : nothing}>${title}</a>`)}<button data-testid="export" aria-label=${`Export ${this.of ?? 'this recording'} as one file`} @click=${() => void this.openExport(recording)}>Export</button></nav><lab-export></lab-export>`;
   }
 }
 customElements.define('lab-recording-nav', RecordingNav);

@@ -3,7 +3,7 @@
  * a part of the console. The log's worker answers while the machine's is at work. Knows no view.
  */
 import { EMPTY, type Observable, Subject, Subscription, catchError, map, of, switchMap, throttleTime } from 'rxjs';
-import type { DirtyHeat, EventText, InterruptArrow, LogReply, Mark, ModeChange, NearRows, RegimeCosts, RingShares } from '../engine/protocol/events.ts';
+import type { ConsolePart, DirtyHeat, EventText, InterruptArrow, LogReply, Mark, ModeChange, NearRows, RegimeCosts, RingShares } from '../engine/protocol/events.ts';
 import type { Failure, LogPlace, MachineState, Reply, VerifyOutcome } from '../engine/protocol/messages.ts';
 import type { Look, Moment, OriginAsked, OriginLink, StackFrame, SymbolsView, TaskSpans, WalkDirection, WalkEnd, WalkUnit } from '../engine/protocol/moment.ts';
 import type { LogSummary } from '../engine/protocol/summary.ts';
@@ -12,11 +12,11 @@ import { NavigationHistory } from './debug/navigation-history.ts';
 import { NoteList } from './debug/note-list.ts';
 import { PointList } from './debug/point-list.ts';
 import { ConsoleWindow } from './console-window.ts';
+import type { EarlyLog } from './early-log.ts';
 import { EngineClient, EngineFailure, LogClient, failureOf } from './engine-client.ts';
 import { EventPages } from './event-pages.ts';
 import { ALL_KINDS } from './kinds.ts';
 import type { Note } from './notes.ts';
-import { withMissingParent } from './recording-place.ts';
 import type { WindowView } from './timeline-tracks.ts';
 
 export interface Cursor {
@@ -196,25 +196,29 @@ export class RunModel {
   /** Its id among the recordings of the server, if it is there. */
   onServer: string | undefined;
 
-  /** at: where the cursor is to stand. opened: the log's worker was asked already. */
-  open(log: LogPlace, imageUrl: string | undefined, at: number | undefined, opened: Promise<LogReply> = this.log.once({ kind: 'open', log, at })): void {
-    opened.then(
-      (reply) => {
-        if (reply.kind !== 'opened') return;
-        // What is seen first comes first: the machine's worker, and the reading of all of the log, wait until it is drawn.
-        this.client.hold();
-        this.subscriptions.add(this.client.ask({ kind: 'open', log, imageUrl }).subscribe({ next: (each) => this.take(each), error: (error: unknown) => this.fail(error) }));
-        this.onEngineOpen();
-        this.opened(reply.summary, reply.near, at);
-        void Promise.race([Promise.all([this.pages.first, this.console.first]).then(afterPaint), delay(FIRST_DRAWN_MS)]).then(() => {
-          this.onDrawn();
-          if (this.subscriptions.closed) return;
-          this.client.release();
-          this.startFold();
-        });
-      },
+  /** at: where the cursor is to stand. early: the log's worker was asked already. */
+  open(log: LogPlace, imageUrl: string | undefined, at: number | undefined, early?: Omit<EarlyLog, 'client'>): void {
+    const begin = (reply: LogReply): void => {
+      if (reply.kind !== 'opened') return;
+      // What is seen first comes first: the machine's worker, and the reading of all of the log, wait until it is drawn.
+      this.client.hold();
+      this.subscriptions.add(this.client.ask({ kind: 'open', log, imageUrl }).subscribe({ next: (each) => this.take(each), error: (error: unknown) => this.fail(error) }));
+      this.onEngineOpen();
+      this.opened(reply.summary, reply.near, at, reply.console);
+      void Promise.race([Promise.all([this.pages.first, this.console.first]).then(afterPaint), delay(FIRST_DRAWN_MS)]).then(() => {
+        this.onDrawn();
+        if (this.subscriptions.closed) return;
+        this.client.release();
+        this.startFold();
+      });
+    };
+    // Now: the page that is about to be drawn has it already.
+    if (early?.known?.kind === 'opened') return begin(early.known);
+    (early?.opened ?? this.log.once({ kind: 'open', log, at })).then(
+      begin,
       async (error: unknown) => {
         // A branch: again with what it goes on from.
+        const { withMissingParent } = await import('./recording-place.ts');
         const more = await withMissingParent(log, error);
         if (more === undefined) this.fail(error);
         else this.open(more, imageUrl, at);
@@ -222,15 +226,16 @@ export class RunModel {
     );
   }
 
-  private opened(summary: LogSummary, near: NearRows, at = summary.lastPosition): void {
+  private opened(summary: LogSummary, near: NearRows, at = summary.lastPosition, part?: ConsolePart): void {
     this.summary = summary;
     this.isLoaded = true;
-    this.noteList = new NoteList(summary.id, this.onServer, () => this.changed.next());
+    this.noteList = new NoteList(summary.id, this.onServer, () => this.changed.next(), this.firstDrawn);
     this.pages.take(near);
     const position = Math.round(Math.min(Math.max(0, at), summary.lastPosition));
     const text = this.pages.at(near.row);
     this.go({ row: near.row, position, index: near.row, isShown: true, text: text?.position === position ? text : undefined });
-    this.console.need(near.row);
+    if (part === undefined) this.console.need(near.row);
+    else this.console.take(part);
   }
 
   /** Reads all of the log for the counts of the timeline; goes on anew after stopFold(). */

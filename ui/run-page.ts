@@ -2,10 +2,8 @@
 import { LitElement, type PropertyValues, css, html, nothing } from 'lit';
 import { Subject, Subscription, debounceTime, merge } from 'rxjs';
 import './console-view.ts';
-import './debug/code-panel.ts';
 import './event-table.ts';
 import './recording-nav.ts';
-import './register-panel.ts';
 import './timeline.ts';
 import type { CommandPalette } from './command-palette.ts';
 import { COMMANDS, type CommandTargets, belongsToControl } from './commands.ts';
@@ -13,7 +11,6 @@ import { delay } from './after-paint.ts';
 import { takeEarly } from './early-log.ts';
 import type { EventTable } from './event-table.ts';
 import { describeEnd, formatCount, formatInstructions, formatNs } from './format.ts';
-import { localBlob } from './library.ts';
 import { ALL_KINDS } from './kinds.ts';
 import { ModelController } from './model-controller.ts';
 import { type Route, type RunView, formatRoute } from './router.ts';
@@ -207,6 +204,12 @@ export class RunPage extends LitElement {
       .always {
         display: none;
       }
+      /* They come when what is read from the log alone has been drawn. */
+      :is(lab-code, lab-registers):not(:defined) {
+        border: 1px solid var(--line);
+        border-radius: var(--radius);
+        background: var(--panel);
+      }
       /* Where there is room, registers are always there. */
       @media (min-width: 1800px) and (min-height: 900px) {
         .panels {
@@ -342,8 +345,9 @@ export class RunPage extends LitElement {
     const panel = PANELS.find(([name]) => name === route.view?.panel);
     if (panel !== undefined) [this.tab] = panel;
     this.following = merge(model.changes, this.views).pipe(debounceTime(ADDRESS_DELAY_MS)).subscribe(() => this.writeAddress(route));
-    if (url !== undefined) return model.open({ kind: 'url', url }, serverImageUrl(), route.at, early?.opened);
+    if (url !== undefined) return model.open({ kind: 'url', url }, serverImageUrl(), route.at, early);
     try {
+      const { localBlob } = await import('./library.ts');
       const blob = await localBlob(route.id);
       if (blob === undefined) model.failure = { message: 'This browser does not keep such a recording', advice: 'it may have been deleted, or it was made in another browser: go back to the recordings' };
       else model.open({ kind: 'blob', blob }, serverImageUrl(), route.at);

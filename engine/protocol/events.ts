@@ -128,7 +128,8 @@ export interface RegimeCosts {
 }
 
 export type LogReply =
-  | { readonly kind: 'opened'; readonly id: number; readonly summary: LogSummary; readonly near: NearRows }
+  /** console: around the row that is shown first; undefined: it takes longer, and is to be asked for. */
+  | { readonly kind: 'opened'; readonly id: number; readonly summary: LogSummary; readonly near: NearRows; readonly console: ConsolePart | undefined }
   /** `records` of all are folded. */
   | { readonly kind: 'folding'; readonly id: number; readonly records: number }
   | { readonly kind: 'folded'; readonly id: number; readonly marks: readonly Mark[]; readonly rings: RingShares; readonly heat: DirtyHeat; readonly modes: readonly ModeChange[]; readonly regimes: readonly { readonly id: string; readonly title: string }[] }

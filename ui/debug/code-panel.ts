@@ -124,6 +124,10 @@ export class CodePanel extends MomentPanel {
           display: none;
         }
       }
+      /* Mnemonics are padded to a column of operands. */
+      .instruction {
+        white-space: pre;
+      }
       .target {
         color: var(--muted);
       }
@@ -241,7 +245,7 @@ export class CodePanel extends MomentPanel {
         </td>
         <td class="address"><button class="link" title="Run to here (with Shift: back to here)" aria-label="Run to ${address.slice(2).padStart(16, '0')}" @click=${(event: MouseEvent) => this.model?.travel('continue', event.shiftKey ? 'backward' : 'forward', row.address)}>${address.slice(2).padStart(16, '0')}</button></td>
         <td class="bytes">${row.bytes.length > 16 ? `${row.bytes.slice(0, 16)}…` : row.bytes}</td>
-        <td>${row.text}${row.target === undefined || row.target.name.startsWith('0x') ? nothing : html` <button class="link target" title="Show what is there" @click=${() => this.follow(row)}>&lt;${row.target.name}&gt;</button>`}</td>
+        <td class="instruction">${row.text}${row.target === undefined || row.target.name.startsWith('0x') ? nothing : html` <button class="link target" title="Show what is there" @click=${() => this.follow(row)}>&lt;${row.target.name}&gt;</button>`}</td>
       </tr>`;
   }
 

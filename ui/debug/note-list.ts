@@ -24,14 +24,15 @@ export class NoteList {
   private pending = 0;
   private changes = 0;
 
-  constructor(log: string, server: string | undefined, onChange: () => void) {
+  constructor(log: string, server: string | undefined, onChange: () => void, begin: Promise<void> = Promise.resolve()) {
     this.log = log;
     this.server = server;
     this.onChange = onChange;
-    void this.begin();
+    void begin.then(() => this.begin());
   }
 
   private async begin(): Promise<void> {
+    if (this.isClosed) return;
     if (this.server === undefined) return void (await this.lookHere());
     const there = await serverNotes(this.server);
     if (there?.isWritable !== true) return void (await this.lookHere());

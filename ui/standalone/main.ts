@@ -4,7 +4,8 @@ import { unpack } from './unpack.ts';
 try {
   await unpack();
   await import('../theme.ts');
-  await import('../app.ts');
+  const { showApp } = await import('../app.ts');
+  showApp();
 } catch (error) {
   const problem = document.createElement('p');
   problem.setAttribute('role', 'alert');
