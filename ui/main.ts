@@ -4,7 +4,7 @@ import { earlyOpened } from './early-worker.ts';
 import './theme.ts';
 
 /** The longest that the page stays empty for what is to be in it. */
-const EMPTY_MS = 300;
+const EMPTY_MS = 150;
 
 async function show(): Promise<void> {
   const waited = Promise.race([earlyOpened, delay(EMPTY_MS)]);
