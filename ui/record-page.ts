@@ -9,6 +9,7 @@ import type { Failure } from '../engine/protocol/messages.ts';
 import { failureOf } from './engine-client.ts';
 import { formatBytes, formatInstructions } from './format.ts';
 import { GUESTS } from './guests.ts';
+import type { MoveDialog } from './move-dialog.ts';
 import { type GivenKernel, giveKernel, givenKernel, isKernel } from './recording/given-kernel.ts';
 import { PageRun } from './recording/page-run.ts';
 import type { RecordedRun, RunAsked, RunNews } from './recording/recorded-run.ts';
@@ -43,6 +44,7 @@ type Phase =
   | { readonly kind: 'settings' | 'starting' }
   | { readonly kind: 'running'; readonly progress: Extract<RunNews, { kind: 'progress' }> | undefined; readonly isStopping: boolean }
   | { readonly kind: 'saved'; readonly id: string; readonly problem: string }
+  | { readonly kind: 'moved'; readonly id: string; readonly to: string }
   | { readonly kind: 'failed'; readonly failure: Failure; readonly recording: string | undefined };
 
 export class RecordPage extends LitElement {
@@ -283,8 +285,9 @@ export class RecordPage extends LitElement {
         this.notice = news.text;
         return;
       case 'ended': {
-        const { place, id, problem } = news;
-        if (problem === undefined) location.hash = formatRoute({ kind: 'run', place, id, at: undefined });
+        const { place, id, problem, movedTo } = news;
+        if (movedTo !== undefined) this.phase = { kind: 'moved', id, to: movedTo };
+        else if (problem === undefined) location.hash = formatRoute({ kind: 'run', place, id, at: undefined });
         else this.phase = { kind: 'saved', id, problem };
         return;
       }
@@ -338,7 +341,7 @@ export class RecordPage extends LitElement {
       return html`${head}<div class="notice"><strong>This page holds one recording</strong><span>It has no guests to record: start the lab with <code>npm start</code> for new ones.</span></div>`;
     }
     return html`${head}${this.form()}
-      <div>${this.result()}${this.notice === '' ? nothing : html`<p class="muted" role="status">${this.notice}.</p>`}</div>
+      <div>${this.result()}${this.notice === '' ? nothing : html`<p class="muted" role="status">${this.notice}.</p>`}${this.run?.id === undefined ? nothing : html`<lab-move .run=${this.run.id}></lab-move>`}</div>
       <section class="panel" aria-label="Console">
         <header>
           <h2>Console</h2>
@@ -375,7 +378,8 @@ export class RecordPage extends LitElement {
     const isBusy = this.isRunning || this.phase.kind === 'starting';
     const { choice } = this;
     const text = (name: 'commandLine' | 'script') => (event: Event) => (this[name] = (event.target as HTMLInputElement).value);
-    if (this.isRunning && this.route?.run !== undefined) return html`<div class="spread"><span class="muted">It goes on when this page is closed. Its recording is a file of the server as it is made.</span><span class="grow"></span>${this.stopButton()}</div>`;
+    if (this.phase.kind === 'moved') return nothing;
+    if (this.isRunning && this.run?.id !== undefined) return html`<div class="spread"><span class="muted">It goes on when this page is closed. Its recording is a file of the server as it is made.</span><span class="grow"></span><button type="button" data-testid="move-open" @click=${this.openMove}>Move to another host…</button>${this.stopButton()}</div>`;
     return html`<form @submit=${this.start}>
         <label>Recorded by<select data-testid="place-choice" ?disabled=${isBusy} @change=${(event: Event) => this.choosePlace((event.target as HTMLSelectElement).value as 'server' | 'page')}>
           <option value="server" ?disabled=${this.onServer === undefined} ?selected=${this.place === 'server'}>${this.onServer === undefined ? 'the server (there is none)' : 'the server, as a file'}</option>
@@ -408,6 +412,12 @@ export class RecordPage extends LitElement {
       </form>`;
   }
 
+  /** Loaded when it is wanted. */
+  private readonly openMove = async (): Promise<void> => {
+    await import('./move-dialog.ts');
+    await this.renderRoot.querySelector<MoveDialog>('lab-move')?.open();
+  };
+
   private stopButton(): unknown {
     const isStopping = this.phase.kind === 'running' && this.phase.isStopping;
     return html`<button type="button" data-testid="stop" ?disabled=${!this.isRunning || isStopping} @click=${this.stop}>${isStopping ? 'Stopping…' : 'Stop and keep'}</button>`;
@@ -431,6 +441,10 @@ export class RecordPage extends LitElement {
         return html`<div class="notice" role="status">
           <strong>${this.phase.problem}</strong><span>It is open until this page is closed: <a href=${formatRoute({ kind: 'run', place: 'local', id: this.phase.id, at: undefined })}>show the recording</a>.</span>
         </div>`;
+      case 'moved':
+        return html`<div class="notice" role="status" data-testid="moved">
+          <strong>The guest goes on at ${this.phase.to}</strong><span>What happened here is <a href=${formatRoute({ kind: 'run', place: 'server', id: this.phase.id, at: undefined })}>the recording up to there</a>; the one over there goes on from it.</span><span><a class="button" href="#/record">Another recording</a></span>
+        </div>`;
       case 'settings':
       case 'starting':
       case 'running':
@@ -453,6 +467,8 @@ export class RecordPage extends LitElement {
         return 'what the guest writes appears here';
       case 'starting':
         return 'the guest starts';
+      case 'moved':
+        return 'moved';
       case 'saved':
       case 'failed':
         return 'ended';

@@ -18,8 +18,8 @@ export type RunNews =
   | { readonly kind: 'progress'; readonly position: number; readonly logBytes: number; readonly keptBytes: number | undefined; readonly isIdle: boolean; readonly mips: number }
   /** Something to know; the run goes on. */
   | { readonly kind: 'notice'; readonly text: string }
-  /** The recording can be opened there. problem: it is not kept for long. */
-  | { readonly kind: 'ended'; readonly place: 'server' | 'local'; readonly id: string; readonly problem: string | undefined }
+  /** The recording can be opened there. problem: it is not kept for long. movedTo: the guest goes on there. */
+  | { readonly kind: 'ended'; readonly place: 'server' | 'local'; readonly id: string; readonly problem: string | undefined; readonly movedTo?: string | undefined }
   | { readonly kind: 'failed'; readonly failure: Failure; readonly recording: string | undefined };
 
 export interface RecordedRun {

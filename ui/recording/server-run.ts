@@ -23,7 +23,7 @@ const RETRIES_MAX = 20;
 /** As the server closes the socket of a run that is over. */
 const CLOSE_NORMAL = 1000;
 
-async function answerOf<T>(response: Response): Promise<T> {
+export async function answerOf<T>(response: Response): Promise<T> {
   const json = (await response.json().catch(() => undefined)) as (T & Partial<Problem>) | undefined;
   if (response.ok && json !== undefined) return json;
   throw new EngineFailure({ message: json?.message ?? `the server answered ${response.status}`, advice: json?.advice ?? 'check that the server still runs (npm start)' });
@@ -100,7 +100,7 @@ export class ServerRun implements RecordedRun {
         }
       };
       const over = (): void => {
-        if (status?.state === 'ended' && status.recording !== undefined) end({ kind: 'ended', place: 'server', id: status.recording, problem: undefined });
+        if (status?.state === 'ended' && status.recording !== undefined) end({ kind: 'ended', place: 'server', id: status.recording, problem: undefined, movedTo: status.end?.cause === 'moved' ? status.migration?.settings.to : undefined });
         else end({ kind: 'failed', failure: failureOf(status?.problem), recording: status?.recording });
       };
       const follow = (): void => {
