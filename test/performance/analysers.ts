@@ -39,7 +39,7 @@ type Build = Awaited<ReturnType<typeof loadBuild>>;
 
 
 /** What is measured: a taker of batches, made anew for each pass over a log. */
-function analysersOf(build: Build, memoryBytes: number): ReadonlyMap<string, () => (batch: EventBatch) => void> {
+function analysersOf(build: Build, { header: { config: { memoryBytes } }, lastPosition }: LogReader): ReadonlyMap<string, () => (batch: EventBatch) => void> {
   const profile = (id: string) => () => {
     const chosen = build.candidate(id);
     const fold = new build.ExitProfileFold({ name: 'bench', projection: build.projectionOf(chosen, build.costsOf(chosen)) });
@@ -57,7 +57,7 @@ function analysersOf(build: Build, memoryBytes: number): ReadonlyMap<string, () 
       return (batch) => comparison.add(batch);
     }],
     ['pyramid', () => {
-      const pyramid = new build.Pyramid();
+      const pyramid = new build.Pyramid(lastPosition);
       return (batch) => pyramid.add(batch);
     }],
     ['dirty pages', () => {
@@ -88,7 +88,7 @@ for (const path of logs) {
   const sides = builds.map((build) => {
     const open = (): LogReader => build.LogReader.open(new build.MemorySource(bytes));
     const log = open();
-    return { open, batches: log.eventBlocks.map((_, i) => log.batch(i)), analysers: analysersOf(build, log.header.config.memoryBytes), log };
+    return { open, batches: log.eventBlocks.map((_, i) => log.batch(i)), analysers: analysersOf(build, log), log };
   });
   const { records } = sides[0].log;
   const passes = Math.ceil(EVENTS / records);

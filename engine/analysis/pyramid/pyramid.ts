@@ -8,6 +8,7 @@
  * A fold: a batch costs a few additions a row, whatever the length of the run. When a run outgrows its buckets, two become one. A window is answered from the
  * level of its zoom by copying; a finer one than the base by countWindow() from the few events in it.
  */
+import { numberOf } from '../../log/bytes.ts';
 import { type EventBatch, eventAt } from '../../log/event-batch.ts';
 import { EXIT_REASONS, KIND_DEVICE, KIND_DIRTY, KIND_EXIT, KIND_IDLE, KIND_INTERRUPT, KIND_NAMES, PHASE_ACKNOWLEDGED, PHASE_INJECTED } from '../../log/events.ts';
 import type { Position } from '../../log/position.ts';
@@ -65,29 +66,34 @@ interface Adder {
   add(bucket: number, amount: number): void;
 }
 
+const NOWHERE: Adder = { add: () => undefined };
+
 /**
  * Adds rows to their tracks: to bucket floor(position x 2^-shift) - first. `adderOf` is asked once a batch for each track that has a row; undefined: it is not wanted.
  * One pass, nothing is allocated for a row of a kind that is only counted.
  */
 function addRows(batch: EventBatch, start: number, end: number, shift: number, first: number, adderOf: (track: string) => Adder | undefined): void {
   const scale = 2 ** -shift;
-  const kinds: (Adder | undefined)[] = [];
-  const sites: (Adder | undefined)[] = [];
+  const { kind: kinds, site: sites, position } = batch;
+  // Undefined: not asked yet.
+  const kindAdders = new Array<Adder | undefined>(KIND_TRACKS.length).fill(undefined);
+  const siteAdders = new Array<Adder | undefined>(batch.sites.count).fill(undefined);
   for (let i = start; i < end; i++) {
-    const kind = batch.kind[i];
-    const site = batch.site[i];
-    const bucket = Math.floor(batch.position[i] * scale) - first;
-    if (!(kind in kinds)) kinds[kind] = adderOf(KIND_TRACKS[kind]);
-    kinds[kind]?.add(bucket, 1);
-    if (!(site in sites)) {
+    const kind = kinds[i];
+    const site = sites[i];
+    const bucket = Math.floor(position[i] * scale) - first;
+    (kindAdders[kind] ??= adderOf(KIND_TRACKS[kind]) ?? NOWHERE).add(bucket, 1);
+    let adder = siteAdders[site];
+    if (adder === undefined) {
       const detail = detailTrack(batch, site, kind);
-      sites[site] = detail === undefined ? undefined : adderOf(detail);
+      siteAdders[site] = adder = (detail === undefined ? undefined : adderOf(detail)) ?? NOWHERE;
     }
-    sites[site]?.add(bucket, 1);
-    if (kind !== KIND_IDLE && kind !== KIND_DIRTY) continue;
-    const event = eventAt(batch, i);
-    if (event.kind === 'idle') adderOf('idle-ns')?.add(bucket, event.ns);
-    if (event.kind === 'dirty') adderOf('dirty-pages')?.add(bucket, event.pages.length);
+    if (adder !== NOWHERE) adder.add(bucket, 1);
+    if (kind === KIND_IDLE) adderOf('idle-ns')?.add(bucket, numberOf(batch.valueLo[i], batch.valueHi[i]));
+    else if (kind === KIND_DIRTY) {
+      const event = eventAt(batch, i);
+      if (event.kind === 'dirty') adderOf('dirty-pages')?.add(bucket, event.pages.length);
+    }
   }
 }
 
