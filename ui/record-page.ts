@@ -336,7 +336,7 @@ export class RecordPage extends LitElement {
   };
 
   protected override render(): unknown {
-    const head = html`<div class="spread"><a class="back" href="#/">← Recordings</a><h1>${this.route?.run === undefined ? 'New recording' : `Run ${this.route.run}`}</h1></div>`;
+    const head = html`<div class="spread"><a class="back" href="#/">← Recordings</a><h1>${this.run?.id === undefined ? 'New recording' : `Run ${this.run.id}`}</h1></div>`;
     if (heldHere() !== undefined) {
       return html`${head}<div class="notice"><strong>This page holds one recording</strong><span>It has no guests to record: start the lab with <code>npm start</code> for new ones.</span></div>`;
     }
