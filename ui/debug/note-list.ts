@@ -12,6 +12,8 @@ export class NoteList {
   all: readonly Note[] = [];
   /** Where they are kept. */
   home: 'browser' | 'server' = 'browser';
+  /** The recording is on a server that does not write beside it. */
+  isReadOnly = false;
   problem: string | undefined;
   /** Of the log. */
   private readonly log: string;
@@ -35,7 +37,11 @@ export class NoteList {
     if (this.isClosed) return;
     if (this.server === undefined) return void (await this.lookHere());
     const there = await serverNotes(this.server);
-    if (there?.isWritable !== true) return void (await this.lookHere());
+    if (there?.isWritable !== true) {
+      this.isReadOnly = there !== undefined;
+      if (this.isReadOnly && !this.isClosed) this.onChange();
+      return void (await this.lookHere());
+    }
     this.home = 'server';
     // Of a time when there was no server, or when it kept none.
     this.problem = (await sendNotes(this.log, this.server)).problem;

@@ -45,7 +45,7 @@ export class NotesPanel extends MomentPanel {
     const { model } = this;
     const notes = model?.notes ?? [];
     return html`<section class="panel" aria-label="Notes">
-      <header><h2>Notes</h2><span class="muted" data-testid="notes-home">${model?.noteList === undefined ? '' : model.noteList.home === 'server' ? 'kept beside the recording, for everybody' : 'kept in this browser'}</span></header>
+      <header><h2>Notes</h2><span class="muted" data-testid="notes-home">${model?.noteList === undefined ? '' : model.noteList.home === 'server' ? 'kept beside the recording, for everybody' : !model.noteList.isReadOnly ? 'kept in this browser' : 'kept in this browser: the server only reads the folder of this recording'}</span></header>
       <div class="body" tabindex="0" role="group" aria-label="Bookmarks and notes" data-testid="notes">
         <form class="new" @submit=${this.onAdd}>
           <input type="text" name="text" maxlength="4000" aria-label="Note at the cursor" placeholder="Note at @${formatCount(model?.cursor.position ?? 0)}" autocomplete="off" data-testid="note-text" />
