@@ -3,7 +3,7 @@ import { LitElement, css, html, nothing } from 'lit';
 import { COMMANDS, type CommandTargets } from './commands.ts';
 import { formatCount } from './format.ts';
 import type { RunModel } from './run-model.ts';
-import { controls } from './styles.ts';
+import { controls, dialogs } from './styles.ts';
 
 interface Entry {
   readonly title: string;
@@ -17,18 +17,12 @@ export class CommandPalette extends LitElement {
   static override properties = { text: { state: true }, chosen: { state: true } };
   static override styles = [
     controls,
+    dialogs,
     css`
       dialog {
         width: min(38rem, 92vw);
         margin-top: 12vh;
         padding: 0.6rem;
-        border: 1px solid var(--line-strong);
-        border-radius: var(--radius);
-        background: var(--panel);
-        color: var(--text);
-      }
-      dialog::backdrop {
-        background: rgb(0 0 0 / 45%);
       }
       input {
         width: 100%;

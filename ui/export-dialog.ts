@@ -5,7 +5,7 @@ import { EngineFailure } from './worker-client.ts';
 import { type Exportable, exportable, exportedFile, saveFile } from './export.ts';
 import { formatBytes, formatCount } from './format.ts';
 import { parseRoute } from './router.ts';
-import { controls } from './styles.ts';
+import { controls, dialogs, formDialogs } from './styles.ts';
 
 type State =
   | { readonly kind: 'closed' | 'reading' }
@@ -17,27 +17,11 @@ export class ExportDialog extends LitElement {
   static override properties = { state: { state: true }, hasImages: { state: true } };
   static override styles = [
     controls,
+    dialogs,
+    formDialogs,
     css`
       dialog {
         width: min(38rem, 94vw);
-        padding: 1.2rem 1.4rem 1.4rem;
-        border: 1px solid var(--line-strong);
-        border-radius: var(--radius);
-        background: var(--panel);
-        color: var(--text);
-        font: 400 1rem/1.45 var(--sans);
-      }
-      dialog::backdrop {
-        background: rgb(0 0 0 / 45%);
-      }
-      h2 {
-        font-size: 1.2rem;
-        font-weight: 640;
-      }
-      .body {
-        display: grid;
-        gap: 0.8rem;
-        margin: 0.8rem 0 1.2rem;
       }
       ul {
         margin: 0;

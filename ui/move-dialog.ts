@@ -8,7 +8,7 @@ import { failureOf } from './engine-client.ts';
 import { formatBytes, formatCount } from './format.ts';
 import { formatBandwidth, formatWall } from './quantities.ts';
 import { beginMove, giveMoveUp, watchMove } from './recording/run-move.ts';
-import { controls } from './styles.ts';
+import { controls, dialogs, formDialogs } from './styles.ts';
 
 type Policy = NonNullable<RunMigrationSettings['policy']>;
 
@@ -41,27 +41,11 @@ export class MoveDialog extends LitElement {
   static override properties = { run: {}, state: { state: true } };
   static override styles = [
     controls,
+    dialogs,
+    formDialogs,
     css`
       dialog {
         width: min(44rem, 94vw);
-        padding: 1.2rem 1.4rem 1.4rem;
-        border: 1px solid var(--line-strong);
-        border-radius: var(--radius);
-        background: var(--panel);
-        color: var(--text);
-        font: 400 1rem/1.45 var(--sans);
-      }
-      dialog::backdrop {
-        background: rgb(0 0 0 / 45%);
-      }
-      h2 {
-        font-size: 1.2rem;
-        font-weight: 640;
-      }
-      .body {
-        display: grid;
-        gap: 0.8rem;
-        margin: 0.8rem 0 1.2rem;
       }
       .fields {
         display: grid;

@@ -18,7 +18,7 @@ import { failureOf } from './engine-client.ts';
 import { RunModel } from './run-model.ts';
 import { serverImageUrl, serverLogUrl } from './server-urls.ts';
 import { heldImages } from './standalone/held.ts';
-import { controls } from './styles.ts';
+import { controls, dialogs } from './styles.ts';
 import { nextTheme } from './theme.ts';
 import type { Timeline } from './timeline.ts';
 
@@ -40,6 +40,7 @@ export class RunPage extends LitElement {
   static override properties = { route: { attribute: false }, model: { state: true }, speed: { state: true }, tab: { state: true } };
   static override styles = [
     controls,
+    dialogs,
     css`
       :host {
         display: grid;
@@ -227,14 +228,6 @@ export class RunPage extends LitElement {
       }
       dialog {
         width: min(64rem, 94vw);
-        padding: 1.2rem 1.4rem 1.4rem;
-        border: 1px solid var(--line-strong);
-        border-radius: var(--radius);
-        background: var(--panel);
-        color: var(--text);
-      }
-      dialog::backdrop {
-        background: rgb(0 0 0 / 45%);
       }
       .sheet {
         display: grid;

@@ -199,3 +199,33 @@ export const panels = css`
     font-weight: 600;
   }
 `;
+
+/** A dialog over the page; its width is its own. */
+export const dialogs = css`
+  dialog {
+    padding: 1.2rem 1.4rem 1.4rem;
+    border: 1px solid var(--line-strong);
+    border-radius: var(--radius);
+    background: var(--panel);
+    color: var(--text);
+  }
+  dialog::backdrop {
+    background: rgb(0 0 0 / 45%);
+  }
+`;
+
+/** One that asks, or tells how long work goes on: heading, body, buttons. */
+export const formDialogs = css`
+  dialog {
+    font: 400 1rem/1.45 var(--sans);
+  }
+  h2 {
+    font-size: 1.2rem;
+    font-weight: 640;
+  }
+  .body {
+    display: grid;
+    gap: 0.8rem;
+    margin: 0.8rem 0 1.2rem;
+  }
+`;
