@@ -46,6 +46,7 @@ export class BlockDecoder {
     const { state, pair, cacheLo, cacheHi, cacheUsed } = p;
     const length = payload.length;
     // The place in the payload is in a local variable; what is rare is read by `reader`, and the two are brought together for it.
+    // Numbers of up to three bytes are read here, in the two places that most of them have: a function that reads them would need the place in memory.
     let cursor = 0;
     let at = 0;
     let position = +entry.firstPosition;
