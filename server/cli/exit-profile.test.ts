@@ -1,7 +1,7 @@
 /**
  * `import`, `stat`, `profile` and `export` as people meet them: on the recordings that come with the lab.
  */
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -162,6 +162,15 @@ describe('export', () => {
     const refused = await cli('export', trace, '--format', 'pprof', '-o', 'out.pprof');
     expect([refused.status, refused.err]).toEqual([12, expect.stringContaining('--force')]);
     expect(readFileSync(at('out.pprof'), 'utf8')).toBe('mine');
+    // What is read is never replaced, by whatever name it is called, and no recording is.
+    await json('import', 'trace.txt', '-o', 'again.json');
+    copyFileSync(trace, at('own.cvlog'));
+    symlinkSync(at('own.cvlog'), at('link.cvlog'));
+    for (const [source, name, why] of [['own.cvlog', 'own.cvlog', 'is what is read'], ['own.cvlog', 'link.cvlog', 'is what is read'], [trace, 'own.cvlog', 'is a recording'], ['again.json', 'again.json', 'is what is read']]) {
+      expect(await cli('export', source, '--format', 'pprof', '-o', name, '--force')).toMatchObject({ status: 2, err: expect.stringContaining(why) as string });
+    }
+    expect(await cli('profile', trace, '--flame', 'own.cvlog', '--force')).toMatchObject({ status: 2, err: expect.stringContaining('is a recording') as string });
+    expect(readFileSync(at('own.cvlog')).equals(readFileSync(trace))).toBe(true);
     // What fails leaves the old file alone, and no other.
     expect((await cli('export', 'table.txt', '--format', 'csv', '-o', 'out.pprof', '--force')).status).toBe(2);
     expect(readFileSync(at('out.pprof'), 'utf8')).toBe('mine');

@@ -26,6 +26,7 @@ import { CSV_COLUMNS, csvOf } from './event-text.ts';
 import { exitCode } from './exit-codes.ts';
 import { megabytes } from './format.ts';
 import { turn } from './host.ts';
+import { refuseRead } from './new-file.ts';
 import { toJson } from './output.ts';
 import { PROFILE_OPTIONS, REPLAY_OPTIONS, endWithout, isLog, loadProfile } from './profile-source.ts';
 import { type Signals, signalStatus } from './signals.ts';
@@ -78,6 +79,7 @@ async function start(parsed: Arguments, context: Context): Promise<number> {
   for (const name of ['with-images', 'without-images']) if (format !== 'html' && parsed.has(name)) throw new UsageError(`--${name} is for html`, 'export');
   if (parsed.has('with-images') && parsed.has('without-images')) throw new UsageError('--with-images and --without-images: one of them', 'export');
   if (existsSync(output) && !parsed.has('force')) throw new StoreError('output-exists', { file: output, option: '-o (or replace it with --force)' });
+  refuseRead({ file: output, option: '-o' }, [path], 'export');
   const isReplaced = parsed.has('force') && existsSync(output);
   const target = isReplaced ? `${output}.part-${process.pid}` : output;
   const sink = new FileSink(target, '-o');
