@@ -1,14 +1,16 @@
 /**
  * `import`, `stat`, `profile` and `export` as people meet them: on the recordings that come with the lab.
  */
+import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LogReader } from '../../engine/log/reader.ts';
 import { MemorySource } from '../../engine/log/storage.ts';
-import { cli } from './testing.ts';
+import { PROGRAM, cli } from './testing.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const trace = join(root, 'traces', 'lab-kernel.cvlog');
@@ -42,6 +44,9 @@ beforeAll(() => {
   writeFileSync(elf, recording.image(recording.header.images[0].sha256) ?? new Uint8Array());
   writeFileSync(at('table.txt'), TABLE);
   writeFileSync(at('trace.txt'), TRACE);
+  writeFileSync(at('perf.data'), 'PERFILE2\x68\0\0\0');
+  writeFileSync(at('trace.dat'), Buffer.from('\x17\x08Dtracing6\0', 'latin1'));
+  writeFileSync(at('trace.txt.gz'), gzipSync(TRACE));
   writeFileSync(at('prose.txt'), 'Dear all,\nnothing here.\n');
 });
 
@@ -107,7 +112,12 @@ describe('stat and profile of a recording', () => {
     [['profile', trace, '--symbols', join(root, 'package.json')], 2, 'System.map'],
     [['stat', 'absent.cvlog'], 13, 'absent.cvlog'],
     [['stat', 'prose.txt'], 18, 'chronovisor import'],
+    [['stat', 'trace.txt'], 18, 'chronovisor import trace.txt'],
     [['import', 'prose.txt', '-o', 'prose.json'], 18, 'Dear all'],
+    [['import', 'perf.data'], 18, 'perf script -i perf.data'],
+    [['import', 'trace.dat'], 18, 'trace-cmd report -i trace.dat'],
+    [['import', 'trace.txt.gz'], 18, 'compressed'],
+    [['import', trace], 18, 'chronovisor stat'],
     [['export', trace, '--format', 'pprof'], 2, '-o OUT'],
     [['export', trace, '--format', 'xml', '-o', 'x'], 2, 'xml'],
     [['export', trace, '--format', 'csv', '-o', 'x', '--regime', 'hw'], 2, '--regime'],
@@ -119,6 +129,14 @@ describe('stat and profile of a recording', () => {
 });
 
 describe('import', () => {
+  it('reads stdin', () => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [PROGRAM, 'import', '-', '-o', 'piped.json'], { cwd: folder, input: TRACE, encoding: 'utf8' });
+    expect([status, stderr]).toEqual([0, '']);
+    expect(stdout).toMatch(/^stdin: trace-cmd report, 150 lines, 50 exits$/m);
+    expect(JSON.parse(readFileSync(at('piped.json'), 'utf8')).exits.rows).toHaveLength(50);
+    expect(spawnSync(process.execPath, [PROGRAM, 'import', '-'], { cwd: folder, input: '', encoding: 'utf8' })).toMatchObject({ status: 18, stderr: expect.stringContaining('0 lines') as string });
+  });
+
   it('makes a file of a trace that stat, profile and export read', async () => {
     const report = await json('import', 'trace.txt', '-o', 'trace.json');
     expect(report).toMatchObject({ kind: 'trace', lines: 150, notUnderstood: 0, exits: 50, pairs: { exits: 50, entries: 50 } });

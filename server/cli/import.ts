@@ -12,10 +12,11 @@ import { toJson } from './output.ts';
 import { signalStatus } from './signals.ts';
 
 const CHUNK_BYTES = 1 << 18;
+const STDIN = '-';
 
 const SPEC: VerbSpec = {
   name: 'import',
-  synopsis: 'TEXT -o FILE.json [options]',
+  synopsis: 'TEXT|- -o FILE.json [options]',
   summary: 'Reads what other tools printed about exits of KVM: `perf script`, `trace-cmd report` and ftrace with kvm events, tables of `perf kvm stat`.',
   operands: { min: 1, max: 1 },
   options: [
@@ -23,7 +24,7 @@ const SPEC: VerbSpec = {
     { name: 'no-exits', help: 'write the profile alone, not each exit with its time' },
     QUIET_OPTION, JSON_OPTION,
   ],
-  notes: ['Which tool the text came from is found from its lines. Lines that were not understood are counted, and the first are shown.'],
+  notes: ['- is stdin: `perf script | chronovisor import - -o FILE.json`. Which tool the text came from is found from its lines. Lines that were not understood are counted, and the first are shown.'],
 };
 
 export const importVerb: Verb = { spec: SPEC, run: start };
@@ -31,20 +32,25 @@ export const importVerb: Verb = { spec: SPEC, run: start };
 async function start(parsed: Arguments, { out, err, signals }: Context): Promise<number> {
   const path = parsed.operands[0];
   const output = parsed.text('output');
-  const source = new FileSource(path, 'TEXT');
+  // stdin is read as it comes; nothing can be known of it before.
+  const source = path === STDIN ? undefined : new FileSource(path, 'TEXT');
   const sink = output === undefined ? undefined : new FileSink(output, '-o');
   let isDone = false;
   try {
     const writer = sink === undefined ? undefined : new ImportedFileWriter(sink);
-    const importer = new TextImport(path, writer === undefined || parsed.has('no-exits') ? undefined : (exit) => writer.exit(exit));
-    for (let at = 0; at < source.length; at += CHUNK_BYTES) {
-      importer.push(source.read(at, Math.min(CHUNK_BYTES, source.length - at)));
+    const importer = new TextImport(path === STDIN ? 'stdin' : path, writer === undefined || parsed.has('no-exits') ? undefined : (exit) => writer.exit(exit));
+    let begin: Uint8Array | undefined;
+    for await (const bytes of source === undefined ? process.stdin : chunksOf(source)) {
+      begin ??= bytes;
+      importer.push(bytes);
       await turn();
       if (signals.received !== undefined) return signalStatus(signals.received);
     }
     const report = importer.end();
     if (report.kind === 'none' || report.profile === undefined) {
       const [first] = report.firstNotUnderstood;
+      const what = binaryKind(begin ?? new Uint8Array(), path);
+      if (what !== undefined) throw new ImportError('import-nothing', `${path} is no text: ${what}`);
       throw new ImportError('import-nothing', `${path} holds nothing about exits that is understood: ${report.lines} lines${first === undefined ? '' : `; line ${first.line} is "${first.text}"`}. Give text of \`perf script\`, \`trace-cmd report\` (with kvm events) or \`perf kvm stat report\``);
     }
     writer?.end(report);
@@ -53,7 +59,7 @@ async function start(parsed: Arguments, { out, err, signals }: Context): Promise
     if (parsed.has('json')) {
       out.write(`${toJson({ verb: 'import', file: path, ...(output !== undefined && { output }), ...rest, source: profile.source, exits: profile.exits, idleExits: profile.idleExits, notes: profile.notes }, 2)}\n`);
     } else if (!parsed.has('quiet')) {
-      const lines = [`${path}: ${profile.source.kind}${profile.source.under === undefined ? '' : ` (${profile.source.under})`}, ${grouped(report.lines)} lines, ${grouped(profile.exits)} exits${profile.idleExits === 0 ? '' : `, ${grouped(profile.idleExits)} of them sleep`}`];
+      const lines = [`${profile.source.name}: ${profile.source.kind}${profile.source.under === undefined ? '' : ` (${profile.source.under})`}, ${grouped(report.lines)} lines, ${grouped(profile.exits)} exits${profile.idleExits === 0 ? '' : `, ${grouped(profile.idleExits)} of them sleep`}`];
       if (report.pairs !== undefined) lines.push(`  events: ${Object.entries(report.events).map(([event, count]) => `${event} ${count}`).join(', ')}`);
       for (const note of profile.notes) lines.push(`  ${note}`);
       if (output !== undefined) lines.push(`  written to ${output}: chronovisor stat ${output}`);
@@ -66,8 +72,22 @@ async function start(parsed: Arguments, { out, err, signals }: Context): Promise
     }
     return exitCode('ok');
   } finally {
-    source.close();
+    source?.close();
     if (isDone) sink?.close();
     else sink?.discard();
   }
+}
+
+function* chunksOf(source: FileSource): Generator<Uint8Array> {
+  for (let at = 0; at < source.length; at += CHUNK_BYTES) yield source.read(at, Math.min(CHUNK_BYTES, source.length - at));
+}
+
+/** What a file of another kind is that people have beside such a text, and what makes the text of it. */
+function binaryKind(begin: Uint8Array, path: string): string | undefined {
+  const first = new TextDecoder('latin1').decode(begin.subarray(0, 16));
+  if (first.startsWith('PERFILE2')) return `it is what \`perf record\` or \`perf kvm stat record\` wrote. Make text of it: perf script -i ${path} | chronovisor import - -o FILE.json`;
+  if (first.startsWith('\x17\x08Dtracing')) return `it is what \`trace-cmd record\` wrote. Make text of it: trace-cmd report -i ${path} | chronovisor import - -o FILE.json`;
+  if (first.startsWith('\x89CVLOG')) return `it is a recording of Chronovisor. It needs no import: chronovisor stat ${path}`;
+  if (first.startsWith('\x1f\x8b') || first.startsWith('(\xb5/\xfd') || first.startsWith('\xfd7zXZ')) return 'it is compressed. Unpack it first';
+  return undefined;
 }

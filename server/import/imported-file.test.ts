@@ -28,10 +28,10 @@ describe('the file of an import', () => {
   });
 
   it('is refused if it is not one, with what to do', () => {
-    for (const [text, what] of [['', 'not JSON'], ['[]', 'format'], ['{"format":"chronovisor-import","version":9}', 'version 9'], ['{"format":"chronovisor-import","version":1}', '"report"'], [file.replace('"exits":30,"idleExits"', '"exits":"30","idleExits"'), 'profile.exits']] as const) {
+    for (const [text, what] of [['', 'neither a recording'], ['[]', 'format'], ['{"format":"chronovisor-import","version":9}', 'version 9'], ['{"format":"chronovisor-import","version":1}', '"report"'], [file.replace('"exits":30,"idleExits"', '"exits":"30","idleExits"'), 'profile.exits']] as const) {
       expect(() => readImportedFile('f.json', text)).toThrow(ImportError);
       expect(() => readImportedFile('f.json', text)).toThrow(what);
-      expect(() => readImportedFile('f.json', text)).toThrow('chronovisor import TEXT');
+      expect(() => readImportedFile('f.json', text)).toThrow('chronovisor import ');
     }
   });
 

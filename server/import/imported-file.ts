@@ -66,8 +66,8 @@ export function readImportedFile(name: string, text: string): ImportReport & { r
   let value: unknown;
   try {
     value = JSON.parse(text);
-  } catch (error) {
-    throw wrong(`it is not JSON (${error instanceof Error ? error.message : String(error)})`);
+  } catch {
+    throw new ImportError('import-file', `${name} is neither a recording nor a whole file that \`chronovisor import\` wrote. If it is text of perf, trace-cmd or ftrace, import it first: chronovisor import ${name} -o FILE.json`);
   }
   if (!isRecord(value) || value['format'] !== FORMAT) throw wrong(`"format" is not "${FORMAT}"`);
   if (value['version'] !== VERSION) throw wrong(`it is of version ${JSON.stringify(value['version'])}, this program knows ${VERSION}`);
