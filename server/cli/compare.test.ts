@@ -105,7 +105,7 @@ describe('compare', () => {
   });
 
   it('refuses wrong options and files', async () => {
-    expect(await cli('compare', trace, '--regimes', 'hw-shadwo')).toMatchObject({ status: 2, err: expect.stringContaining('did you mean hw-shadow') as string });
+    expect(await cli('compare', trace, '--regimes', 'hw-shadwo')).toMatchObject({ status: 17, err: expect.stringContaining('did you mean hw-shadow') as string });
     expect(await cli('compare', trace, '--cpi', '0')).toMatchObject({ status: 2 });
     expect(await cli('compare', trace, '--kernel-share', '2')).toMatchObject({ status: 2, err: expect.stringContaining('a number from 0 to 1') as string });
     expect(await cli('compare', 'missing.cvlog')).toMatchObject({ status: 13 });
@@ -257,6 +257,32 @@ describe('compare --suite and --replay', () => {
     writeFileSync(occupied, 'mine');
     expect(await cli('compare', '--suite', '-o', own)).toMatchObject({ status: 12, err: expect.stringContaining('not an intact recording') as string });
     expect(readFileSync(occupied, 'utf8')).toBe('mine');
+  });
+
+  it('says so if there are no marks to cut at', async () => {
+    const { out } = await cli('compare', linux, '--phases', '--regimes', 'hw');
+    expect(out).toContain('the recording has no marks');
+    expect(out.match(/^ +hw /gm)).toHaveLength(1);
+  });
+
+  it('takes options of techniques, for those that have them', async () => {
+    const exitsOf = async (...argv: string[]): Promise<number[]> => {
+      const { out } = await cli('compare', linux, '--json', '--regimes', 'native,hw,kvm-qemu', ...argv);
+      return (JSON.parse(out) as { files: { regimes: { run: { exits: number } }[] }[] }).files[0].regimes.map(({ run }) => run.exits);
+    };
+    const [plain, offered] = [await exitsOf(), await exitsOf('--option', 'kvmPv=on')];
+    expect(offered).toEqual([0, plain[2], plain[2]]);
+    expect(plain[1]).toBeGreaterThan(plain[2]);
+    const { out } = await cli('compare', linux, '--regimes', 'native,hw', '--option', 'kvmPv=on', '--option', 'hostHz=0');
+    expect(out).toMatch(/^with kvmPv = true: hw\nwith hostHz = 0: hw$/m);
+    for (const [argv, status, text] of [
+      [['--regimes', 'hx'], 17, 'did you mean hw?'],
+      [['--regimes', 'native', '--option', 'apicv=off'], 17, 'none of native has an option "apicv"'],
+      [['--option', 'apicv=maybe'], 17, 'expected true or false'],
+      [['--option', 'apicv'], 2, 'NAME=VALUE'],
+    ] as const) {
+      expect(await cli('compare', trace, ...argv)).toMatchObject({ status, out: '', err: expect.stringContaining(text) as string });
+    }
   });
 
   it('says what is missing', async () => {

@@ -8,7 +8,7 @@ import { CPUS } from '../../engine/regimes/costs/cpus.ts';
 import { TLBS } from '../../engine/regimes/costs/tlbs.ts';
 import type { ChosenCost } from '../../engine/regimes/costs/cost-table.ts';
 import { PLATFORMS } from '../../engine/regimes/platforms/platforms.ts';
-import type { MissingTotal } from '../../engine/regimes/regime.ts';
+import { RegimeError, type MissingTotal } from '../../engine/regimes/regime.ts';
 import { countingCoreFile, loadCore } from '../store/core-module.ts';
 import { FileSource } from '../store/files.ts';
 import { openImages, openNamedGuest } from '../store/guest-images.ts';
@@ -26,7 +26,7 @@ import type { Context, Verb } from './context.ts';
 import { exitCode } from './exit-codes.ts';
 import { grouped, megabytes, virtualTime } from './format.ts';
 import { toJson } from './output.ts';
-import { DEFINITIONS_TEXT, REGIME_FILE_OPTION, sourceLines, userPlatforms } from './regime-options.ts';
+import { DEFINITIONS_TEXT, REGIME_FILE_OPTION, REGIME_OPTION_OPTION, optionsAsked, sourceLines, userPlatforms } from './regime-options.ts';
 import { signalStatus } from './signals.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -53,6 +53,7 @@ const SPEC: VerbSpec = {
     { name: 'sources', help: 'where each cost comes from' },
     { name: 'cpu', value: 'NAME', help: `whose costs: ${CPUS.map(({ id }) => id).join(', ')}` },
     { name: 'cpi', value: 'N', help: 'native cycles for an instruction, an assumption (default: 1)' },
+    { ...REGIME_OPTION_OPTION, help: 'an option of all techniques and platforms shown that have it (`chronovisor regimes show R`), such as apicv=off; may be repeated' },
     { name: 'kpti', help: 'the guest kernel separates its page tables from its users\'' },
     { name: 'system-calls', value: 'N', help: 'system calls per million instructions, for a recording that does not count them (older than version 1.1)' },
     { name: 'page-walks', value: 'N', help: 'TLB misses per million instructions, which logs do not hold (default: not charged; --tlb counts them)' },
@@ -126,7 +127,8 @@ async function start(parsed: Arguments, context: Context): Promise<number> {
     return exitCode('guest-failed');
   }
 
-  const svg = picture?.write(comparisonSvg(pictureOf(files, suite, parsed.has('phases'))), files.map(({ file }) => file));
+  const asked = askedLines(parsed, files[0].report.regimes);
+  const svg = picture?.write(comparisonSvg(pictureOf(files, suite, parsed.has('phases'), asked)), files.map(({ file }) => file));
   // Workloads of a suite have no marks in common but those of their boot.
   const matched = parsed.has('phases') && suite === undefined ? matchPhases(files) : undefined;
   if (isJson) {
@@ -143,6 +145,7 @@ async function start(parsed: Arguments, context: Context): Promise<number> {
   if (suite !== undefined) lines.push(...suiteText(suite, parsed.has('phases'), parsed.has('details')));
   else for (const { file, report, recordedRegime, tlb } of files) lines.push(...textOf(file, report, parsed.has('phases') && matched === undefined, parsed.has('details')), ...tlbText(report, tlb), ...pausesText(report), ...(recordedRegime === 'para' ? [AWARE] : []));
   if (matched !== undefined) lines.push(...matchedText(matched));
+  lines.push(...asked);
   if (parsed.has('sources')) {
     const rows = new Map<string, ChosenCost>();
     for (const { report } of files) for (const { cpu, sources } of report.regimes) for (const row of sources) rows.set(`${cpu} ${row.parameter}`, row);
@@ -220,9 +223,22 @@ function candidatesOf(parsed: Arguments): Candidate[] {
   for (const id of ids) {
     if (all.includes(id)) continue;
     const near = nearest(id, all);
-    throw new UsageError(`--regimes: there is no technique or platform "${id}"${near === undefined ? '' : `; did you mean ${near}?`}; \`chronovisor regimes list\` has them`, 'compare');
+    throw new RegimeError(`--regimes: there is no technique or platform "${id}"${near === undefined ? '' : ` (did you mean ${near}?)`}; \`chronovisor regimes list\` has them`);
   }
-  return [...new Set(ids)].map((id) => candidate(id, { cpu: parsed.text('cpu'), options: parsed.has('kpti') ? { guestKpti: true } : {} }, own));
+  const asked = Object.entries(optionsAsked(parsed));
+  const cpu = parsed.text('cpu');
+  const found = [...new Set(ids)].map((id) => candidate(id, { cpu }, own));
+  for (const [name] of asked) {
+    if (found.some(({ options }) => name in options)) continue;
+    throw new RegimeError(`--option: none of ${found.map(({ id }) => id).join(', ')} has an option "${name}"; \`chronovisor regimes show ID\` lists those of each`);
+  }
+  const kpti = parsed.has('kpti') ? { guestKpti: true } : {};
+  return found.map(({ id, options }) => candidate(id, { cpu, options: { ...kpti, ...Object.fromEntries(asked.filter(([name]) => name in options)) } }, own));
+}
+
+/** Which rows have which of the options that were asked for: the table names them as without. */
+function askedLines(parsed: Arguments, regimes: readonly RegimeReport[]): string[] {
+  return Object.entries(optionsAsked(parsed)).map(([name, value]) => `with ${name} = ${String(value)}: ${regimes.filter(({ options }) => name in options).map(({ id }) => id).join(', ')}`);
 }
 
 /** The TLBs to count with, if they are asked for. */
@@ -263,6 +279,7 @@ function textOf(file: string, report: ComparisonReport, hasPhases: boolean, hasD
 }
 
 function phasesText(report: ComparisonReport): string[] {
+  if (report.phases.length < 2) return ['  the recording has no marks, so all of it is one phase; `mark "name"` in an input script sets one (record --input)'];
   return report.phases.flatMap((phase, i) => [
     `  ${phase.name}: @${grouped(phase.from)} to @${grouped(phase.to)}`,
     ...numbers(COLUMNS, report.regimes.map((regime) => [regime.id, ...segmentCells(regime.phases[i])])).map((line) => `  ${line}`),
@@ -324,7 +341,7 @@ function suiteText(suite: readonly WorkloadReport[], hasPhases: boolean, hasDeta
   ];
 }
 
-function pictureOf(files: readonly FileReport[], suite: readonly WorkloadReport[] | undefined, hasPhases: boolean): Picture {
+function pictureOf(files: readonly FileReport[], suite: readonly WorkloadReport[] | undefined, hasPhases: boolean, asked: readonly string[]): Picture {
   const [{ report: first, guest }] = files;
   const cpi = first.cyclesPerInstruction;
   const group = (name: string, report: ComparisonReport, instructions: number, segments: readonly SegmentReport[]): Picture['groups'][number] => ({
@@ -344,6 +361,7 @@ function pictureOf(files: readonly FileReport[], suite: readonly WorkloadReport[
     subtitles: [
       ...(suite === undefined && files.length === 1 && files[0].commandLine !== '' ? [`command line: ${files[0].commandLine}`] : []),
       `costs of ${[...new Set(all.map(({ cpu }) => cpu))].join(', ')}; ${cpi} native cycles for an instruction (assumed); ${assumedOf(all)} of all cycles of events rest on costs of another CPU, or that nobody measured`,
+      ...asked,
     ],
     groups: shown,
     notes: [

@@ -8,7 +8,7 @@ import type { LogError } from '../../engine/log/errors.ts';
 import type { LogReader } from '../../engine/log/reader.ts';
 import { type Divergence, describeDivergence } from '../../engine/log/verify.ts';
 import { type Candidate, candidate, projectionOf } from '../../engine/regimes/catalogue.ts';
-import type { OptionValue, Projection } from '../../engine/regimes/regime.ts';
+import type { Projection } from '../../engine/regimes/regime.ts';
 import type { ImportReport } from '../import/import-text.ts';
 import { ImportError, readImportedFile } from '../import/imported-file.ts';
 import { type FileSymbol, readSymbolFile } from '../../engine/machine/boot/symbol-file.ts';
@@ -21,7 +21,7 @@ import { exitCode } from './exit-codes.ts';
 import { turn } from './host.ts';
 import { toJson } from './output.ts';
 import { openReplay } from './profile-replay.ts';
-import { REGIME_FILE_OPTION, userPlatforms } from './regime-options.ts';
+import { REGIME_FILE_OPTION, REGIME_OPTION_OPTION, optionsAsked, userPlatforms } from './regime-options.ts';
 import { signalStatus } from './signals.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -32,7 +32,7 @@ const LOG_MAGIC_FIRST = 0x89;
 
 export const PROFILE_OPTIONS: readonly OptionSpec[] = [
   { name: 'regime', value: 'R', help: 'what the recording would be under this technique or platform (`chronovisor regimes list`); without it architectural events are counted, and have no cost' },
-  { name: 'option', value: 'NAME=VALUE', help: 'an option of the regime (`chronovisor regimes show R`); may be repeated', multiple: true },
+  REGIME_OPTION_OPTION,
   { name: 'cpu', value: 'NAME', help: 'whose costs; default: that of the platform' },
   REGIME_FILE_OPTION,
   { name: 'symbols', value: 'FILE', help: "names of guest functions: the guest's ELF file, or a System.map; with a replay also programs of its user space", multiple: true },
@@ -82,20 +82,8 @@ export function chosenRegime(parsed: Arguments): { readonly chosen: Candidate; r
     for (const name of ['option', 'cpu', 'regime-file']) if (parsed.has(name)) throw new UsageError(`--${name} needs --regime`, parsed.verb);
     return undefined;
   }
-  const options: Record<string, OptionValue> = {};
-  for (const text of parsed.all('option')) {
-    const at = text.indexOf('=');
-    if (at <= 0) throw parsed.wrong('option', text, 'NAME=VALUE, such as apicv=off');
-    options[text.slice(0, at)] = optionValue(text.slice(at + 1));
-  }
-  const chosen = candidate(id, { cpu: parsed.text('cpu'), options }, userPlatforms(parsed));
+  const chosen = candidate(id, { cpu: parsed.text('cpu'), options: optionsAsked(parsed) }, userPlatforms(parsed));
   return { chosen, projection: projectionOf(chosen) };
-}
-
-function optionValue(text: string): OptionValue {
-  if (text === 'on' || text === 'true' || text === 'yes') return true;
-  if (text === 'off' || text === 'false' || text === 'no') return false;
-  return /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : text;
 }
 
 export function functionNames(parsed: Arguments): ((ripLo: number, ripHi: number) => string | undefined) | undefined {
