@@ -248,7 +248,7 @@ function fail(id: number, error: unknown): void {
   }
   if (error instanceof StepError || error instanceof SeekError) return send({ kind: 'failed', id, failure: { message, advice: 'the cursor stays where it was' } });
   if (error instanceof DivergedError) return send({ kind: 'failed', id, failure: { message, advice: '“Replay and verify” shows where it differs; before that place everything can be looked at' } });
-  if (error instanceof ScriptError) return send({ kind: 'failed', id, failure: { message: `the input script, ${message}`, advice: 'steps are expect "text", send "text\\n" and until "text", one a line' } });
+  if (error instanceof ScriptError) return send({ kind: 'failed', id, failure: { message: `the input script, ${message}`, advice: 'steps are expect "text", send "text\\n", mark "name" and until "text", one a line' } });
   if (error instanceof RecipeError) return send({ kind: 'failed', id, failure: { message, advice: 'the events can still be read; replay it with the version that recorded it' } });
   if (error instanceof BootError) return send({ kind: 'failed', id, failure: { message, advice: 'check the image and the settings of the machine' } });
   if (error instanceof RangeError && /memory/i.test(message)) {

@@ -108,6 +108,7 @@ export class LiveRun {
       const boundary = (Math.floor(recorder.position / SLICE_INSTRUCTIONS) + 1) * SLICE_INSTRUCTIONS;
       let status: RecorderStatus = recorder.step(boundary - recorder.position, false);
       const polled = status.kind === 'ended' ? undefined : script?.poll();
+      for (const name of polled?.marks ?? []) recorder.mark(name);
       if (polled !== undefined && polled.send.length > 0) recorder.input(polled.send);
       if (polled?.end !== undefined) status = recorder.stop('limit', `the console showed ${JSON.stringify(polled.end)}`);
       if (status.kind === 'idle' && !this.isStopped && !(recorder.pendingBytes > 0 && recorder.inputSpace > 0)) {

@@ -398,7 +398,7 @@ export class RecordPage extends LitElement {
         <label class="wide">Command line<input class="mono" data-testid="command-line" spellcheck="false" .value=${this.commandLine} ?disabled=${isBusy} @input=${text('commandLine')} /></label>
         <details class="wide" ?open=${this.script !== ''}>
           <summary>Input script</summary>
-          <label>Types by itself, a step a line: expect "text", send "text\n", until "text". Idle time is skipped, and the run ends with the script.
+          <label>Types by itself, a step a line: expect "text", send "text\n", mark "name", until "text". Idle time is skipped, and the run ends with the script.
             <textarea data-testid="script" spellcheck="false" .value=${this.script} ?disabled=${isBusy} @input=${text('script')} placeholder=${'expect "$ "\nsend "echo hello\\n"\nuntil "hello"'}></textarea></label>
         </details>
         <p>${choice?.description ?? 'No guest is chosen'}.

@@ -4,6 +4,7 @@
  *     # a comment
  *     expect "text"      waits until the console has shown the text
  *     send "text\n"      types it (\n \r \t \\ \" \xHH and \e are understood)
+ *     mark "name"        sets a mark in the recording where the next text is typed, so that a phase begins there
  *     until "text"       ends the run when the console has shown the text
  *
  * Text is matched in what the console has shown since the last match. When a step runs is a function of the console's output,
@@ -12,6 +13,7 @@
 export type ScriptStep =
   | { readonly kind: 'expect'; readonly text: string }
   | { readonly kind: 'send'; readonly bytes: Uint8Array }
+  | { readonly kind: 'mark'; readonly name: string }
   | { readonly kind: 'until'; readonly text: string };
 
 export class ScriptError extends Error {
@@ -24,6 +26,8 @@ export class ScriptError extends Error {
   }
 }
 
+/** Of the name of a mark: as many as the guests' own have. */
+const MARK_BYTES_MAX = 255;
 const ESCAPES: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t', '\\': '\\', '"': '"', e: '\x1b', 0: '\0' };
 
 /** The bytes of a quoted text: UTF-8, and \xHH as it is. */
@@ -56,12 +60,12 @@ function unquote(text: string, line: number): Uint8Array {
   return Uint8Array.from(out);
 }
 
-/** Texts to wait for are UTF-8. */
+/** Texts to wait for, and names, are UTF-8. */
 function textOf(bytes: Uint8Array, line: number): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
-    throw new ScriptError(line, 'the text to wait for is not UTF-8');
+    throw new ScriptError(line, 'the text is not UTF-8');
   }
 }
 
@@ -77,7 +81,11 @@ export function parseScript(source: string): readonly ScriptStep[] {
     if (rest.length === 0) throw new ScriptError(line, 'the text is empty');
     if (word === 'expect' || word === 'until') steps.push({ kind: word, text: textOf(rest, line) });
     else if (word === 'send') steps.push({ kind: 'send', bytes: rest });
-    else throw new ScriptError(line, `unknown step "${word}": expect, send or until`);
+    else if (word === 'mark') {
+      const name = textOf(rest, line);
+      if (rest.length > MARK_BYTES_MAX) throw new ScriptError(line, `the name of a mark has at most ${MARK_BYTES_MAX} bytes`);
+      steps.push({ kind: 'mark', name });
+    } else throw new ScriptError(line, `unknown step "${word}": expect, send, mark or until`);
   });
   return steps;
 }
@@ -91,6 +99,7 @@ export class InputScript {
   /** The last bytes of the console since the last match, no more than the text is long. */
   private seen = '';
   private sends: number[] = [];
+  private marks: string[] = [];
   private end: string | undefined;
 
   constructor(steps: readonly ScriptStep[]) {
@@ -99,8 +108,9 @@ export class InputScript {
   }
 
   /** The step that is waited for; undefined when the script is through. */
-  get waitingFor(): ScriptStep | undefined {
-    return this.steps[this.at];
+  get waitingFor(): Extract<ScriptStep, { readonly kind: 'expect' | 'until' }> | undefined {
+    const step = this.steps.at(this.at);
+    return step?.kind === 'expect' || step?.kind === 'until' ? step : undefined;
   }
 
   /** A byte the guest wrote. */
@@ -117,18 +127,20 @@ export class InputScript {
     } else this.proceed();
   }
 
-  /** What is to be typed now, and whether the run is to end. Call at boundaries. */
-  poll(): { readonly send: Uint8Array; readonly end: string | undefined } {
-    const { sends, end } = this;
+  /** Marks to set now, what is to be typed after them, and whether the run is to end. Call at boundaries. */
+  poll(): { readonly marks: readonly string[]; readonly send: Uint8Array; readonly end: string | undefined } {
+    const { sends, marks, end } = this;
     if (sends.length > 0) this.sends = [];
-    return { send: Uint8Array.from(sends), end };
+    if (marks.length > 0) this.marks = [];
+    return { marks, send: Uint8Array.from(sends), end };
   }
 
-  /** Takes the sends up to the next text to wait for. */
+  /** Takes the sends and marks up to the next text to wait for. */
   private proceed(): void {
     for (; this.at < this.steps.length; this.at++) {
       const step = this.steps[this.at];
       if (step.kind === 'send') this.sends.push(...step.bytes);
+      else if (step.kind === 'mark') this.marks.push(step.name);
       else {
         this.text = String.fromCharCode(...new TextEncoder().encode(step.text));
         return;

@@ -214,6 +214,18 @@ describe('an input script', () => {
     expect(await json('replay', 'typed1.cvlog')).toMatchObject({ result: 'identical', digest: a.digest });
   });
 
+  it('sets marks, which are where the typing is', async () => {
+    const file = script('marks.txt', 'expect "$ "\nmark "wörk"\nsend "work cpu\\n"\nexpect "work cpu: "\nmark "end"\nsend "poweroff\\n"\n');
+    expect((await cli('record', '-o', 'marked.cvlog', '--input', file, '--wall-clock', '0', ...PROMPT)).status).toBe(0);
+    const { out } = await cli('events', 'marked.cvlog', '--kind', 'mark,input', '--json');
+    const rows = out.trim().split('\n').map((line) => JSON.parse(line) as { kind: string; name?: string; source?: string; position: number });
+    const own = rows.filter(({ kind, source }) => kind === 'mark' && source === 'user');
+    expect(own.map(({ name }) => name)).toEqual(['wörk', 'end']);
+    for (const { position } of own) expect(rows).toContainEqual(expect.objectContaining({ kind: 'input', position }));
+    expect((await cli('compare', 'marked.cvlog', '--phases', '--regimes', 'hw')).out).toMatch(/^ {2}wörk: @.*\n(.*\n)*.* end: @/m);
+    expect((await cli('replay', 'marked.cvlog')).status).toBe(0);
+  });
+
   it('ends the run itself', async () => {
     expect(await json('run', '--input', script('until.txt', 'until "ready"\n'), ...PROMPT)).toMatchObject({ end: { cause: 'until' }, exitCode: 0 });
   });
@@ -227,6 +239,7 @@ describe('an input script', () => {
 
   it('that is wrong is told, by line', async () => {
     expect(await cli('run', '--input', script('wrong.txt', '# x\nexpct "a"\n'))).toMatchObject({ status: 2, err: expect.stringContaining('line 2') });
+    expect(await cli('run', '--input', script('long.txt', `mark "${'m'.repeat(256)}"`))).toMatchObject({ status: 2, err: expect.stringContaining('at most 255 bytes') });
   });
 });
 

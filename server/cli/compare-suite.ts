@@ -85,9 +85,11 @@ function recipeOf(guest: NamedGuest, workload: Workload): Recipe {
   };
 }
 
-/** What is typed at a guest that takes no workload from its command line. The prompt is that of server/guests. */
+/** What is typed at a guest that takes no workload from its command line, and marked, because it sets no marks itself. The prompt is that of server/guests. */
 function scriptOf(guest: NamedGuest, workload: Workload): string | undefined {
-  return guest.isLab ? undefined : `expect "# "\nsend "work ${workload}\\n"\nexpect "work: ${workload} "\nexpect "# "\nsend "poweroff -f\\n"\n`;
+  return guest.isLab ? undefined : [
+    'expect "# "', `mark "work ${workload}"`, `send "work ${workload}\\n"`, `expect "work: ${workload} "`, 'expect "# "', `mark "${END_MARK}"`, 'send "poweroff -f\\n"', '',
+  ].join('\n');
 }
 
 /** Returns false if a signal came; the file is gone then. */
@@ -108,7 +110,7 @@ async function record(guest: NamedGuest, workload: Workload, recipe: Recipe, fil
       },
       log: { sink, id: newLogId(), product: `chronovisor ${ownPackage().version}` },
     });
-    const script = source === undefined ? undefined : new MarkingScript(source, [`work ${workload}`, END_MARK], (name) => recorder.mark(name));
+    const script = source === undefined ? undefined : new InputScript(parseScript(source));
     const end = await drive({
       recorder, script, untilTexts: [], untilPosition: undefined, idleLimitNs: IDLE_LIMIT_NS, flushMs: 0, signals, live: undefined, isConsoleClosed: () => false,
       afterStep: () => {
@@ -128,25 +130,6 @@ async function record(guest: NamedGuest, workload: Workload, recipe: Recipe, fil
     progress.clear();
     if (isComplete) sink.close();
     else sink.discard();
-  }
-}
-
-/** Sets a mark before each thing it types. */
-class MarkingScript extends InputScript {
-  private readonly marks: string[];
-  private readonly mark: (name: string) => void;
-
-  constructor(source: string, marks: readonly string[], mark: (name: string) => void) {
-    super(parseScript(source));
-    this.marks = [...marks];
-    this.mark = mark;
-  }
-
-  override poll(): ReturnType<InputScript['poll']> {
-    const polled = super.poll();
-    const name = polled.send.length > 0 ? this.marks.shift() : undefined;
-    if (name !== undefined) this.mark(name);
-    return polled;
   }
 }
 

@@ -118,6 +118,7 @@ export async function drive(options: DriveOptions): Promise<DriveEnd> {
     if (status.kind === 'ended') return { cause: { kind: 'guest' }, status };
 
     const polled = script?.poll();
+    for (const name of polled?.marks ?? []) recorder.mark(name);
     if (polled !== undefined && polled.send.length > 0) {
       recorder.input(polled.send);
       touch();
@@ -132,7 +133,7 @@ export async function drive(options: DriveOptions): Promise<DriveEnd> {
         const isGivenUp = idleNs >= options.idleLimitNs && recorder.position - activePosition < IDLE_SHARE * idleNs;
         if (isGivenUp || status.ns === Infinity) {
           const waited = script?.waitingFor;
-          const forWhat = waited?.kind === 'expect' || waited?.kind === 'until' ? `, and has not shown ${JSON.stringify(waited.text)}` : '';
+          const forWhat = waited === undefined ? '' : `, and has not shown ${JSON.stringify(waited.text)}`;
           return stop({ kind: 'waiting' }, 'limit', `the guest waits for input that will not come${forWhat}`);
         }
         recorder.passIdle(status.ns);

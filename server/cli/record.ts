@@ -229,8 +229,7 @@ async function start(parsed: Arguments, context: Context, isRecorded: boolean): 
     if (parsed.has('jit-stats')) for (const line of jitLines(recorder.machine.jit?.statistics(), position)) context.err.write(`  ${line}\n`);
     if (until.isAsked && end.cause.kind === 'guest') context.err.write('  the run ended before --until was reached\n');
     if (!isScriptDone && end.cause.kind !== 'until') {
-      const step = script?.waitingFor;
-      context.err.write(`  the input script still waited for ${step?.kind === 'send' ? 'its turn' : JSON.stringify(step?.text)}\n`);
+      context.err.write(`  the input script still waited for ${JSON.stringify(script?.waitingFor?.text)}\n`);
     }
   }
   return status;
