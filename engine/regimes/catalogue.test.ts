@@ -1,9 +1,10 @@
+import { readFileSync, readdirSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { anyEvents, LOUD_BOOT, openLog, syntheticBoot, writeLog, QUICK_BOOT } from '../log/testing.ts';
 import type { EventBatch } from '../log/event-batch.ts';
 import { candidate, costsOf, projectionOf, REGIMES, variants, type Candidate } from './catalogue.ts';
-import { Costs, COST_TABLE, parameterNames, parseCostTable } from './costs/cost-table.ts';
+import { Costs, COST_TABLE, parameterNames, parseCostTable, type CostTable } from './costs/cost-table.ts';
 import { CPUS } from './costs/cpus.ts';
 import { PLATFORMS } from './platforms/platforms.ts';
 import { parsePlatform } from './platforms/platform.ts';
@@ -109,6 +110,16 @@ describe('costs', () => {
     expect(new Set(keys).size).toBe(keys.length);
   });
 
+  it('are those of the JSON files, each row in the form that is checked of a user\'s, and no file is forgotten', () => {
+    const folder = new URL('./costs/', import.meta.url);
+    const files = readdirSync(folder).filter((name) => name.endsWith('.json'));
+    const rows = files.flatMap((name) => JSON.parse(readFileSync(new URL(name, folder), 'utf8')) as CostTable);
+    const inOrder = (table: CostTable): CostTable => [...table].sort((a, b) => (`${a.parameter} ${a.cpu}` < `${b.parameter} ${b.cpu}` ? -1 : 1));
+    expect(inOrder(rows)).toEqual(inOrder(COST_TABLE));
+    expect(parseCostTable(rows, 'all of them')).toEqual(rows);
+    expect(rows.length).toBeGreaterThan(70);
+  });
+
   it('are all used by some regime', () => {
     const used = new Set(
       [...ALL, ...REGIMES.flatMap(({ id }) => variants(candidate(id)).map((each) => each.candidate)), candidate('hw', { options: { mitigations: 'l1d-flush', guestKpti: true } })].flatMap((chosen) => [...projectionOf(chosen).parameterUses().keys()]),
@@ -130,6 +141,7 @@ describe('costs', () => {
     expect(() => parseCostTable([{ ...row, low: 5 }], 'f')).toThrow(/f: row 1: low, typical and high must ascend/);
     expect(() => parseCostTable([{ ...row, trust: 'sure' }], 'f')).toThrow(/"trust" must be one of primary/);
     expect(() => parseCostTable([{ ...row, parameter: 'x' }], 'f')).toThrow(/no regime has the parameter "x"/);
+    expect(() => parseCostTable([row, { ...row, notes: 'x' }], 'f')).toThrow(/f: row 2: unknown field "notes"; there are parameter, cpu, /);
     expect(() => parseCostTable({}, 'f')).toThrow(/expected a list/);
   });
 });

@@ -3,14 +3,16 @@
  *
  * The rule: a row of the CPU itself; else the row of the CPU nearest in year (the newer of two). Cycles are taken as they are, and the answer says
  * so: such a row is marked *assumed*, with a note that names the machine on which it was measured. User tables come before these.
+ *
+ * The rows are the JSON files beside this one, in the form of a user's own (`costs` of a platform file).
  */
 import { RegimeError, type CostBook, type Cycles } from '../regime.ts';
 import { CPUS } from './cpus.ts';
-import { BINARY_TRANSLATION_COSTS } from './binary-translation.ts';
-import { HARDWARE_COSTS } from './hardware.ts';
-import { NATIVE_COSTS } from './native.ts';
-import { PARAVIRTUAL_COSTS } from './paravirtual.ts';
-import { SHADOW_COSTS } from './shadow.ts';
+import binaryTranslation from './binary-translation.json' with { type: 'json' };
+import hardware from './hardware.json' with { type: 'json' };
+import native from './native.json' with { type: 'json' };
+import paravirtual from './paravirtual.json' with { type: 'json' };
+import shadow from './shadow.json' with { type: 'json' };
 
 /** primary: read in the source. secondary: quoted by another. derived: arithmetic on such figures (the note says which). assumed: nobody measured it. */
 export const TRUSTS = ['primary', 'secondary', 'derived', 'assumed'] as const;
@@ -44,7 +46,9 @@ export interface CpuRow {
   readonly gigahertz?: number;
 }
 
-export const COST_TABLE: CostTable = [...NATIVE_COSTS, ...HARDWARE_COSTS, ...SHADOW_COSTS, ...BINARY_TRANSLATION_COSTS, ...PARAVIRTUAL_COSTS];
+const FIELDS: readonly string[] = ['parameter', 'cpu', 'year', 'low', 'typical', 'high', 'definition', 'source', 'trust', 'note'] satisfies (keyof CostRow)[];
+/** The files of this folder, through the same check as a user's. */
+export const COST_TABLE: CostTable = Object.entries({ native, hardware, shadow, 'binary-translation': binaryTranslation, paravirtual }).flatMap(([name, rows]) => parseRows(rows, `costs/${name}.json`));
 /** The machine of the best single data set: SOSP 2023. */
 export const DEFAULT_CPU = 'cascade-lake';
 
@@ -111,11 +115,20 @@ export function parameterNames(rows: CostTable = COST_TABLE): string[] {
 
 /** A user's cost table, checked. Throws RegimeError with the row and the field. */
 export function parseCostTable(value: unknown, where: string): CostTable {
-  if (!Array.isArray(value)) throw new RegimeError(`${where}: expected a list of cost rows`);
   const known = new Set(parameterNames());
+  return parseRows(value, where).map((row, i) => {
+    if (!known.has(row.parameter)) throw new RegimeError(`${where}: row ${i + 1}: no regime has the parameter "${row.parameter}"; \`chronovisor regimes show ID\` lists those of a regime`);
+    return row;
+  });
+}
+
+/** Rows of any parameters, checked. Throws RegimeError. */
+function parseRows(value: unknown, where: string): CostTable {
+  if (!Array.isArray(value)) throw new RegimeError(`${where}: expected a list of cost rows`);
   return value.map((row: unknown, i): CostRow => {
     const at = `${where}: row ${i + 1}`;
     if (typeof row !== 'object' || row === null) throw new RegimeError(`${at}: expected an object`);
+    for (const name of Object.keys(row)) if (!FIELDS.includes(name)) throw new RegimeError(`${at}: unknown field "${name}"; there are ${FIELDS.join(', ')}`);
     const field = (name: string): unknown => (row as Readonly<Record<string, unknown>>)[name];
     const text = (name: string): string => {
       const found = field(name);
@@ -132,12 +145,10 @@ export function parseCostTable(value: unknown, where: string): CostTable {
       if (found === undefined) throw new RegimeError(`${at}: "${name}" must be one of ${words.join(', ')}; it is ${JSON.stringify(field(name))}`);
       return found;
     };
-    const parameter = text('parameter');
-    if (!known.has(parameter)) throw new RegimeError(`${at}: no regime has the parameter "${parameter}"; \`chronovisor regimes show ID\` lists those of a regime`);
     const [low, typical, high] = [number('low'), number('typical'), number('high')];
     if (low > typical || typical > high) throw new RegimeError(`${at}: low, typical and high must ascend; they are ${low}, ${typical}, ${high}`);
     return {
-      parameter, low, typical, high, cpu: text('cpu'), year: number('year'), definition: oneOf('definition', DEFINITIONS), source: text('source'), trust: oneOf('trust', TRUSTS),
+      parameter: text('parameter'), low, typical, high, cpu: text('cpu'), year: number('year'), definition: oneOf('definition', DEFINITIONS), source: text('source'), trust: oneOf('trust', TRUSTS),
       ...(field('note') !== undefined && { note: text('note') }),
     };
   });
