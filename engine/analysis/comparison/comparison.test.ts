@@ -31,6 +31,16 @@ function reportOf(setup: ComparisonSetup, batches: readonly EventBatch[]): Retur
 }
 
 describe('Comparison', () => {
+  it('folds what comes to the same projection once: baselines, platforms, changes of an option', () => {
+    const columns = (ids: readonly string[], hasAdvice = false): number => new Comparison({ candidates: ids.map((id) => candidate(id)), hasAdvice }).save().columns.length;
+    expect(columns(['native', 'hw'])).toBe(2);
+    expect(columns(['hw', 'native', 'hw'])).toBe(2);
+    expect(columns(['para', 'xen-pv'])).toBe(2);
+    // Costs of another CPU, with a baseline of its own.
+    expect(columns(['full', 'vmware-esx-bt'])).toBe(4);
+    expect(columns(['hw', 'kvm-qemu'], true)).toBeLessThan(columns(['hw'], true) + columns(['kvm-qemu'], true) - 2);
+  });
+
   it('reports the same in any batch sizes, across save and restore, and whether or not it was asked before', () => {
     const rates = { systemCallsPerMillion: 100, pageWalksPerMillion: 1000, kernelShare: 0.5 };
     fc.assert(

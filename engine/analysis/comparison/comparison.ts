@@ -14,7 +14,7 @@ import type { ComparisonReport, PauseCounts, PhaseSpan, RegimeReport, RemovalRow
 
 /** Phases that are told apart; later marks fall into the last. */
 const PHASES_MAX = 256;
-const STATE_VERSION = 1;
+const STATE_VERSION = 2;
 
 /** What a log does not hold, as rates: applied to each phase by its instructions. Of no effect where it does. Undefined: not known, and not charged. */
 export interface WorkloadRates {
@@ -84,8 +84,8 @@ export class Comparison {
   private readonly cyclesPerInstruction: number;
   private readonly rates: WorkloadRates;
   private readonly entries: readonly Entry[];
-  /** Each once: baselines are shared. */
-  private readonly columns: Column[] = [];
+  /** Each once, in the order in which they were first asked for: several platforms, the changes of an option and the baselines come to the same projection. */
+  private readonly columns = new Map<string, Column>();
   private spans: PhaseSpan[] = [];
   private name = '(start)';
   private from = 0;
@@ -101,17 +101,7 @@ export class Comparison {
     this.cyclesPerInstruction = cyclesPerInstruction;
     this.rates = rates;
     this.hasPauses = hasPauses;
-    const baselines = new Map<string, Column>();
-    const baselineOf = (chosen: Candidate): Column => {
-      const guestKpti = chosen.options['guestKpti'] === true;
-      const key = `${chosen.cpu} ${guestKpti} ${chosen.platform?.costs === undefined ? '' : chosen.id}`;
-      let column = baselines.get(key);
-      if (column === undefined) {
-        column = this.columnOf({ ...candidate('native', { cpu: chosen.cpu, options: { guestKpti } }), platform: chosen.platform });
-        baselines.set(key, column);
-      }
-      return column;
-    };
+    const baselineOf = ({ cpu, options: { guestKpti }, platform }: Candidate): Column => this.columnOf({ ...candidate('native', { cpu, options: { guestKpti: guestKpti === true } }), platform });
     this.entries = candidates.map((chosen): Entry => ({
       candidate: chosen,
       column: this.columnOf(chosen),
@@ -121,10 +111,14 @@ export class Comparison {
   }
 
   private columnOf(chosen: Candidate): Column {
-    const costs = costsOf(chosen);
-    const projection = projectionOf(chosen, costs);
-    const column: Column = { projection, costs, current: new Ledger(), closed: [] };
-    this.columns.push(column);
+    const { regime, options, cpu, platform } = chosen;
+    const key = JSON.stringify([regime.id, regime.options.map(({ name }) => options[name]), cpu, platform?.costs === undefined ? '' : platform.id]);
+    let column = this.columns.get(key);
+    if (column === undefined) {
+      const costs = costsOf(chosen);
+      column = { projection: projectionOf(chosen, costs), costs, current: new Ledger(), closed: [] };
+      this.columns.set(key, column);
+    }
     return column;
   }
 
@@ -143,7 +137,9 @@ export class Comparison {
   add(batch: EventBatch, start = 0, end = batch.count): void {
     const { sites, site, valueLo, valueHi } = batch;
     let from = start;
-    for (let i = start; i < end; i++) {
+    // Most blocks have neither, which their few sites tell.
+    const isScanned = sites.shape.some((shape) => shape === SHAPE_MARK || shape === SHAPE_IDLE);
+    for (let i = isScanned ? start : end; i < end; i++) {
       const shape = sites.shape[site[i]];
       if (shape === SHAPE_MARK) {
         this.foldRows(batch, from, i);
@@ -164,12 +160,12 @@ export class Comparison {
     let kernel = 0;
     for (let i = start; i < end; i++) if (pauses.cpl[i] === 0) kernel++;
     this.pauses = { kernel: this.pauses.kernel + kernel, user: this.pauses.user + end - start - kernel };
-    for (const { projection, current } of this.columns) projection.foldPauses?.(pauses, start, end, current);
+    for (const { projection, current } of this.columns.values()) projection.foldPauses?.(pauses, start, end, current);
   }
 
   private foldRows(batch: EventBatch, start: number, end: number): void {
     if (start === end) return;
-    for (const column of this.columns) column.projection.fold(batch, start, end, column.current);
+    for (const column of this.columns.values()) column.projection.fold(batch, start, end, column.current);
   }
 
   private closePhase(next: string): void {
@@ -179,7 +175,7 @@ export class Comparison {
     }
     const span = this.span();
     const totals = this.totalsOf(span);
-    for (const column of this.columns) {
+    for (const column of this.columns.values()) {
       column.projection.finish(totals, column.current);
       column.closed.push(column.current);
       column.current = new Ledger();
@@ -209,7 +205,7 @@ export class Comparison {
   report(): ComparisonReport {
     const last = this.span();
     const spans = [...this.spans, last];
-    const settled = new Map(this.columns.map((column) => [column, this.settle(column, last)]));
+    const settled = new Map([...this.columns.values()].map((column) => [column, this.settle(column, last)]));
     const settledOf = (column: Column): Settled => settled.get(column) ?? this.settle(column, last);
     const instructions = this.position;
     const regimes = this.entries.map((entry) => this.regimeReport(entry, settledOf, spans));
@@ -279,14 +275,14 @@ export class Comparison {
   save(): ComparisonState {
     return {
       version: STATE_VERSION, spans: [...this.spans], name: this.name, from: this.from, position: this.position, idleNs: this.idleNs, events: this.events, walks: this.walks, walksFrom: this.walksFrom, pauses: this.pauses,
-      columns: this.columns.map(({ projection, current, closed }) => ({ projection: projection.save(), current: current.save(), closed: closed.map((ledger) => ledger.save()) })),
+      columns: [...this.columns.values()].map(({ projection, current, closed }) => ({ projection: projection.save(), current: current.save(), closed: closed.map((ledger) => ledger.save()) })),
     };
   }
 
   /** Throws RegimeError if the state is of another setup. */
   restore(state: ComparisonState): void {
-    if (state.version !== STATE_VERSION || state.columns.length !== this.columns.length) throw new RegimeError('the saved state is of another comparison; fold again from the beginning');
-    this.columns.forEach((column, i) => {
+    if (state.version !== STATE_VERSION || state.columns.length !== this.columns.size) throw new RegimeError('the saved state is of another comparison; fold again from the beginning');
+    [...this.columns.values()].forEach((column, i) => {
       const saved = state.columns[i];
       column.projection.restore(saved.projection);
       column.current = Ledger.restore(saved.current);
