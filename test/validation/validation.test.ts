@@ -218,6 +218,11 @@ describe('exits of a boot', () => {
       'exception bounced': (ledger) => count(ledger, XEN_TRAP.exceptionBounce),
       'hypercall set_segment_base': (ledger) => count(ledger, XEN_HYPERCALL_BASE + XEN.setSegmentBase),
       'forced CPUID': (ledger) => count(ledger, XEN_TRAP.forcedCpuid),
+      'privileged operation emulated': (ledger) => count(ledger, XEN_TRAP.privilegedOp),
+      'hypercall vcpu_op': (ledger) => count(ledger, XEN_HYPERCALL_BASE + XEN.vcpuOp),
+      'hypercall stack_switch': (ledger) => count(ledger, XEN_HYPERCALL_BASE + XEN.stackSwitch),
+      'hypercall update_va_mapping': (ledger) => count(ledger, XEN_HYPERCALL_BASE + XEN.updateVaMapping),
+      'hypercall event_channel_op': (ledger) => count(ledger, XEN_HYPERCALL_BASE + XEN.eventChannelOp),
     };
     // README.md says why the others are not.
     const CLAIMED: readonly (readonly [event: string, ...columns: (keyof typeof ledgers)[]])[] = [
