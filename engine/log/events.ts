@@ -98,7 +98,8 @@ export const EXIT_REASONS = {
 
 /**
  * Not Intel's: a hypercall of a paravirtual guest (engine/guests/pv-abi.h); its number, 0 to 63, is added. The qualification: operations of mmu_update and mmuext_op, and from bit 16 on how many tables they
- * validated (until revision 3 of the machine, of mmuext_op alone, how many of them pin a table); of multicall the operations of its mmu_updates; the operation of sched_op and event_channel_op; else 0.
+ * validated (until revision 3 of the machine, of mmuext_op alone, how many of them pin a table); of multicall the operations of its mmu_updates, and from revision 4 on, if it is of hypercalls without
+ * events, from bit 16 on the tables that all of it validated; the operation of sched_op and event_channel_op; else 0.
  */
 export const HYPERCALL_REASON = 0x200;
 export const HYPERCALLS = 64;

@@ -153,9 +153,70 @@ describe('what the log says of hypercalls on page tables', () => {
   it('how many tables each validates, which is how many there are more', () => {
     const calls = told(3);
     expect(calls.filter(({ number, tables, made }) => number !== A.HYPERVISOR_multicall && tables !== made)).toEqual([]);
-    // Not told of multicalls, in which this kernel links none.
+    // This kernel links none in multicalls.
     expect(sum(calls.filter(({ number }) => number === A.HYPERVISOR_multicall), ({ tables, made }) => tables + made)).toBe(0);
     for (const number of [A.HYPERVISOR_mmu_update, A.HYPERVISOR_mmuext_op]) expect(sum(calls.filter((call) => call.number === number), ({ tables }) => tables)).toBeGreaterThan(10);
+  });
+
+  describe('of a multicall', () => {
+    interface Event { readonly kind: 'hypercall' | 'mark'; readonly number?: number; readonly lo?: number }
+    /** The guest kernel makes one, as by VMCALL: what the log gets, RAX, and how many frames became tables. */
+    function multicall(revision: number | undefined, calls: (domain: TestDomain, table: number) => readonly (readonly bigint[])[]): { readonly events: readonly Event[]; readonly result: bigint; readonly made: number } {
+      const domain = newDomain({ ...(revision !== undefined && { revision }) });
+      const { machine: { core }, machine, vmm } = domain;
+      const table = newTable(domain, SCRATCH + 1);
+      const words = (at: number, ...values: readonly bigint[]): void => values.forEach((value, i) => core.setBig(L.RAM + SCRATCH * PAGE_BYTES + at + 8 * i, BigInt.asUintN(64, value)));
+      words(1024, BigInt(A.MMUEXT_PIN_L1_TABLE), BigInt(table), BigInt(domain.entryOf(SCRATCH + 2)), at(SCRATCH + 2) | READ_ONLY, BigInt(A.MMUEXT_UNPIN_TABLE), BigInt(table));
+      words(2048, 0x6b72616dn);
+      const list = calls(domain, table);
+      list.forEach((call, i) => words(64 * i, call[0], 77n, ...call.slice(1), ...new Array<bigint>(7 - call.length).fill(0n)));
+      const tables = (): number => typesOf(domain).split(' ').filter((each) => /:[1-4]x/.test(each)).length;
+      const before = tables();
+      const events: Event[] = [];
+      const sink: Partial<EventSink> = { exit: (_position, _ripLo, _ripHi, reason, lo) => events.push({ kind: 'hypercall', number: reason - HYPERCALL_REASON, lo }), mark: () => events.push({ kind: 'mark' }) };
+      machine.attach(new Proxy(sink as EventSink, { get: (target, name) => Reflect.get(target, name) ?? (() => 0) }));
+      const register = (index: number, value: bigint): void => core.setBig(L.REGS + 8 * index, value);
+      register(0, BigInt(A.HYPERVISOR_multicall));
+      register(7, domain.va(SCRATCH));
+      register(6, BigInt(list.length));
+      vmm.hypercall();
+      return { events, result: core.big(L.REGS), made: tables() - before };
+    }
+    const at1024 = (domain: TestDomain, offset: number): bigint => domain.va(SCRATCH, 1024 + offset);
+    const PIN = (domain: TestDomain): readonly bigint[] => [BigInt(A.HYPERVISOR_mmuext_op), at1024(domain, 0), 1n];
+    const UPDATE = (domain: TestDomain): readonly bigint[] => [BigInt(A.HYPERVISOR_mmu_update), at1024(domain, 16), 1n];
+    const MARK = (domain: TestDomain): readonly bigint[] => [BigInt(A.HYPERVISOR_mark), domain.va(SCRATCH, 2048)];
+    const number = A.HYPERVISOR_multicall;
+
+    it('too, and its updates', () => {
+      const { events, result, made } = multicall(undefined, (domain) => [UPDATE(domain), PIN(domain), UPDATE(domain)]);
+      expect([result, made]).toEqual([0n, 1]);
+      expect(events).toEqual([{ kind: 'hypercall', number, lo: 2 | (1 << 16) }]);
+    });
+
+    it('not if something in it is an event, which comes after it', () => {
+      const { events, made } = multicall(undefined, (domain) => [PIN(domain), MARK(domain), UPDATE(domain)]);
+      expect(made).toBe(1);
+      expect(events).toEqual([{ kind: 'hypercall', number, lo: 1 }, { kind: 'mark' }]);
+    });
+
+    it('not before revision 4', () => {
+      const { events, made } = multicall(3, (domain) => [UPDATE(domain), PIN(domain)]);
+      expect(made).toBe(1);
+      expect(events).toEqual([{ kind: 'hypercall', number, lo: 1 }]);
+    });
+
+    it('as it was when it began: an update of the list itself changes nothing', () => {
+      // The frame of the list is no table: an mmu_update of it is a store, here of MARK over the second entry.
+      const overwrite = (domain: TestDomain): readonly bigint[] => {
+        domain.machine.core.setBig(L.RAM + SCRATCH * PAGE_BYTES + 1024 + 48, BigInt(SCRATCH * PAGE_BYTES + 64));
+        domain.machine.core.setBig(L.RAM + SCRATCH * PAGE_BYTES + 1024 + 56, BigInt(A.HYPERVISOR_mark));
+        return [BigInt(A.HYPERVISOR_mmu_update), at1024(domain, 48), 1n];
+      };
+      const lists = (domain: TestDomain): readonly (readonly bigint[])[] => [overwrite(domain), [BigInt(A.HYPERVISOR_xen_version), domain.va(SCRATCH, 2048)]];
+      expect(multicall(undefined, lists).events).toEqual([{ kind: 'hypercall', number, lo: 1 }]);
+      expect(multicall(3, lists).events).toEqual([{ kind: 'hypercall', number, lo: 1 }, { kind: 'mark' }]);
+    });
   });
 
   it('until revision 3, how many they pin', () => {

@@ -38,6 +38,10 @@ const TRAP_BYTES = 16;
 /** Of the machine, from which on a hypercall on page tables tells how many tables it validates. */
 const REVISION_TABLES = 3;
 const TABLES_TOLD_MAX = 0xffff;
+/** From which on a multicall does, too, if it is of such hypercalls as make no events. */
+const REVISION_TABLES_NESTED = 4;
+/** Nothing that these do is an event of the log. */
+const SILENT: ReadonlySet<bigint> = new Set([A.HYPERVISOR_set_trap_table, A.HYPERVISOR_mmu_update, A.HYPERVISOR_stack_switch, A.HYPERVISOR_set_callbacks, A.HYPERVISOR_xen_version, A.HYPERVISOR_mmuext_op].map(BigInt));
 const UPDATE_BYTES = 16;
 const EXTENDED_BYTES = 16;
 const CALL_BYTES = 64;
@@ -122,12 +126,13 @@ export class Vmm implements Hypervisor {
       this.host.retire(VMCALL_BYTES);
     };
     const call = (): bigint => BigInt.asUintN(64, BigInt(this.call(number, [RDI, RSI, RDX, R10, R8].map((index) => this.register(index)), false)));
-    const qualification = this.qualification(number, this.register(RDI), this.register(RSI));
+    const [first, second] = [this.register(RDI), this.register(RSI)];
+    const qualification = this.qualification(number, first, second);
     this.types.renewChecks();
     if (number === BigInt(A.HYPERVISOR_iret)) {
       tell(qualification);
       this.iret();
-    } else if (this.tellsTables(number)) {
+    } else if (this.tellsTables(number) || this.tellsNestedTables(number, first, second)) {
       // Nothing that these do is an event, so the log has the hypercall first all the same.
       const result = call();
       tell(qualification | BigInt(Math.min(this.types.validated, TABLES_TOLD_MAX) << 16 >>> 0));
@@ -143,6 +148,16 @@ export class Vmm implements Hypervisor {
     return this.host.revision >= REVISION_TABLES && (number === BigInt(A.HYPERVISOR_mmu_update) || number === BigInt(A.HYPERVISOR_mmuext_op));
   }
 
+  /** A multicall with one that makes events must be in the log before them, when nobody knows yet how many tables it will validate. */
+  private tellsNestedTables(number: bigint, list: bigint, count: bigint): boolean {
+    return this.host.revision >= REVISION_TABLES_NESTED && number === BigInt(A.HYPERVISOR_multicall) && this.callsIn(list, count).every((entry) => entry === undefined || SILENT.has(entry.getBigUint64(0, true)));
+  }
+
+  /** The entries of a multicall, undefined where they are out of reach; none if there are too many. */
+  private callsIn(list: bigint, count: bigint): (DataView | undefined)[] {
+    return Array.from({ length: count > BigInt(A.PV_MULTICALLS_MAX) ? 0 : Number(count) }, (_, i) => this.read(list + BigInt(i * CALL_BYTES), CALL_BYTES));
+  }
+
   /** What the log says of a hypercall beside its number: HYPERCALL_REASON. */
   private qualification(number: bigint, a: bigint, b: bigint): bigint {
     switch (Number(number > 63n ? 63n : number)) {
@@ -153,8 +168,7 @@ export class Vmm implements Hypervisor {
         return this.tellsTables(number) ? b : b | (this.pinsIn(a, Number(b)) << 16n);
       case A.HYPERVISOR_multicall: {
         let operations = 0n;
-        for (let i = 0; i < Number(b > BigInt(A.PV_MULTICALLS_MAX) ? 0n : b); i++) {
-          const entry = this.read(a + BigInt(i * CALL_BYTES), CALL_BYTES);
+        for (const entry of this.callsIn(a, b)) {
           if (entry?.getBigUint64(0, true) === BigInt(A.HYPERVISOR_mmu_update)) operations += this.qualification(BigInt(A.HYPERVISOR_mmu_update), 0n, entry.getBigUint64(24, true));
         }
         return operations;
@@ -304,9 +318,11 @@ export class Vmm implements Hypervisor {
 
   private multicall(list: bigint, count: bigint): number {
     if (count > BigInt(A.PV_MULTICALLS_MAX)) return -A.PV_EINVAL;
+    // What was looked at to tell of it is what is done, even if an mmu_update changes the list.
+    const told = this.host.revision >= REVISION_TABLES_NESTED ? this.callsIn(list, count) : undefined;
     for (let i = 0; i < Number(count); i++) {
       const at = list + BigInt(i * CALL_BYTES);
-      const entry = this.read(at, CALL_BYTES);
+      const entry = told === undefined ? this.read(at, CALL_BYTES) : told[i];
       if (entry === undefined) return -A.PV_EFAULT;
       const operation = entry.getBigUint64(0, true);
       const result = this.call(operation, [0, 1, 2, 3, 4].map((n) => entry.getBigUint64(16 + 8 * n, true)), true);
