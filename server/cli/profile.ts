@@ -80,7 +80,7 @@ async function start(parsed: Arguments, context: Context): Promise<number> {
 
 function missing(dimension: ProfileDimension, parsed: Arguments): string {
   const why: Partial<Record<ProfileDimension, string>> = {
-    function: 'give the symbols of the guest: --symbols FILE',
+    function: `give the symbols of the guest: --symbols FILE (an ELF file, or what \`chronovisor symbols ${parsed.operands[0]} --map\` prints)`,
     handler: 'who handles an exit is the regime\'s decision: --regime R',
     vcpu: 'a recording has one vCPU; this is for imported traces',
     phase: 'an imported trace has no marks',
