@@ -3,7 +3,7 @@ import type { LogEvent } from '../log/events.ts';
 import type { LogReader } from '../log/reader.ts';
 import { type Bisection, type Panic, bisect, bisectInParallel, findPanic, findPanicInParallel } from './bisect.ts';
 import { rangesOf } from './bisect-scan.ts';
-import { type Frame, callStack } from './call-stack.ts';
+import { type Frame, callStack, codeAddress } from './call-stack.ts';
 import type { Expression } from './expression.ts';
 import type { GuestSymbols } from './guest-symbols.ts';
 import { type PhysicalRange, readRegister, readRegisters } from './inspect.ts';
@@ -148,10 +148,11 @@ export function sceneOf(travel: TimeTravel, guest: GuestSymbols, { position, isE
   };
 }
 
-/** `panic+0x3f`, of each frame. What a call returns to may be the next function already, when nothing comes after the call. */
+/** `panic+0x3f`, of each frame. */
 export function stackNames(guest: Pick<GuestSymbols, 'tell' | 'table'>, frames: readonly Frame[]): readonly string[] {
   return frames.map(({ rip }, i) => {
-    const symbol = i > 0 && frames[i - 1].kind === 'call' ? guest.table.at(rip - 1n) : undefined;
+    const code = codeAddress(frames, i);
+    const symbol = code === rip ? undefined : guest.table.at(code);
     return symbol === undefined ? guest.tell(rip) : `${symbol.name}+0x${(rip - symbol.address).toString(16)}`;
   });
 }

@@ -41,6 +41,12 @@ export interface CallStackOptions {
   readonly instructionsMax?: number;
 }
 
+/** An address in the code that a frame is in. What a call returns to may be the next line, or the next function if nothing comes after the call; what was interrupted goes on where it was. */
+export function codeAddress(frames: readonly Pick<Frame, 'rip' | 'kind'>[], i: number): bigint {
+  const { rip } = frames[i];
+  return i > 0 && frames[i - 1].kind === 'call' ? rip - 1n : rip;
+}
+
 /** Frames of a call stack at most, unless told. */
 export const FRAMES_MAX = 64;
 /** About a second. */

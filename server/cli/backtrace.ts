@@ -1,5 +1,6 @@
 /** `backtrace`: who called, at any moment of a recording. */
-import { FRAMES_MAX, type Frame, callStacking } from '../../engine/debug/call-stack.ts';
+import { stackNames } from '../../engine/debug/beginning.ts';
+import { FRAMES_MAX, type Frame, callStacking, codeAddress } from '../../engine/debug/call-stack.ts';
 import type { GuestSymbols } from '../../engine/debug/guest-symbols.ts';
 import { finish } from '../../engine/debug/steps.ts';
 import type { VerbSpec } from './arguments.ts';
@@ -38,9 +39,9 @@ export const backtrace: Verb = {
     }
     context.out.write(`@${grouped(position)}\n`);
     for (const line of taskLines(task)) context.out.write(`  ${line}\n`);
+    const told = stackNames(guest, frames);
     frames.forEach((frame, i) => {
-      const source = i === 0 ? frame.rip : lineAddress(frames, frame);
-      const names = { tell: guest.tell.bind(guest), lineOf: () => guest.lineOf(source) };
+      const names = { tell: () => told[i], lineOf: () => guest.lineOf(codeAddress(frames, i)) };
       context.out.write(`#${String(i).padEnd(3)} ${codeAt(names, frame.rip)}${madeText(frame)}\n`);
     });
     return exitCode('ok');
@@ -48,13 +49,8 @@ export const backtrace: Verb = {
 }; // prettier-ignore
 
 export function framesJson(guest: GuestSymbols, frames: readonly Frame[]): readonly object[] {
-  return frames.map((frame) => ({ ...frame, function: frame.function?.name, at: guest.tell(frame.rip), source: guest.lineOf(lineAddress(frames, frame)) }));
-}
-
-/** Of a return address: the CALL is before it. */
-function lineAddress(frames: readonly Frame[], frame: Frame): bigint {
-  const i = frames.indexOf(frame);
-  return i > 0 && frames[i - 1].kind === 'call' ? frame.rip - 1n : frame.rip;
+  const told = stackNames(guest, frames);
+  return frames.map((frame, i) => ({ ...frame, function: frame.function?.name, at: told[i], source: guest.lineOf(codeAddress(frames, i)) }));
 }
 
 /** How the frame came to be, and when. */

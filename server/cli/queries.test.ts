@@ -16,8 +16,11 @@ test('backtrace: from the end back to the system call', async () => {
   const positions = frames.slice(0, -1).map((frame: { calledAt: number }) => frame.calledAt);
   expect(positions).toEqual([...positions].sort((a: number, b: number) => b - a));
   expect(frames.at(-1)).toMatchObject({ kind: 'top' });
+  // Nothing comes after the calls that do not return: the address behind them is in no function, but the frame is.
+  expect(frames.slice(0, 4).map(({ at }: { at: string }) => at.split('+')[0])).toEqual(['power_off', 'end', 'panic_print', 'accounting_check']);
   const { out } = await cli('backtrace', FILE, '--at', 'end', '--frames', '2');
   expect(out.trim().split('\n')).toHaveLength(3);
+  expect(out).toMatch(/#1 +end\+0x[0-9a-f]+ \(0x[0-9a-f]+\) at \S*panic\.c:\d+,/);
 }, 60_000);
 
 test('calls, find and value tell of the same panic', async () => {

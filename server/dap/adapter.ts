@@ -7,7 +7,7 @@
  * A walk answers its request first and ends with a `stopped` event. Requests about breakpoints that come while it runs break it off between two slices, are
  * answered, and the walk goes on; those about the machine are refused until it stands still.
  */
-import type { Frame } from '../../engine/debug/call-stack.ts';
+import { type Frame, codeAddress } from '../../engine/debug/call-stack.ts';
 import { BAD, textOf } from '../../engine/debug/disassembler.ts';
 import { readLinear } from '../../engine/debug/inspect.ts';
 import { type ListedInstruction, listing, listingBefore } from '../../engine/debug/listing.ts';
@@ -615,9 +615,10 @@ export class Adapter {
       if (found === undefined) throw new DebuggerError(CANCELLED);
       this.frames = found;
     }
-    const stackFrames = this.frames.slice(start, wanted).map((frame, i) => {
+    const { frames } = this;
+    const stackFrames = frames.slice(start, wanted).map((frame, i) => {
       const number = start + i;
-      const line = debug.symbols.lineOf(number === 0 || frame.kind === 'interrupt' ? frame.rip : frame.rip - 1n);
+      const line = debug.symbols.lineOf(codeAddress(frames, number));
       const source = line === undefined ? {} : this.sourceOf(line.file);
       const name = frame.function === undefined ? hex(frame.rip) : `${frame.function.name}${frame.kind === 'interrupt' ? ' <interrupted>' : ''}`;
       return { id: number + 1, name, line: line === undefined || source.source === undefined ? 0 : line.line - 1 + this.lineBase, column: 0, instructionPointerReference: hex(frame.rip), ...source };

@@ -1,5 +1,4 @@
 /** The commands of the terminal debugger, named as those of gdb and rr where there are such. */
-import type { Frame } from '../../engine/debug/call-stack.ts';
 import { EVENT_FORMS } from '../../engine/debug/event-words.ts';
 import { ExpressionError } from '../../engine/debug/expression.ts';
 import { REGISTER_NAMES } from '../../engine/debug/inspect.ts';
@@ -327,7 +326,7 @@ export class Commands {
     const shown = rest === '' ? FRAMES_SHOWN : count(rest, 'backtrace', FRAMES_MAX);
     const frames = await this.debug.stack(shown);
     if (frames === undefined) throw new DebuggerError('interrupted');
-    frames.slice(0, shown).forEach((frame: Frame, i) => this.line(frameText(this.debug.symbols, frame, i)));
+    frames.slice(0, shown).forEach((_, i) => this.line(frameText(this.debug.symbols, frames, i)));
   }
 
   private examine(rest: string, isPhysical: boolean): void {

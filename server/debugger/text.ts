@@ -1,6 +1,6 @@
 /** What the debugger shows, as text: places, halts, code, memory, stacks. */
 import { valueText } from '../../engine/debug/beginning.ts';
-import type { Frame } from '../../engine/debug/call-stack.ts';
+import { type Frame, codeAddress } from '../../engine/debug/call-stack.ts';
 import { textOf } from '../../engine/debug/disassembler.ts';
 import type { GuestSymbols } from '../../engine/debug/guest-symbols.ts';
 import { GENERAL_REGISTERS, REGISTER_NAMES, readLinear, readPhysical, readRegister } from '../../engine/debug/inspect.ts';
@@ -59,9 +59,9 @@ export function instructionText(symbols: GuestSymbols, instruction: ListedInstru
   return `${marker}0x${instruction.address.toString(16)}${name}  ${textOf(instruction)}${comment}`;
 }
 
-export function frameText(symbols: GuestSymbols, frame: Frame, number: number): string {
-  // What a call returns to may be behind the function, when nothing comes after the call.
-  const line = symbols.lineOf(number === 0 || frame.kind === 'interrupt' ? frame.rip : frame.rip - 1n);
+export function frameText(symbols: GuestSymbols, frames: readonly Frame[], number: number): string {
+  const frame = frames[number];
+  const line = symbols.lineOf(codeAddress(frames, number));
   const name = frame.function === undefined ? '' : ` in ${frame.function.name}+0x${(frame.rip - frame.function.address).toString(16)}`;
   const where = line === undefined ? '' : ` at ${line.file}:${line.line}`;
   const how = frame.kind === 'call' || frame.kind === 'top' ? '' : ` <${frame.kind}>`;

@@ -8,7 +8,8 @@
  * in IndexedDB for the next opening.
  */
 import { type GuestSymbols, guestSymbols } from '../../engine/debug/guest-symbols.ts';
-import { callStacking } from '../../engine/debug/call-stack.ts';
+import { stackNames } from '../../engine/debug/beginning.ts';
+import { callStacking, codeAddress } from '../../engine/debug/call-stack.ts';
 import {
   type StepStop, reverseSteppingLine, reverseSteppingOut, reverseSteppingOver, reverseSteppingOverLine, steppingLine, steppingOut, steppingOver, steppingOverLine,
 } from '../../engine/debug/steps.ts'; // prettier-ignore
@@ -124,8 +125,8 @@ export class TravelSession {
       await this.findSymbols(travel);
       const { known } = this;
       const frames = await this.sliced(callStacking(travel, known), () => undefined, isGivenUp);
-      // What a call returns to may be the first instruction of another line.
-      return frames?.map(({ rip, stackPointer, calledAt, kind }, i) => ({ rip, symbol: known.tell(rip), source: lineText(known.lineOf(i === 0 ? rip : rip - 1n)), stackPointer, calledAt, kind }));
+      const told = frames === undefined ? [] : stackNames(known, frames);
+      return frames?.map(({ rip, stackPointer, calledAt, kind }, i) => ({ rip, symbol: told[i], source: lineText(known.lineOf(codeAddress(frames, i))), stackPointer, calledAt, kind }));
     }, job);
   }
 
