@@ -103,9 +103,12 @@ function takeImage(id: number, bytes: Uint8Array): void {
   send({ kind: 'image-taken', id, name: opened().images.give(bytes) });
 }
 
-/** superseding: what comes later of its kind ends it. */
+/**
+ * superseding: what comes later of its kind ends it. Checkpoints that are being made are made all the same, for what came later: the page hears of them as of that,
+ * because it does not listen to what it gave up.
+ */
 function jobOf(id: number, superseding: boolean): Job {
-  return { isOver: () => cancelled.has(id) || (superseding && newestMove !== id), progress: (position, of) => send({ kind: 'progress', id, position, of }) };
+  return { isOver: () => cancelled.has(id) || (superseding && newestMove !== id), progress: (position, of) => send({ kind: 'progress', id: superseding ? newestMove : id, position, of }) };
 }
 
 function travelling(): TravelSession {
@@ -241,7 +244,8 @@ async function answer(request: Request): Promise<void> {
 
 function fail(id: number, error: unknown): void {
   if (error instanceof Refusal) return send({ kind: 'failed', id, failure: error.failure });
-  if (error instanceof LogError || error instanceof SourceError) return send({ kind: 'failed', id, failure: { message: error.message, advice: error.advice } });
+  if (error instanceof LogError) return send({ kind: 'failed', id, failure: { message: error.what, advice: error.advice } });
+  if (error instanceof SourceError) return send({ kind: 'failed', id, failure: { message: error.message, advice: error.advice } });
   const message = error instanceof Error ? error.message : String(error);
   if (error instanceof ExpressionError || error instanceof SymbolError || error instanceof PointError) {
     return send({ kind: 'failed', id, failure: { message: message.split('\n')[0], advice: 'give an address such as 0xffffffff80100000, a register, or a symbol of the guest' } });

@@ -2,7 +2,7 @@
  * One opened recording as the pages see it: one cursor over everything, and what was asked about the cursor. It holds no more of the log than is shown: pages of rows, windows of counts,
  * a part of the console. The log's worker answers while the machine's is at work. Knows no view.
  */
-import { EMPTY, type Observable, Subject, Subscription, catchError, map, of, switchMap, throttleTime } from 'rxjs';
+import { EMPTY, type Observable, Subject, Subscription, catchError, map, of, switchMap, tap, throttleTime } from 'rxjs';
 import type { ConsolePart, DirtyHeat, EventText, InterruptArrow, LogReply, Mark, ModeChange, NearRows, RegimeCosts, RingShares } from '../engine/protocol/events.ts';
 import type { Failure, LogPlace, MachineState, Reply, VerifyOutcome } from '../engine/protocol/messages.ts';
 import type { Look, Moment, OriginAsked, OriginLink, StackFrame, SymbolsView, TaskSpans, WalkDirection, WalkEnd, WalkUnit } from '../engine/protocol/moment.ts';
@@ -96,6 +96,8 @@ export type TasksView =
 
 const NO_NOTES: readonly Note[] = [];
 const SEEK_INTERVAL_MS = 40;
+/** In which a seek that is under way is not shown to be. */
+const UNANNOUNCED_MS = 150;
 /** The longest that everything else waits for the first rows and the console to be drawn. */
 const FIRST_DRAWN_MS = 600;
 /** Looks at the counts of the whole run while the log is folded. */
@@ -136,6 +138,8 @@ export class RunModel {
   private readonly changed = new Subject<void>();
   /** Undefined: what waits is not wanted any more. */
   private readonly seeks = new Subject<Cursor | undefined>();
+  /** When the last of them was. */
+  private askedMs = 0;
   private readonly looks = new Map<string, Look>();
   /** By use: what was asked for last, what has come, whether an answer is awaited. */
   private readonly windows = new Map<'view' | 'whole', { key: string; shown: WindowView | undefined; isBusy: boolean }>();
@@ -177,6 +181,7 @@ export class RunModel {
         .pipe(
           // The first at once; of those that follow at short intervals the newest.
           throttleTime(SEEK_INTERVAL_MS, undefined, { leading: true, trailing: true }),
+          tap(() => (this.askedMs = performance.now())),
           switchMap((cursor) =>
             cursor === undefined
               ? EMPTY
@@ -708,13 +713,15 @@ export class RunModel {
   }
 
   private get shown(): { readonly moment: Moment | undefined; readonly before: MachineState | undefined } {
-    return this.state.kind === 'known' || this.state.kind === 'busy' ? this.state : { moment: undefined, before: undefined };
+    const { state } = this;
+    return state.kind === 'known' || state.kind === 'busy' ? { moment: state.moment, before: state.before } : { moment: undefined, before: undefined };
   }
 
   private stateView(reply: Reply): StateView {
     if (reply.kind === 'moment') return this.knownView(reply.moment);
-    if (reply.kind === 'progress') return { kind: 'busy', share: shareOf(reply.position, reply.of), ...this.shown };
-    return this.state;
+    // What comes soon is not announced: the panels would flicker with every step.
+    if (reply.kind !== 'progress' || (this.state.kind === 'known' && performance.now() - this.askedMs < UNANNOUNCED_MS)) return this.state;
+    return { kind: 'busy', share: shareOf(reply.position, reply.of), ...this.shown };
   }
 
   private knownView(moment: Moment): StateView {

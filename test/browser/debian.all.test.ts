@@ -48,6 +48,22 @@ describe.skipIf(NO_BROWSER)('Debian in Chromium', () => {
     await expect.poll(() => console.innerText(), { timeout: TIMEOUT_MS }).toMatch(/cloud-amd64[^]*typed by 42/);
     await page.keyboard.type('poweroff -f\n');
     await page.waitForURL(/#\/recording\/recordings%3A/, { timeout: TIMEOUT_MS });
+    // Its checkpoints are made, which takes a while: how far they are is seen.
+    const shares = await page.evaluate(
+      () =>
+        new Promise<number>((resolve) => {
+          const seen = new Set<number>();
+          const look = (): void => {
+            const panel = document.querySelector('lab-app')?.shadowRoot?.querySelector('lab-run')?.shadowRoot?.querySelector('lab-registers')?.shadowRoot;
+            const bar = panel?.querySelector('progress');
+            if (bar !== null && bar !== undefined) seen.add(bar.value);
+            if (panel?.querySelector('[data-position]') === null || panel === undefined || panel === null) setTimeout(look, 20);
+            else resolve(seen.size);
+          };
+          look();
+        }),
+    );
+    expect(shares).toBeGreaterThan(5);
     await ready();
     expect(await page.getByTestId('console').innerText()).toContain('typed by 42');
     const [name] = readdirSync(folder).filter((each) => each.endsWith('.cvlog'));
