@@ -23,6 +23,18 @@ it('goes back over jumps and forth again; a drag is one move', () => {
   expect(history.canGoForth).toBe(false);
 });
 
+it('keeps a place that was jumped to and left soon', () => {
+  let now = 0;
+  const history = new NavigationHistory(() => now);
+  history.jump(10);
+  now += 300;
+  history.move(5000);
+  now += 16;
+  history.move(5100);
+  expect(history.back(0)).toBe(5000);
+  expect(history.back(5000)).toBe(10);
+});
+
 it('forgets the oldest', () => {
   const history = new NavigationHistory(() => 0);
   for (let i = 0; i < 1000; i++) history.jump(i);

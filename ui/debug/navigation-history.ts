@@ -21,7 +21,7 @@ export class NavigationHistory {
   }
   /** The same, never together with others. */
   jump(from: number): void {
-    this.movedMs = this.now();
+    this.movedMs = -Infinity;
     this.push(from);
   }
 
