@@ -107,7 +107,8 @@ async function answer(request: AnalysisRequest): Promise<void> {
 
 function failureOf(error: unknown): Failure {
   if (error instanceof Refusal) return error.failure;
-  if (error instanceof LogError || error instanceof SourceError) return { message: error.message, advice: error.advice };
+  if (error instanceof LogError) return { message: error.what, advice: error.advice };
+  if (error instanceof SourceError) return { message: error.message, advice: error.advice };
   const message = error instanceof Error ? error.message : String(error);
   if (error instanceof DivergedError || error instanceof EpochDivergence) {
     return { message: `the recording does not replay: ${describeDivergence(error.divergence).join('; ')}`, advice: 'what is asked of the log alone (comparison, profile) still works; “Replay and verify” on its page says more' };

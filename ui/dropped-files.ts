@@ -28,7 +28,7 @@ export async function takeFile(file: File): Promise<TakenFile> {
     return { kind: 'kept', id, logId: summary.id, parent: reader.header.parent?.logId, warning: problem };
   } catch (error) {
     return error instanceof LogError
-      ? { kind: 'refused', message: `${file.name}: ${error.message}`, advice: error.advice }
+      ? { kind: 'refused', message: `${file.name}: ${error.what}`, advice: error.advice }
       : { kind: 'refused', message: `${file.name} could not be read: ${error instanceof Error ? error.message : String(error)}`, advice: 'try another file' };
   }
 }

@@ -163,7 +163,8 @@ async function answer(request: LogRequest): Promise<void> {
 
 function failureOf(error: unknown): Failure {
   if (error instanceof Refusal) return error.failure;
-  if (error instanceof LogError || error instanceof SourceError) return { message: error.message, advice: error.advice };
+  if (error instanceof LogError) return { message: error.what, advice: error.advice };
+  if (error instanceof SourceError) return { message: error.message, advice: error.advice };
   const message = error instanceof Error ? error.message : String(error);
   console.error(error);
   return { message, advice: 'reload the page; if it happens again, keep the recording and report it' };

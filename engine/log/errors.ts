@@ -35,17 +35,21 @@ export class LogError extends Error {
   /** Bytes concerned; 0 if that is not known. */
   readonly length: number;
   readonly detail: string;
+  /** The message without the advice, for where the two stand apart. */
+  readonly what: string;
   readonly advice: string;
 
   constructor(code: LogErrorCode, offset: number, length: number, detail: string, options?: ErrorOptions) {
     const row = LOG_ERRORS[code];
-    super(`${row.message} (byte ${offset}: ${detail}); ${row.advice}`, options);
+    const what = `${row.message} (byte ${offset}: ${detail})`;
+    super(`${what}; ${row.advice}`, options);
     this.name = 'LogError';
     this.code = code;
     this.status = row.status;
     this.offset = offset;
     this.length = length;
     this.detail = detail;
+    this.what = what;
     this.advice = row.advice;
   }
 }
