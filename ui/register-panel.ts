@@ -134,14 +134,14 @@ export class RegisterPanel extends LitElement {
       case 'busy':
         return view.moment === undefined ? html`<p class="muted">The machine is replayed up to the cursor to know its registers.</p>` : this.registers(view.moment.machine, view.before, true);
       case 'failed':
-        return html`<div class="notice bad"><strong>${view.failure.message}</strong><span>${view.failure.advice}.</span></div>
+        return html`<div class="notice bad" role="alert"><strong>${view.failure.message}</strong><span>${view.failure.advice}.</span></div>
           ${view.failure.missingImages === undefined
             ? nothing
             : html`<p><label>Image file <input type="file" @change=${this.onImage} /></label></p>
                 <p class="muted">${this.given}</p>`}`;
       case 'none':
       case undefined:
-        return html`<p class="muted">Move the cursor to see the machine there.</p>`;
+        return html`<p class="muted">The machine is replayed up to the cursor to know its registers.</p>`;
     }
   }
 

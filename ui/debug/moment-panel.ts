@@ -122,7 +122,7 @@ export abstract class MomentPanel extends LitElement {
 
   protected empty(): unknown {
     const state = this.model?.state;
-    return state?.kind === 'failed' ? failureNotice(state.failure) : html`<p class="empty">${state?.kind === 'busy' ? 'The machine is replayed up to the cursor.' : 'Move the cursor to see the machine there.'}</p>`;
+    return state?.kind === 'failed' ? failureNotice(state.failure) : html`<p class="empty">The machine is replayed up to the cursor.</p>`;
   }
 }
 
