@@ -6,7 +6,7 @@ import type { OpenedRecording } from './analysis-client.ts';
 import { AnalysisPage, PAGE_PROPERTIES } from './analysis-page.ts';
 import { analysis } from './analysis-styles.ts';
 import type { LinePlace } from './charts/position-line.ts';
-import { formatCount } from './format.ts';
+import { formatCount, isGuestFailure } from './format.ts';
 import { controls, panels } from './styles.ts';
 
 interface Question {
@@ -79,7 +79,7 @@ export class BisectPage extends AnalysisPage {
   protected readonly purpose = 'Finds the first moment of the recording where something is so, exact to the instruction, and who did it.';
 
   private get asked(): BisectAsked {
-    const question = QUESTIONS.find(({ id }) => id === this.query['question'])?.id ?? 'when';
+    const question = QUESTIONS.find(({ id }) => id === this.query['question'])?.id ?? (isGuestFailure(this.opened?.summary.end) ? 'panic' : 'when');
     return { question, text: this.query['text'] ?? '', from: this.query['from'] ?? '@0', to: this.query['to'] ?? 'end' };
   }
 

@@ -53,5 +53,11 @@ export function describeEnd(end: { readonly reason: string; readonly detail: str
     return code === 0 ? { text: 'powered off, code 0', tone: 'good' } : { text: `ended with code ${code}`, tone: 'bad' };
   }
   const text = END_TEXTS[end.reason] ?? end.reason;
-  return { text, tone: end.reason === 'shutdown' || end.reason === 'reset' ? 'good' : end.reason === 'limit' || end.reason === 'user' ? 'warn' : 'bad' };
+  // A guest that is not told how to power off halts for good, too.
+  return { text, tone: end.reason === 'shutdown' || end.reason === 'reset' ? 'good' : ['limit', 'user', 'halted'].includes(end.reason) ? 'warn' : 'bad' };
+}
+
+/** The guest itself failed, as a panic does: somewhere before, something went wrong. */
+export function isGuestFailure(end: { readonly reason: string; readonly detail: string } | undefined): boolean {
+  return end !== undefined && (end.reason === 'debug-exit' || end.reason === 'triple-fault') && describeEnd(end).tone === 'bad';
 }

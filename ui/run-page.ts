@@ -6,11 +6,11 @@ import './event-table.ts';
 import './recording-nav.ts';
 import './timeline.ts';
 import type { CommandPalette } from './command-palette.ts';
-import { COMMANDS, type CommandTargets, belongsToControl } from './commands.ts';
+import { COMMANDS, COMMAND_GROUPS, type CommandTargets, belongsToControl } from './commands.ts';
 import { delay } from './after-paint.ts';
 import { takeEarly } from './early-log.ts';
 import type { EventTable } from './event-table.ts';
-import { describeEnd, formatCount, formatInstructions, formatNs } from './format.ts';
+import { describeEnd, formatCount, formatInstructions, formatNs, isGuestFailure } from './format.ts';
 import { ALL_KINDS } from './kinds.ts';
 import { ModelController } from './model-controller.ts';
 import { type Route, type RunView, formatRoute } from './router.ts';
@@ -70,6 +70,11 @@ export class RunPage extends LitElement {
         font-size: 1.3rem;
         font-weight: 650;
         letter-spacing: -0.01em;
+      }
+      .why {
+        margin-left: -0.2rem;
+        color: var(--accent);
+        font-weight: 550;
       }
       .command {
         flex: 1 1 0;
@@ -227,13 +232,27 @@ export class RunPage extends LitElement {
         margin-top: 3rem;
       }
       dialog {
-        width: min(64rem, 94vw);
+        width: min(72rem, 94vw);
       }
       .sheet {
-        display: grid;
-        grid-template-columns: repeat(auto-fit, minmax(17rem, 1fr));
-        gap: 0.45rem 2rem;
+        columns: 17rem 3;
+        column-gap: 2rem;
         margin: 0.9rem 0 0;
+        font-size: 0.93rem;
+      }
+      .sheet section {
+        padding-bottom: 0.9rem;
+        break-inside: avoid;
+      }
+      .sheet h2 {
+        margin: 0 0 0.35rem;
+        color: var(--muted);
+        font-size: 0.88rem;
+      }
+      .sheet dl {
+        display: grid;
+        gap: 0.2rem;
+        margin: 0;
       }
       .sheet div {
         display: flex;
@@ -242,13 +261,13 @@ export class RunPage extends LitElement {
       }
       .sheet dt {
         flex: none;
-        width: 5.6rem;
+        width: 5.4rem;
       }
       .sheet dd {
         margin: 0;
       }
       .hint {
-        margin-top: 1rem;
+        margin-top: 0.2rem;
       }
       @media (max-width: 60rem) {
         :host {
@@ -465,6 +484,7 @@ export class RunPage extends LitElement {
         <a class="back" href="#/">← Recordings</a>
         <h1 data-testid="guest">${summary?.guest ?? 'Opening…'}</h1>
         ${summary === undefined ? nothing : html`<span class="badge ${end.tone}">${end.text}</span>`}
+        ${this.why(summary?.end)}
         <code class="command" title=${summary?.commandLine ?? ''}>${summary?.commandLine ?? ''}</code>
         ${this.route === undefined ? nothing : html`<lab-recording-nav current="run" .recording=${{ place: this.route.place, id: this.route.id }}></lab-recording-nav>`}
         ${this.verification()}
@@ -486,6 +506,13 @@ export class RunPage extends LitElement {
       </div>
       <lab-palette .targets=${() => (this.model === undefined ? undefined : this.targets(this.model))}></lab-palette>
       ${this.hasKeySheet ? this.keySheet() : nothing}`;
+  }
+
+  /** To where a failure begins, for who does not know that bisecting finds it. */
+  private why(end: Parameters<typeof isGuestFailure>[0]): unknown {
+    if (this.route === undefined || !isGuestFailure(end)) return nothing;
+    const { place, id } = this.route;
+    return html`<a class="why" data-testid="why" href=${formatRoute({ kind: 'analysis', page: 'bisect', place, id, query: { question: 'panic' } })} title="Finds the instruction at which the kernel panics, and who called it">Why?</a>`;
   }
 
   private verification(): unknown {
@@ -638,14 +665,14 @@ export class RunPage extends LitElement {
   }
 
   private keySheet(): unknown {
-    return html`<dialog aria-labelledby="keys">
+    return html`<dialog class="keys" aria-labelledby="keys">
       <div class="spread"><h1 id="keys">Keys</h1><span class="grow"></span><button @click=${this.toggleHelp}>Close</button></div>
-      <dl class="sheet">
-        ${COMMANDS.map(
-          ({ keys, title }) =>
-            html`<div><dt>${keys.map((name) => html`<kbd>${name}</kbd> `)}</dt><dd>${title}</dd></div>`,
+      <div class="sheet">
+        ${COMMAND_GROUPS.map(
+          ({ title: group, commands }) =>
+            html`<section><h2>${group}</h2><dl>${commands.map(({ keys, title }) => html`<div><dt>${keys.map((name) => html`<kbd>${name}</kbd> `)}</dt><dd>${title}</dd></div>`)}</dl></section>`,
         )}
-      </dl>
+      </div>
       <p class="muted hint">Drag on the timeline to move the cursor, turn the wheel to zoom, hold Shift to move the window. Over the code the wheel walks: down is forward, up is back.</p>
     </dialog>`;
   }
