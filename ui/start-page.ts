@@ -18,6 +18,9 @@ import { controls } from './styles.ts';
 
 const REFRESH_MS = 2000;
 
+/** The folder of recordings that come with the lab. */
+const EXAMPLES = 'traces';
+
 export class StartPage extends LitElement {
   static override properties = { problem: { attribute: false }, server: { state: true }, local: { state: true }, runs: { state: true }, use: { state: true }, isLoading: { state: true }, failure: { state: true } };
   static override styles = [
@@ -129,6 +132,7 @@ export class StartPage extends LitElement {
       }
       .foot {
         display: flex;
+        flex-wrap: wrap;
         align-items: center;
         gap: 0.4rem;
         margin-top: auto;
@@ -136,6 +140,11 @@ export class StartPage extends LitElement {
         color: var(--muted);
         font-size: 0.88rem;
       }
+      .so-far {
+        align-self: start;
+        color: var(--accent);
+      }
+      .so-far,
       .foot button {
         position: relative;
         z-index: 1;
@@ -250,8 +259,17 @@ export class StartPage extends LitElement {
         <div><dt>Log</dt><dd>${formatBytes(progress.logBytes)}</dd></div>
         <div><dt>Speed</dt><dd>${progress.isIdle ? 'waits' : `${progress.mips.toFixed(0)} MIPS`}</dd></div>
       </dl>
+      ${this.soFar(id)}
       <div class="foot"><span>since ${formatDate(startedMs)}</span></div>
     </li>`;
+  }
+
+  /** What is written of a run can be looked at while it goes on. */
+  private soFar(run: string): unknown {
+    const file = this.server?.find((each) => each.run === run && each.summary !== undefined);
+    if (file === undefined) return nothing;
+    return html`<lab-console-picture .recording=${{ place: 'server', id: file.id }} version=${String(file.modifiedMs)}></lab-console-picture>
+      <a class="so-far" href=${formatRoute({ kind: 'run', place: 'server', id: file.id, at: undefined })}>Look at what is recorded so far</a>`;
   }
 
   private serverCards(): unknown {
@@ -259,10 +277,12 @@ export class StartPage extends LitElement {
     if (this.server === undefined) {
       return html`<div class="notice"><strong>There is no server behind this page</strong><span>Recordings of this browser and dropped files work without one. Start it with <code>npm start</code> to see those in its folders.</span></div>`;
     }
-    if (this.server.length === 0) {
+    // What is recorded now has its card above.
+    const kept = this.server.filter(({ run }) => !this.runs.some(({ id }) => id === run));
+    if (kept.length === 0) {
       return html`<div class="notice"><strong>No recordings yet</strong><span>Make one with “New recording”, or with <code>chronovisor record lab -o recordings/first.cvlog</code>.</span></div>`;
     }
-    return html`<ul class="cards">${repeat(this.server, ({ id }) => id, (each) => this.serverCard(each))}</ul>`;
+    return html`<ul class="cards">${repeat(inOrder(kept), ({ id }) => id, (each) => this.serverCard(each))}</ul>`;
   }
 
   private serverCard(recording: ServerRecording): unknown {
@@ -276,7 +296,7 @@ export class StartPage extends LitElement {
         <div class="foot"><span class="grow"></span>${remove}</div>
       </li>`;
     }
-    const foot = html`<span class="grow">${folder === 'traces' ? `example, ${file}` : `${file}, ${formatDate(modifiedMs)}`}</span>${remove}`;
+    const foot = html`<span class="grow">${folder === EXAMPLES ? `example, ${file}` : `${file}, ${formatDate(modifiedMs)}`}</span>${remove}`;
     return this.card(href, summary, foot, { place: 'server', id }, String(modifiedMs), run === undefined ? describeEnd(summary.end) : { text: 'recording', tone: 'warn' });
   }
 
@@ -338,3 +358,9 @@ export class StartPage extends LitElement {
   };
 }
 customElements.define('lab-start', StartPage);
+
+/** A person's own, the newest first, and then the examples. */
+function inOrder(recordings: readonly ServerRecording[]): readonly ServerRecording[] {
+  const isExample = ({ folder }: ServerRecording): boolean => folder === EXAMPLES;
+  return [...recordings].sort((a, b) => Number(isExample(a)) - Number(isExample(b)) || (isExample(a) ? 0 : b.modifiedMs - a.modifiedMs));
+}

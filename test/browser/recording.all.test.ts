@@ -62,7 +62,7 @@ describe.skipIf(NO_BROWSER)('recording in Chromium', () => {
     await expect.poll(() => shown(page), { timeout: TIMEOUT_MS }).toMatch(/lab kernel ready[^]*before[^]*before\s/);
     // It is among the recordings while it is made, and the start page leads back to it.
     await page.goto(`${lab.url}/#/`);
-    await page.getByTestId('run-card').getByRole('link').click();
+    await page.getByTestId('run-card').getByRole('link', { name: 'lab', exact: true }).click();
     await expect.poll(() => shown(page), { timeout: TIMEOUT_MS }).toContain('before');
     await page.getByTestId('live-console').focus();
     await page.keyboard.type('echo after; poweroff\n');
