@@ -18,6 +18,8 @@ const ROW = 1.75;
 const SPACER_MAX = 8_000_000;
 const OVERSCAN = 8;
 const FILTER_DELAY_MS = 150;
+/** Width of a digit in a row. */
+const DIGIT_REM = 0.54;
 
 export class EventTable extends LitElement {
   static override properties = { model: { attribute: false } };
@@ -60,7 +62,7 @@ export class EventTable extends LitElement {
       .head,
       .row {
         display: grid;
-        grid-template-columns: 4.6rem 8rem 6.4rem 6.2rem minmax(10rem, 1fr) 9.6rem;
+        grid-template-columns: 4.6rem max(8rem, var(--position)) 6.4rem 6.2rem minmax(10rem, 1fr) 9.6rem;
         align-items: center;
         gap: 0.6rem;
         padding: 0 0.8rem;
@@ -149,11 +151,11 @@ export class EventTable extends LitElement {
       }
       .narrow .head,
       .narrow .row {
-        grid-template-columns: 4rem 6.6rem 6rem minmax(7rem, 1fr);
+        grid-template-columns: 4rem var(--position) 6rem minmax(7rem, 1fr);
       }
       .tight .head,
       .tight .row {
-        grid-template-columns: 6.6rem 5.2rem minmax(7rem, 1fr);
+        grid-template-columns: var(--position) 5.2rem minmax(7rem, 1fr);
       }
       .tight .row-number,
       .narrow .time,
@@ -233,6 +235,10 @@ export class EventTable extends LitElement {
     this.measure();
   }
 
+  /** Positions are seen whole, however long the run is. */
+  protected override willUpdate(): void {
+    this.style.setProperty('--position', `${Math.max(6.6, DIGIT_REM * formatCount(this.model?.lastPosition ?? 0).length)}rem`);
+  }
   protected override updated(): void {
     const { model } = this;
     if (model === undefined) return;

@@ -124,16 +124,20 @@ export class TimelinePainter {
     context.stroke();
   }
 
-  ruler(ticks: readonly number[], label: (at: number) => string, bottom: number): void {
+  /** tag: a position whose tag will stand over it, with what that says; labels make room for it. */
+  ruler(ticks: readonly number[], label: (at: number) => string, bottom: number, tag?: { readonly at: number; readonly label: string }): void {
     const { context, gutter, plot, rem, rulerHeight } = this;
     context.font = this.small;
     context.fillStyle = this.colour('muted');
+    const covered = tag === undefined ? undefined : this.tagBox(this.x(tag.at), tag.label);
     for (const at of ticks) {
       const x = Math.round(this.x(at)) + 0.5;
       this.line(x, rulerHeight - 0.3 * rem, x, bottom, this.colour('line'));
       const text = label(at);
       const width = this.palette.width(context, text);
-      context.fillText(text, Math.min(Math.max(x - width / 2, gutter), gutter + plot - width), rulerHeight / 2 - 0.1 * rem);
+      const left = Math.min(Math.max(x - width / 2, gutter), gutter + plot - width);
+      if (covered !== undefined && left + width > covered.left && left < covered.left + covered.width) continue;
+      context.fillText(text, left, rulerHeight / 2 - 0.1 * rem);
     }
     context.font = this.text;
     context.fillText('instructions', 0.8 * rem, rulerHeight / 2 - 0.1 * rem);
@@ -357,10 +361,9 @@ export class TimelinePainter {
 
   /** A position over the ruler. */
   tag(x: number, label: string, fill: string, ink: string, line: string): void {
-    const { context, gutter, plot, rem, rulerHeight } = this;
+    const { context, rem, rulerHeight } = this;
     context.font = this.small;
-    const width = this.palette.width(context, label) + 0.9 * rem;
-    const left = Math.min(Math.max(x - width / 2, gutter), gutter + plot - width);
+    const { left, width } = this.tagBox(x, label);
     const top = 0.2 * rem;
     context.beginPath();
     context.roundRect(left, top, width, rulerHeight - 0.55 * rem, 0.25 * rem);
@@ -370,6 +373,13 @@ export class TimelinePainter {
     context.stroke();
     context.fillStyle = this.colour(ink);
     context.fillText(label, left + 0.45 * rem, top + (rulerHeight - 0.55 * rem) / 2 + 0.03 * rem);
+  }
+
+  /** In the small font. */
+  private tagBox(x: number, label: string): { readonly left: number; readonly width: number } {
+    const { context, gutter, plot, rem } = this;
+    const width = this.palette.width(context, label) + 0.9 * rem;
+    return { left: Math.min(Math.max(x - width / 2, gutter), gutter + plot - width), width };
   }
 
   /** The whole run, and the window in it. `column`: events by pixel of the plot. */

@@ -330,7 +330,10 @@ export class Timeline extends LitElement {
     const { gutter, plot, bins, rulerHeight } = painter;
     const bottom = painter.top(lines[rows.length]);
     const { ticks, step } = ticksOf(view, Math.floor(plot / (7.5 * rem)));
-    painter.ruler(ticks, (at) => tickText(at, step), bottom);
+    const cursor = model.cursor.position;
+    const isHovered = this.hover !== undefined && this.drag === undefined;
+    const tagged = isHovered ? Math.round(this.hover!) : cursor >= view.from && cursor <= view.to ? cursor : undefined;
+    painter.ruler(ticks, (at) => tickText(at, step), bottom, tagged === undefined ? undefined : { at: tagged, label: `@${formatCount(tagged)}` });
 
     const asked = windowAround(view, bins, this.last);
     const tracks = rows.flatMap((row) => (row.kind === 'kind' || row.kind === 'heat' ? [`kind:${row.name}`] : row.kind === 'recorder' ? row.names.map((name) => `kind:${name}`) : row.kind === 'detail' ? [row.track] : []));
@@ -351,7 +354,6 @@ export class Timeline extends LitElement {
       context.setLineDash([]);
       painter.tag(x, `@${formatCount(Math.round(this.hover))}`, 'raised', 'text', 'line-strong');
     }
-    const cursor = model.cursor.position;
     if (cursor < view.from || cursor > view.to) return;
     const x = Math.round(painter.x(cursor)) + 0.5;
     context.lineWidth = 1.5;
@@ -423,7 +425,7 @@ export class Timeline extends LitElement {
         painter.names(this.modeNames(model), top, bottom);
         return;
       case 'calls':
-        painter.head(top, bottom, painter.colour('accent'), 'syscalls', row.most === undefined ? '' : `${row.most < 10 ? row.most.toPrecision(2) : formatInstructions(Math.round(row.most))}/k`, false);
+        painter.head(top, bottom, painter.colour('accent'), 'syscalls', row.most === undefined ? '' : callRate(row.most), false);
         if (model.rings !== undefined && row.most !== undefined) painter.steps(top, bottom, painter.colour('accent'), model.rings.positions, model.rings.calls, row.most);
         return;
       case 'tasks': {
@@ -566,3 +568,9 @@ export class Timeline extends LitElement {
   }
 }
 customElements.define('lab-timeline', Timeline);
+
+/** Of system calls in a thousand instructions; in a million where that is next to nothing. */
+function callRate(perThousand: number): string {
+  const [rate, unit] = perThousand < 0.1 ? [1000 * perThousand, 'M'] : [perThousand, 'k'];
+  return `${rate < 10 ? rate.toPrecision(2) : formatInstructions(Math.round(rate))}/${unit}`;
+}

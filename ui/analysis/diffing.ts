@@ -9,6 +9,7 @@ import type { LogReader } from '../../engine/log/reader.ts';
 import { compareLogs } from '../../engine/log/verify.ts';
 import type { DiffAnswer, DiffEvent, DiffRow, DiffSide } from '../../engine/protocol/analysis.ts';
 import { eventText } from '../event-text.ts';
+import { formatCount } from '../format.ts';
 import { kindName } from '../kinds.ts';
 import type { Turns } from '../turns.ts';
 import type { AnalysedLog } from './analysed-log.ts';
@@ -101,7 +102,7 @@ export async function diffStates(a: AnalysedLog, b: AnalysedLog, module: WebAsse
   }
 }
 
-const textOfEvent = (event: LogEvent | undefined): string => (event === undefined ? 'nothing' : `@${event.position} ${kindName(kindCode(event.kind))} ${eventText(event)}`);
+const textOfEvent = (event: LogEvent | undefined): string => (event === undefined ? 'nothing' : `@${formatCount(event.position)} ${kindName(kindCode(event.kind))} ${eventText(event)}`);
 
 function sideText(symbols: SymbolTable, { rip, instruction, before, events }: ExplainedSide): DiffSide {
   return { code: codeText(symbols, rip), assembly: textOf(instruction), before: before && textOfEvent(before), events: events.slice(0, EVENTS_SHOWN).map(textOfEvent) };
