@@ -15,6 +15,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { LogReader } from '../../engine/log/reader.ts';
 import { MemorySource } from '../../engine/log/storage.ts';
+import { guestsFolder } from '../../server/guests/store.ts';
 import { LOG_SUFFIX } from '../../server/http/catalogue.ts';
 import { writeLargeLog } from './large-log.ts';
 import { ROOT, startLab } from './lab.ts';
@@ -87,7 +88,7 @@ if (only.includes('paint') || only.includes('seek')) {
   const reader = LogReader.open(new MemorySource(new Uint8Array(readFileSync(path))));
   const { header, lastPosition } = reader;
   const given = options.images === undefined ? header.images.flatMap(({ name }) => (name.startsWith('/') ? [name] : [])) : options.images.split(',').map((each) => resolve(each));
-  const lab = await startLab([{ name: 'bench', path: dirname(path) }], given);
+  const lab = await startLab([{ name: 'bench', path: dirname(path) }], given, undefined, guestsFolder());
   try {
     const address = `/#/recording/${encodeURIComponent(`bench:${basename(path, LOG_SUFFIX)}`)}`;
     if (only.includes('paint')) {
@@ -114,7 +115,9 @@ if (only.includes('paint') || only.includes('seek')) {
       const stopWatching = await watchMemory(lab.browser);
       const page = await lab.open(address);
       const from = performance.now();
-      await page.locator('[data-testid=registers][data-position]').waitFor({ timeout: TIMEOUT_MS });
+      await page.locator('[data-testid=registers]:is([data-position], :has(.notice.bad))').waitFor({ timeout: TIMEOUT_MS });
+      const refusal = page.locator('[data-testid=registers] .notice.bad');
+      if ((await refusal.count()) > 0) throw new Error(`${await refusal.innerText()}: --images`);
       const firstMs = Math.round(performance.now() - from);
       // Names of the guest are looked for once.
       await page.waitForFunction(() => (document.querySelector('lab-app')!.shadowRoot!.querySelector('lab-run') as unknown as { model: { symbols: unknown } }).model.symbols !== undefined, undefined, { timeout: TIMEOUT_MS });

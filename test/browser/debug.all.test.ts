@@ -4,13 +4,14 @@ import { createRequire } from 'node:module';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { guestSymbols } from '../../engine/debug/guest-symbols.ts';
-import { physicalRanges, readRegister } from '../../engine/debug/inspect.ts';
+import { readRegister } from '../../engine/debug/inspect.ts';
 import { execs } from '../../engine/debug/queries.ts';
 import { TimeTravel } from '../../engine/debug/time-travel.ts';
 import { LogReader } from '../../engine/log/reader.ts';
 import { MemorySource } from '../../engine/log/storage.ts';
 import { NO_BROWSER } from './chromium.ts';
 import { type Lab, ROOT, startLab } from './lab.ts';
+import { goToLastWriter } from './last-writer.ts';
 
 const TIMEOUT_MS = 45_000;
 const TRACE = 'bug-lost-update';
@@ -113,19 +114,7 @@ describe.skipIf(NO_BROWSER)('walking in a recording in Chromium', () => {
   }, TIMEOUT_MS);
 
   it('finds the last writer of a byte of the stack, where a watchpoint stops, too', async () => {
-    const from = await place();
-    node.seek(from);
-    const rsp = readRegister(node.machine, 'rsp')!;
-    const ranges = physicalRanges(node.machine, rsp, 8);
-    // Going back from the very next position, so that a write that shows here for the first time is met.
-    node.seek(from + 1);
-    const stop = node.reverseContinue([{ kind: 'watchpoint', ranges, access: 'write' }]);
-    await page.getByTestId('tab-memory').click();
-    await page.locator(`[data-testid=memory] [data-byte="0x${rsp.toString(16)}"]`).click();
-    await page.getByTestId('last-writer').click();
-    await page.locator('[data-testid=origin][data-done=true]').waitFor({ timeout: TIMEOUT_MS });
-    await page.getByTestId('origin-position').first().click();
-    await shows(stop.position - 1);
+    await shows(await goToLastWriter(page, node, await place(), TIMEOUT_MS));
   }, TIMEOUT_MS);
 
   it('shows the page walk and the devices there', async () => {

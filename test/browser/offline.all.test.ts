@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { extname, join, sep } from 'node:path';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { physicalRanges, readRegister } from '../../engine/debug/inspect.ts';
+import { readRegister } from '../../engine/debug/inspect.ts';
 import { TimeTravel } from '../../engine/debug/time-travel.ts';
 import { LogReader } from '../../engine/log/reader.ts';
 import { MemorySource } from '../../engine/log/storage.ts';
@@ -14,6 +14,7 @@ import { exitCode } from '../../server/cli/exit-codes.ts';
 import { cli } from '../../server/cli/testing.ts';
 import { NO_BROWSER, launchChromium } from './chromium.ts';
 import { ROOT, UI, assertBuilt, verifyOnPage } from './lab.ts';
+import { goToLastWriter } from './last-writer.ts';
 
 const TIMEOUT_MS = 45_000;
 const TRACE = 'bug-lost-update';
@@ -100,16 +101,8 @@ describe.skipIf(NO_BROWSER)('the pages without a server', () => {
     const from = await place();
     node.seek(from);
     expect(await page.getByTestId('registers').innerText()).toMatch(new RegExp(`rip\\s+${readRegister(node.machine, 'rip')!.toString(16).padStart(16, '0')}`));
-    const rsp = readRegister(node.machine, 'rsp')!;
-    const ranges = physicalRanges(node.machine, rsp, 8);
-    node.seek(from + 1);
-    const stop = node.reverseContinue([{ kind: 'watchpoint', ranges, access: 'write' }]);
-    await page.getByTestId('tab-memory').click();
-    await page.locator(`[data-testid=memory] [data-byte="0x${rsp.toString(16)}"]`).click();
-    await page.getByTestId('last-writer').click();
-    await page.locator('[data-testid=origin][data-done=true]').waitFor({ timeout: TIMEOUT_MS });
-    await page.getByTestId('origin-position').first().click();
-    await expect.poll(place, { timeout: TIMEOUT_MS }).toBe(stop.position - 1);
+    const writer = await goToLastWriter(page, node, from, TIMEOUT_MS);
+    await expect.poll(place, { timeout: TIMEOUT_MS }).toBe(writer);
     await context.setOffline(false);
   }, 2 * TIMEOUT_MS);
 
