@@ -13,8 +13,11 @@ const MODULES: Readonly<Record<AnalysisPageName, () => Promise<unknown>>> = {
   branches: () => import('./branches-page.ts'),
 };
 
+export function loadAnalysisPage({ page }: AnalysisRoute): Promise<unknown> {
+  return MODULES[page]();
+}
+
 export function analysisPage(route: AnalysisRoute): unknown {
-  void MODULES[route.page]();
   switch (route.page) {
     case 'compare':
       return html`<lab-compare .route=${route}></lab-compare>`;

@@ -2,7 +2,7 @@
 import { LitElement, css, html, nothing } from 'lit';
 import type { TakenFile } from './dropped-files.ts';
 import type { StartPage } from './start-page.ts';
-import { analysisPage } from './analysis-pages.ts';
+import { analysisPage, loadAnalysisPage } from './analysis-pages.ts';
 import { keepPlace } from './last-place.ts';
 import { heldHere } from './standalone/held.ts';
 import { type Route, formatRoute, parseRoute } from './router.ts';
@@ -10,7 +10,7 @@ import './run-page.ts';
 import { controls } from './styles.ts';
 
 export class App extends LitElement {
-  static override properties = { route: { state: true }, problem: { state: true }, warning: { state: true }, isDropping: { state: true } };
+  static override properties = { route: { state: true }, problem: { state: true }, warning: { state: true }, isMissing: { state: true }, isDropping: { state: true } };
   static override styles = [controls, css`
     :host {
       display: block;
@@ -32,6 +32,10 @@ export class App extends LitElement {
       font-weight: 600;
       pointer-events: none;
     }
+    .missing {
+      max-width: 44rem;
+      margin: 4rem auto;
+    }
     .warning {
       position: fixed;
       right: 1rem;
@@ -45,6 +49,8 @@ export class App extends LitElement {
   declare problem: { readonly message: string; readonly advice: string } | undefined;
   /** Of a recording that is open, and that the browser does not keep. */
   declare warning: string;
+  /** The script of the page did not come: the server ended, or has those of another build. */
+  declare isMissing: boolean;
   declare isDropping: boolean;
 
   constructor() {
@@ -53,6 +59,7 @@ export class App extends LitElement {
     if (held !== undefined && location.hash === '') history.replaceState(history.state, '', formatRoute({ kind: 'run', place: 'local', id: held.logs[0].id, at: held.at }));
     this.route = parseRoute(location.hash);
     this.isDropping = false;
+    this.isMissing = false;
     this.warning = '';
     this.addEventListener('lab-files', (event) => void this.openFiles((event as CustomEvent<readonly File[]>).detail));
   }
@@ -78,6 +85,7 @@ export class App extends LitElement {
   private readonly onHash = ({ oldURL }: HashChangeEvent): void => {
     keepPlace(new URL(oldURL).hash);
     this.route = parseRoute(location.hash);
+    this.isMissing = false;
     if (this.route.kind !== 'start') this.problem = undefined;
   };
   private readonly onDragOver = (event: DragEvent): void => {
@@ -128,18 +136,31 @@ export class App extends LitElement {
       ${this.isDropping ? html`<div class="dropping">Drop a recording to open it, or a kernel to record it</div>` : nothing}`;
   }
 
+  private load(script: Promise<unknown>): void {
+    script.catch((error: unknown) => {
+      console.warn(error);
+      this.isMissing = true;
+    });
+  }
+
   private page(): unknown {
+    if (this.isMissing) {
+      return html`<div class="notice bad missing" role="alert"><strong>This page could not be loaded</strong>
+        <span>The server does not answer, or it was updated meanwhile: check that it runs (<code>npm start</code>), then reload.</span>
+        <span><button @click=${() => location.reload()}>Reload</button></span></div>`;
+    }
     // Each but the run is loaded when it is opened.
     switch (this.route.kind) {
       case 'start':
-        void import('./start-page.ts');
+        this.load(import('./start-page.ts'));
         return html`<lab-start .problem=${this.problem}></lab-start>`;
       case 'record':
-        void import('./record-page.ts');
+        this.load(import('./record-page.ts'));
         return html`<lab-record .route=${this.route}></lab-record>`;
       case 'run':
         return html`<lab-run .route=${this.route}></lab-run>`;
       case 'analysis':
+        this.load(loadAnalysisPage(this.route));
         return analysisPage(this.route);
       default:
         return this.route satisfies never;

@@ -178,6 +178,19 @@ describe.skipIf(NO_BROWSER)('the pages without a server', () => {
     expect(await alerts()).toEqual([]);
   }, 3 * TIMEOUT_MS);
 
+  it('say what to do when a part of them cannot be had any more', async () => {
+    const other = await browser.newPage();
+    await other.goto(`${url}/#/`);
+    await other.getByTestId('new-recording').waitFor({ timeout: TIMEOUT_MS });
+    await other.context().setOffline(true);
+    await other.getByTestId('new-recording').click();
+    await expect.poll(() => other.getByRole('alert').allInnerTexts(), { timeout: TIMEOUT_MS }).toEqual([expect.stringContaining('could not be loaded')]);
+    await other.context().setOffline(false);
+    await other.getByRole('button', { name: 'Reload' }).click();
+    await other.getByTestId('record').waitFor({ timeout: TIMEOUT_MS });
+    await other.close();
+  }, 2 * TIMEOUT_MS);
+
   it('reported no error', () => {
     expect(errors).toEqual([]);
   });
