@@ -179,6 +179,8 @@ export const JIT_VISITS = 0x2010;
 export const JIT_FLAGS = 0x2018;
 /** u32: the cell to be told, with SITE_VERIFY. */
 export const JIT_CELL = 0x2040;
+/** u32, even: like GENERATION (odd), for look-ups through global translations, which a CR3 load leaves alone. */
+export const GENERATION_GLOBAL = 0x2044;
 /**
  * How a compiled function is left, u64: bits 0 and 1, 0: full check at RIP, SITE_GO_ON: the block at RIP, SITE_RESUME: the interpreter goes on at micro-op
  * (SITE_OP, 10 bits) of the block (SITE_BLOCK, its address). SITE_VERIFY: the cell in JIT_CELL holds if RIP is in its frame. SITE_FLAGS, 13 bits: form of the flags (4 bits, of
@@ -202,7 +204,7 @@ export const BLOCK_HEAT = 24;
 /** u32: 0, or index of the compiled function << 16 | number of the block in it. */
 export const BLOCK_COMPILED = 28;
 export const BLOCK_HEADER = 32;
-/** Look-up of a block by virtual address, entries of 16 bytes: u64 rip ^ mode << 52, u32 block, u32 generation. */
+/** Look-up of a block by virtual address, entries of 16 bytes: u64 rip ^ mode << 52, u32 block, u32 GENERATION or GENERATION_GLOBAL. */
 export const VIRTUAL_ENTRIES = 16384;
 
 

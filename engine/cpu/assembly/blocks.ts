@@ -7,12 +7,12 @@
  *   +12 u32 mode, DEAD when invalidated +16 u32 fall-through link     +20 u32 taken link +24 u32 times interpreted
  *   +28 u32 compiled function << 16 | number of the block in it
  *
- * Look-up: virtual cache (rip and mode, valid for one GENERATION) -> fetch TLB -> physical hash -> decode.
+ * Look-up: virtual cache (rip and mode, valid for one GENERATION, or GENERATION_GLOBAL if the page is global) -> fetch TLB -> physical hash -> decode.
  */
 import {
-  BLOCKS, CODE, CODE_END, RAM, RAM_SIZE, PAGE_ATTR, PAGE_CODE, PAGE_BLOCKS, PAGE_CODE_MASK, GENERATION, MODE, RIP, BLOCK, REGS, REG_PAGE, CURSOR, BLOCK_COMPILED, STOP_AT, VIRTUAL_ENTRIES, CELL_FRAME, CELL_PAGE
+  BLOCKS, CODE, CODE_END, RAM, RAM_SIZE, PAGE_ATTR, PAGE_CODE, PAGE_BLOCKS, PAGE_CODE_MASK, GENERATION, GENERATION_GLOBAL, MODE, RIP, BLOCK, REGS, REG_PAGE, CURSOR, BLOCK_COMPILED, STOP_AT, VIRTUAL_ENTRIES, CELL_FRAME, CELL_PAGE
 } from "../layout";
-import { translateFetch, guardFrame, bumpGeneration } from "./memory";
+import { translateFetch, fetchGeneration, guardFrame, bumpGeneration } from "./memory";
 import { decodeBlock, MAX_BLOCK_BYTES, crossedPage } from "./decode";
 import { MODE_64 } from "./segments";
 import { raiseError } from "./exceptions";
@@ -83,7 +83,12 @@ export function setAlone(paddr: u32): void {
 export function lookUpKnown(rip: u64): u32 {
   if (isDefined(COUNT_TLB)) return 0;
   const e = VIRTUAL + ((<u32>rip ^ <u32>(rip >> 14)) & (VIRTUAL_ENTRIES - 1)) * 16;
-  return load<u64>(e) == (rip ^ (<u64>load<u32>(MODE) << 52)) && load<u32>(e, 12) == load<u32>(GENERATION) ? load<u32>(e, 8) : 0;
+  return load<u64>(e) == (rip ^ (<u64>load<u32>(MODE) << 52)) && holds(load<u32>(e, 12)) ? load<u32>(e, 8) : 0;
+}
+// @ts-ignore: decorator
+@inline
+function holds(generation: u32): bool {
+  return generation == load<u32>(GENERATION) || generation == load<u32>(GENERATION_GLOBAL);
 }
 /** The block at rip in the current mode; may raise #PF or #GP for the fetch. BLOCK is 0 and RIP exact when this runs. */
 // @ts-ignore: decorator
@@ -91,7 +96,7 @@ export function lookUpKnown(rip: u64): u32 {
 export function lookUp(rip: u64): u32 {
   const e = VIRTUAL + ((<u32>rip ^ <u32>(rip >> 14)) & (VIRTUAL_ENTRIES - 1)) * 16;
   const tag = rip ^ (<u64>load<u32>(MODE) << 52);
-  if (load<u64>(e) == tag && load<u32>(e, 12) == load<u32>(GENERATION)) {
+  if (load<u64>(e) == tag && holds(load<u32>(e, 12))) {
     if (isDefined(COUNT_TLB)) translateFetch(rip);
     return load<u32>(e, 8);
   }
@@ -118,7 +123,9 @@ function findBlock(rip: u64, e: usize, tag: u64): u32 {
   if (block == SCRATCH) return block;
   store<u64>(e, tag);
   store<u32>(e, block, 8);
-  store<u32>(e, load<u32>(GENERATION), 12);
+  // One that goes on in the next page depends on that page's translation, too.
+  const isCrossing = (load<u32>(block, 4) & 4095) + load<u16>(block, 8) > 4096;
+  store<u32>(e, isCrossing ? load<u32>(GENERATION) : fetchGeneration(rip), 12);
   return block;
 }
 

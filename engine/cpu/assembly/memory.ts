@@ -12,7 +12,7 @@
  * and hold neither decoded code nor page tables in use, so the fast path has one compare.
  */
 import {
-  REGS, TLB, TLB_READ, TLB_WRITE, GENERATION, CPL, CR0, CR3, CR4, EFER, FLAGS, PDPTE, RAM, RAM_SIZE, PAGE_ATTR, PAGE_DIRTY,
+  REGS, TLB, TLB_READ, TLB_WRITE, GENERATION, GENERATION_GLOBAL, CPL, CR0, CR3, CR4, EFER, FLAGS, PDPTE, RAM, RAM_SIZE, PAGE_ATTR, PAGE_DIRTY,
   DIRTY_LIST, DIRTY_COUNT, PAGE_CODE, PAGE_TABLE, PAGE_TABLE_GLOBAL, PAGE_WRITABLE, PAGE_LEVELS, REASON_PAGE_TABLE, PAGE_WATCH, WATCHING, WATCH_READ, WATCH_WRITE, WATCH_DIRTY, FIRST_WRITE_BYTES, ICOUNT, TIME_OFFSET, ACCESS_LOAD, ACCESS_STORE, ACCESS_WALK, ACCESS_DEVICE, CURSOR, BLOCK, ISOLATE, EXC_ADDRESS,
   TLB_FETCH, TLB_USER, TLB_GLOBAL, TLB_SHIFT, TLB_FLUSH_LOCAL,
   MAILBOX, REG_PAGE, CR2, DR0, DR7, DEBUG_PENDING, SEG_FLAT_STACK, SS, STOP_AT, JIT_TLB_MASK
@@ -37,6 +37,8 @@ const MODE_BYTES: u32 = SET_BYTES * 2;
 const FETCH: usize = TLB + 0x30000;
 const FETCH_ENTRIES: u32 = isDefined(COUNT_TLB) ? COUNT_ENTRIES : 512;
 const FETCH_SET: u32 = FETCH_ENTRIES * 16;
+/** In the frame of a fetch entry (frames have 20 bits at most): the translation is global. */
+const FETCH_GLOBAL: u32 = 0x80000000;
 const JOURNAL: usize = TLB + 0x40000;
 const JOURNAL_GLOBAL: usize = TLB + 0x60000;
 const JOURNAL_MAX: u32 = 16384;
@@ -94,8 +96,13 @@ function unmark(frame: u32, bit: u32): void {
 
 /** Every virtual block look-up made so far is void. */
 export function bumpGeneration(): void {
-  const next = load<u32>(GENERATION) + 1;
-  store<u32>(GENERATION, next == 0 ? 1 : next);
+  bumpLocal();
+  const next = load<u32>(GENERATION_GLOBAL) + 2;
+  store<u32>(GENERATION_GLOBAL, next == 0 ? 2 : next);
+}
+/** Every one that did not go through a global translation. The two generations are odd and even, so that neither is ever taken for the other. */
+function bumpLocal(): void {
+  store<u32>(GENERATION, load<u32>(GENERATION) + 2);
 }
 
 export function tlbFlushNonGlobal(): void {
@@ -103,11 +110,12 @@ export function tlbFlushNonGlobal(): void {
   journalCount = 0;
   for (let i: u32 = 0; i < tablesCount; i++) unmark(load<u32>(TABLES + (i << 2)), PAGE_TABLE);
   tablesCount = 0;
-  bumpGeneration();
+  bumpLocal();
 }
 
 export function tlbFlushAll(): void {
   tlbFlushNonGlobal();
+  bumpGeneration();
   for (let i: u32 = 0; i < journalGlobalCount; i++) store<u64>(load<u32>(JOURNAL_GLOBAL + (i << 2)), NONE);
   journalGlobalCount = 0;
   for (let i: u32 = 0; i < tablesGlobalCount; i++) unmark(load<u32>(TABLES_GLOBAL + (i << 2)), PAGE_TABLE_GLOBAL);
@@ -650,15 +658,25 @@ export function translateFetch(va: u64): u64 {
   if (!paged()) return va & 0xffffffff;
   const user: u32 = load<u32>(CPL) == 3 ? 1 : 0;
   const e = FETCH + user * FETCH_SET + ((<u32>(va >> 12) & (FETCH_ENTRIES - 1)) << 4);
-  if (load<u64>(e) == (va & PAGE)) return <u64>(load<u32>(e, 12) << 12 | <u32>(va & 0xfff));
+  if (load<u64>(e) == (va & PAGE)) return <u64>((load<u32>(e, 12) & ~FETCH_GLOBAL) << 12 | <u32>(va & 0xfff));
   walk(va, ACCESS_EXEC, user, false, false);
   const paddr = walkPhysical;
   if (isDefined(COUNT_TLB)) countAccess(va, TLB_FETCH | (user != 0 ? TLB_USER : 0));
   if (paddr < <u64>load<u32>(RAM_SIZE)) {
     markWalked();
-    fill(e, va, <u32>paddr, walkGlobal && (load<u64>(CR4) & 0x80) != 0);
+    const global = walkGlobal && (load<u64>(CR4) & 0x80) != 0;
+    fill(e, va, <u32>paddr, global);
+    if (global && load<u64>(e) == (va & PAGE)) store<u32>(e, load<u32>(e, 12) | FETCH_GLOBAL, 12);
   }
   return paddr;
+}
+
+/** The generation for which a look-up of code at va holds, which has just been fetched: that of global translations if it is one. */
+export function fetchGeneration(va: u64): u32 {
+  if (!paged()) return load<u32>(GENERATION);
+  const user: u32 = load<u32>(CPL) == 3 ? 1 : 0;
+  const e = FETCH + user * FETCH_SET + ((<u32>(va >> 12) & (FETCH_ENTRIES - 1)) << 4);
+  return load<u64>(e) == (va & PAGE) && (load<u32>(e, 12) & FETCH_GLOBAL) != 0 ? load<u32>(GENERATION_GLOBAL) : load<u32>(GENERATION);
 }
 
 /**
