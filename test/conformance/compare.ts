@@ -3,8 +3,9 @@ import { difference, formatCase, formatOutcome, type Case, type Outcome } from '
 import { EngineRunner, loadCore } from './engine-runner.ts';
 import { generate } from './generate.ts';
 import { deviations } from './fixtures.ts';
-import { NativeRunner } from './native-runner.ts';
+import { hostCpu, NativeRunner } from './native-runner.ts';
 import { undefinedFlags } from './undefined-flags.ts';
+import { vendorDifference } from './vendor.ts';
 
 const CHUNK = 20_000;
 /** Every so many cases runs a second time, one instruction at a time. */
@@ -21,6 +22,8 @@ export interface Failure {
 export interface Report {
   readonly count: number;
   readonly failures: readonly Failure[];
+  /** Cases of which not all was compared because this CPU is not Intel's: how many, by the name in vendor.ts. */
+  readonly leftOut: ReadonlyMap<string, number>;
 }
 
 /** One line that repeats it. */
@@ -33,6 +36,7 @@ export function summarize(report: Report, show: number): string {
   for (const f of report.failures) names.set(f.case.name, (names.get(f.case.name) ?? 0) + 1);
   const lines = report.failures.slice(0, show).map(failureLine);
   if (names.size > 0) lines.push([...names].map(([name, n]) => `${name} ${n}`).join(', '));
+  for (const [name, n] of report.leftOut) lines.push(`left out, this CPU is not Intel's: ${name} ${n}`);
   lines.push(`${report.count} cases, ${report.failures.length} failures`);
   return lines.join('\n');
 }
@@ -53,6 +57,8 @@ export function compare(options: { readonly seed: number; readonly count: number
   const masked = deviations(native);
   const { seed, count, from = 0 } = options;
   const failures: Failure[] = [];
+  const leftOut = new Map<string, number>();
+  const otherVendor = hostCpu().vendor !== 'GenuineIntel';
   for (let at = from; at < from + count; at += CHUNK) {
     const indices = Array.from({ length: Math.min(CHUNK, from + count - at) }, (_, i) => at + i);
     const cases = indices.map((index) => generate(seed, index));
@@ -60,14 +66,18 @@ export function compare(options: { readonly seed: number; readonly count: number
     cases.forEach((c, i) => {
       if (c.name === 'seq' && masked.size > 0) return;
       const index = at + i;
+      const vendor = otherVendor ? vendorDifference(c, outcomes[i]!) : undefined;
+      if (vendor !== undefined) leftOut.set(vendor.name, (leftOut.get(vendor.name) ?? 0) + 1);
+      if (vendor !== undefined && vendor.flags === undefined) return;
+      const mask = (masked.has(c.name) ? undefinedFlags(c.name) : 0) | (vendor?.flags ?? 0);
       let text: string | undefined;
       try {
-        text = check(engine, c, outcomes[i]!, masked.has(c.name) ? undefinedFlags(c.name) : 0, index % SINGLE_EVERY === 0);
+        text = check(engine, c, outcomes[i]!, mask, index % SINGLE_EVERY === 0);
       } catch (error) {
         throw new Error(`the engine stopped at seed ${seed} index ${index}: ${formatCase(c)}`, { cause: error });
       }
       if (text !== undefined && failures.length < FAILURES_MAX) failures.push({ seed, index, case: c, expected: outcomes[i]!, text });
     });
   }
-  return { count, failures };
+  return { count, failures, leftOut };
 }
