@@ -201,7 +201,7 @@ export const BLOCK_BYTES = 8;
 export const BLOCK_COUNT = 10;
 export const BLOCK_MODE = 12;
 export const BLOCK_HEAT = 24;
-/** u32: 0, or index of the compiled function << 16 | number of the block in it. */
+/** u32: 0; 1: in a compiled function that cannot be entered here; or index of the compiled function << 16 | number of the block in it. */
 export const BLOCK_COMPILED = 28;
 export const BLOCK_HEADER = 32;
 /** Look-up of a block by virtual address, entries of 16 bytes: u64 rip ^ mode << 52, u32 block, u32 GENERATION or GENERATION_GLOBAL. */

@@ -22,10 +22,10 @@ export interface JitOptions {
 /**
  * threshold: compiling a region takes some 5 ms of CPU time, most of it V8's optimising compiler on another thread (measured), in which the interpreter does
  * 500,000 instructions. Compiled when it has run about as many, code costs at most twice what it would cost whoever knew how often it will run.
- * blocks, microOps: the optimising compiler's time grows faster than the function. Of 144 functions that a shell loop had optimised, the 17 of 20 kB and
- * more took four fifths of the time, up to 800 ms each on a busy machine; one of 54 kB became 323 kB of machine code.
+ * blocks, microOps: with all blocks as entries the optimising compiler's time grew much faster than the function (one of 54 kB took 800 ms on a busy machine). With few
+ * entries 120 blocks cost no more than 60 did, and calls and loops stay inside more often (README.md, "Tried").
  */
-const DEFAULTS: JitOptions = { threshold: 16_000, batch: 8, blocks: 60, microOps: 800, codeBytes: 48 << 20 };
+const DEFAULTS: JitOptions = { threshold: 16_000, batch: 8, blocks: 120, microOps: 1600, codeBytes: 48 << 20 };
 
 /** off: interpreted only. on: hot code is compiled. eager, always: after a few times, at once; to test the compiler, not to be fast. */
 export const JIT_MODES = ['off', 'on', 'eager', 'always'] as const;
@@ -81,8 +81,6 @@ const TABLE_MAX = 65_000;
 const INSTANCES_MAX = 20_000;
 /** Of one core: more are dropped as a whole. */
 const MODULES_MAX = 5_000;
-/** A block that several regions reach is compiled in as many, at most in these: with 8 a shell loop's blocks were compiled 3.6 times each (measured). */
-const COPIES_MAX = 3;
 
 /** Instances that the garbage collector has not taken yet. */
 let instances = 0;
@@ -118,7 +116,7 @@ export class Jit implements Compiler {
     this.imports = { memory: core.memory };
     for (const { name } of IMPORTS) this.imports[name] = exports[name];
     this.memoryPages = core.memory.buffer.byteLength / 65_536;
-    this.limits = { blocks: options.blocks, microOps: options.microOps, heat: Math.max(1, Math.floor(options.threshold / 16)), copies: COPIES_MAX };
+    this.limits = { blocks: options.blocks, microOps: options.microOps, heat: Math.max(1, Math.floor(options.threshold / 3)) };
     core.compiler = this;
     core.u32[L.JIT_THRESHOLD >>> 2] = options.threshold;
   }
@@ -126,16 +124,16 @@ export class Jit implements Compiler {
   hotBlock(block: number): void {
     const { core } = this;
     // What is decoded anew each time is no code to keep.
-    if (block === L.CODE || this.stopped !== undefined || core.u32[(block + L.BLOCK_COMPILED) >>> 2] !== 0) return;
+    if (block === L.CODE || this.stopped !== undefined || core.u32[(block + L.BLOCK_COMPILED) >>> 2] > 1) return;
     if (instances >= INSTANCES_MAX) {
       // When it is still hot after the next collection.
       core.u32[(block + L.BLOCK_HEAT) >>> 2] = 0;
       return;
     }
-    const blocks = regionAround(core, block, core.big(L.REGS + L.REG_PAGE * 8), this.limits, (each) => this.owners.get(each)?.length ?? 0);
+    const blocks = regionAround(core, block, core.big(L.REGS + L.REG_PAGE * 8), this.limits);
     if (blocks.length === 0) return;
     if (this.isFull(blocks)) this.dropAll();
-    this.dropContained(new Set(blocks.map(({ address }) => address)));
+    this.dropContained(new Map(blocks.map(({ address, isEntry }) => [address, isEntry])));
     const index = this.free.pop() ?? this.functions.length + L.JIT_TABLE_BASE;
     this.functions[index - L.JIT_TABLE_BASE] = { blocks, bytes: 0 };
     for (const { address } of blocks) this.owners.set(address, [...(this.owners.get(address) ?? []), index]);
@@ -174,7 +172,11 @@ export class Jit implements Compiler {
       core.table.set(index, instance.exports[`f${index}`] as () => bigint);
       this.functions[index - L.JIT_TABLE_BASE] = { blocks, bytes: bytes.length / regions.length };
       // Blocks of an earlier function may have been taken along; from now on they are entered here.
-      blocks.forEach(({ address }, i) => (core.u32[(address + L.BLOCK_COMPILED) >>> 2] = (index << 16) | i));
+      blocks.forEach(({ address, isEntry }, i) => {
+        const entry = (address + L.BLOCK_COMPILED) >>> 2;
+        if (isEntry) core.u32[entry] = (index << 16) | i;
+        else if (core.u32[entry] === 0) core.u32[entry] = 1;
+      });
       this.made.regions++;
       this.made.blocks += blocks.length;
     }
@@ -215,12 +217,12 @@ export class Jit implements Compiler {
     this.nextMemory = L.JIT_MEMORY;
   }
 
-  /** A function all of whose blocks are in a new one is not needed any more. */
-  private dropContained(blocks: ReadonlySet<number>): void {
+  /** A function all of whose blocks are in a new one, and can be entered there where they can here, is not needed any more. */
+  private dropContained(blocks: ReadonlyMap<number, boolean>): void {
     const others = new Set<number>();
-    for (const block of blocks) for (const index of this.owners.get(block) ?? []) others.add(index);
+    for (const block of blocks.keys()) for (const index of this.owners.get(block) ?? []) others.add(index);
     for (const index of others) {
-      if (this.functions[index - L.JIT_TABLE_BASE]!.blocks.every(({ address }) => blocks.has(address))) this.drop(index, 'replaced');
+      if (this.functions[index - L.JIT_TABLE_BASE]!.blocks.every(({ address, isEntry }) => (isEntry ? blocks.get(address) === true : blocks.has(address)))) this.drop(index, 'replaced');
     }
   }
 
@@ -233,12 +235,17 @@ export class Jit implements Compiler {
       if (others.length === 0) this.owners.delete(address);
       else this.owners.set(address, others);
       const entry = (address + L.BLOCK_COMPILED) >>> 2;
-      if (core.u32[entry] >>> 16 === index) {
-        // As long as any function has it, it says so: a store to it must be told.
-        const next = others.find((each) => this.functions[each - L.JIT_TABLE_BASE]!.bytes > 0);
-        core.u32[entry] = next === undefined ? 0 : (next << 16) | this.functions[next - L.JIT_TABLE_BASE]!.blocks.findIndex((each) => each.address === address);
+      // As long as any function has it, it says so: a store to it must be told.
+      const made = others.filter((each) => this.functions[each - L.JIT_TABLE_BASE]!.bytes > 0);
+      if (made.length === 0) core.u32[entry] = 0;
+      else if (core.u32[entry] >>> 16 === index) {
+        core.u32[entry] = 1;
+        for (const next of made) {
+          const i = this.functions[next - L.JIT_TABLE_BASE]!.blocks.findIndex((each) => each.address === address && each.isEntry);
+          if (i >= 0) core.u32[entry] = (next << 16) | i;
+        }
       }
-      if (why !== 'replaced' && others.length === 0) core.u32[(address + L.BLOCK_HEAT) >>> 2] = 0;
+      if (why !== 'replaced' && core.u32[entry] <= 1) core.u32[(address + L.BLOCK_HEAT) >>> 2] = 0;
     }
     if (region.bytes > 0) this.made[why]++;
     this.functions[index - L.JIT_TABLE_BASE] = undefined;

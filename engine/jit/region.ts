@@ -21,6 +21,8 @@ export interface RegionBlock {
   readonly last: number;
   /** Places where it may go on without an indirect branch, and where it comes back to after a call. */
   readonly successors: readonly number[];
+  /** Whether the function can be entered here; all other blocks are only jumped to from earlier ones of the region. */
+  isEntry: boolean;
 }
 
 export interface RegionLimits {
@@ -28,8 +30,6 @@ export interface RegionLimits {
   readonly microOps: number;
   /** Times a block must have been interpreted to be taken along. */
   readonly heat: number;
-  /** Functions that a block may be part of. */
-  readonly copies: number;
 }
 
 const MODE_64 = 1;
@@ -58,7 +58,7 @@ export function readBlock(core: Core, address: number, page: number): RegionBloc
     else if (op === O.CALL_R64 || op === O.CALL_M64) successors = [u16[(p + 16) >>> 1] + u8[p + 18]];
     else if (op === O.OP_HELP_END) successors = [u16[(p + 16) >>> 1] + u8[p + 18]];
     else if (op === O.OP_HELP_JUMP || op === O.RET64 || op === O.RET64_I || op === O.JMP_R64 || op === O.JMP_M64) successors = [];
-    if (successors !== undefined) return { address, page, place: page + (paddr & 0xfff), instructions, first, last: p, successors: successors.map((offset) => page + offset) };
+    if (successors !== undefined) return { address, page, place: page + (paddr & 0xfff), instructions, first, last: p, successors: successors.map((offset) => page + offset), isEntry: false };
   }
 }
 
@@ -90,13 +90,14 @@ export function layOutMemory(core: Core, blocks: readonly RegionBlock[], at: num
   const table = at + bytes - entries * L.TARGET_BYTES;
   // A place that no block has: the middle of the address space.
   for (let e = table; e < at + bytes; e += L.TARGET_BYTES) u64[e >>> 3] = 1n << 62n;
-  blocks.forEach(({ address, page, place, instructions }, i) => {
+  blocks.forEach(({ address, page, place, instructions, isEntry }, i) => {
     let cell = cells.get(page);
     if (cell === undefined) {
       cell = at + cells.size * L.CELL_BYTES;
       cells.set(page, cell);
       u32[(cell + L.CELL_FRAME) >>> 2] = u32[(address + L.BLOCK_PADDR) >>> 2] >>> 12;
     }
+    if (!isEntry) return;
     const entry = table + ((place ^ (place >>> PLACE_SHIFT)) & (entries - 1)) * L.TARGET_BYTES;
     u64[entry >>> 3] = BigInt.asUintN(64, BigInt(place));
     u16[(entry + L.TARGET_BLOCK) >>> 1] = i;
@@ -107,7 +108,7 @@ export function layOutMemory(core: Core, blocks: readonly RegionBlock[], at: num
 }
 
 /** The region around a hot block at this virtual page, in order of place; empty if that cannot be compiled. */
-export function regionAround(core: Core, seed: number, virtualPage: bigint, limits: RegionLimits, copies: (block: number) => number): RegionBlock[] {
+export function regionAround(core: Core, seed: number, virtualPage: bigint, limits: RegionLimits): RegionBlock[] {
   const start = readBlock(core, seed, 0);
   if (start === undefined) return [];
   const found = new Map<number, RegionBlock>([[start.place, start]]);
@@ -121,7 +122,7 @@ export function regionAround(core: Core, seed: number, virtualPage: bigint, limi
       let frame = frames.get(page);
       if (frame === undefined) frames.set(page, (frame = frameAt(core, virtualPage + BigInt(page))));
       const address = frame < 0 ? 0 : core.exports.blockAt(frame * 4096 + place - page);
-      if (address === 0 || core.u32[(address + L.BLOCK_HEAT) >>> 2] < limits.heat || copies(address) >= limits.copies) continue;
+      if (address === 0 || core.u32[(address + L.BLOCK_HEAT) >>> 2] < limits.heat) continue;
       const next = readBlock(core, address, page);
       if (next === undefined) continue;
       const size = (next.last - next.first) / O.OP_BYTES + 1;
@@ -131,7 +132,26 @@ export function regionAround(core: Core, seed: number, virtualPage: bigint, limi
       queue.push(next);
     }
   }
-  return [...found.values()].sort((a, b) => a.place - b.place);
+  const blocks = [...found.values()].sort((a, b) => a.place - b.place);
+  markEntries(core, blocks, start);
+  return blocks;
+}
+
+/**
+ * Entries are the seed, targets of jumps back and of calls, and where calls, indirect ones and helpers that end a block come back to. The fewer there are, the fewer
+ * places have all that leads there to agree on where each local is, which is what the optimising compiler's time and the moves in its code go into.
+ */
+function markEntries(core: Core, blocks: readonly RegionBlock[], seed: RegionBlock): void {
+  const numbers = new Map(blocks.map(({ place }, i) => [place, i]));
+  seed.isEntry = true;
+  blocks.forEach(({ last, successors }, i) => {
+    const op = core.u16[last >>> 1];
+    const isCall = op === O.CALL64 || op === O.CALL_R64 || op === O.CALL_M64 || op === O.OP_HELP_END;
+    for (const place of successors) {
+      const k = numbers.get(place);
+      if (k !== undefined && (isCall || k < i)) blocks[k].isEntry = true;
+    }
+  });
 }
 
 /** The page frame at a virtual page, -1 if there is none in RAM. */

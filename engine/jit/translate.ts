@@ -146,8 +146,11 @@ export class Translator {
     if (n > 1) {
       for (let i = n - 1; i >= 0; i--) code.block(0x40);
       code.get(NEXT).op(OP.brTable);
-      code.u32(n - 1);
-      for (let i = 0; i < n; i++) code.u32(i);
+      // The number of labels, the labels, and the default.
+      const known = blocks.findIndex(({ isEntry }) => isEntry);
+      code.u32(n);
+      for (let i = 0; i < n; i++) code.u32(blocks[i].isEntry ? i : known);
+      code.u32(known);
       code.end();
     }
     for (let i = 0; i < n; i++) {

@@ -725,7 +725,7 @@ export function run(): u32 {
     while (true) {
       const compiled = load<u32>(block, BLOCK_COMPILED);
       let p: usize = 0;
-      if (compiled != 0) {
+      if (compiled > 1) {
         const before = load<u64>(ICOUNT);
         store<u64>(ICOUNT, before + <u64>load<u16>(block, 10));
         store<u64>(JIT_FLAGS, pending, 32);
@@ -765,7 +765,7 @@ export function run(): u32 {
         store<u32>(block, heat, BLOCK_HEAT);
         if (heat == load<u32>(JIT_THRESHOLD)) {
           hostHotBlock(block);
-          if (load<u32>(block, BLOCK_COMPILED) != 0) continue;
+          if (load<u32>(block, BLOCK_COMPILED) > 1) continue;
         }
         store<u64>(ICOUNT, load<u64>(ICOUNT) + <u64>load<u16>(block, 10));
         p = block + HEADER;
