@@ -22,10 +22,10 @@ export interface JitOptions {
 /**
  * threshold: compiling a region takes some 5 ms of CPU time, most of it V8's optimising compiler on another thread (measured), in which the interpreter does
  * 500,000 instructions. Compiled when it has run about as many, code costs at most twice what it would cost whoever knew how often it will run.
- * blocks, microOps: with all blocks as entries the optimising compiler's time grew much faster than the function (one of 54 kB took 800 ms on a busy machine). With few
- * entries 120 blocks cost no more than 60 did, and calls and loops stay inside more often (README.md, "Tried").
+ * blocks, microOps: the optimising compiler's time grows faster than the function (one of 54 kB took 800 ms on a busy machine). Small regions that may all have the same
+ * blocks are faster than large ones with a limit of copies (README.md, "Tried").
  */
-const DEFAULTS: JitOptions = { threshold: 16_000, batch: 8, blocks: 120, microOps: 1600, codeBytes: 48 << 20 };
+const DEFAULTS: JitOptions = { threshold: 16_000, batch: 8, blocks: 30, microOps: 500, codeBytes: 48 << 20 };
 
 /** off: interpreted only. on: hot code is compiled. eager, always: after a few times, at once; to test the compiler, not to be fast. */
 export const JIT_MODES = ['off', 'on', 'eager', 'always'] as const;
