@@ -179,8 +179,10 @@ export class Run {
     if (this.isOver) return;
     this.state = state;
     this.problem = problem;
-    // Its own record, beside the log, says what was decided.
-    if (this.migration?.state === 'moving') this.migration = { ...this.migration, state: 'unconfirmed', reason: 'the run ended while it moved' };
+    // A thread that handed its guest over says so before it ends. One that failed says nothing: its own record, beside the log, tells what was decided.
+    if (this.migration?.state === 'moving') {
+      this.migration = { ...this.migration, ...(state === 'ended' ? { state: 'kept', reason: 'the run ended before it was moved' } : { state: 'unconfirmed', reason: 'the run failed while it moved' }) };
+    }
     this.endedMs = Date.now();
     this.resolveStarted();
     this.changed();

@@ -87,7 +87,7 @@ describe.skipIf(NO_BROWSER)('moving a run in Chromium', () => {
     const { recording } = runs.find((run) => run.state === 'running')!;
     const parent = join(folder, `${recording.slice(recording.indexOf(':') + 1)}.cvlog`);
     await page.getByTestId('live-console').focus();
-    await page.keyboard.type('work mixed; poweroff\n');
+    await page.keyboard.type(`${'work mixed; '.repeat(12)}poweroff\n`);
     const [port, child] = [await freePort(), join(folder, 'arrived.cvlog')];
     const arrived = json('migrate', '--listen', String(port), '-o', child, '--parent', parent);
     await listening(port);

@@ -40,7 +40,8 @@ const type = (id: string, text: string): Promise<void> => lab.json(`/api/v1/runs
 for (const policy of ['precopy', 'postcopy'] as const) {
   it(`${policy}: the run goes on in the other process, with what was typed, and the chain replays`, async () => {
     const id = await startRun(policy);
-    await type(id, 'work mixed; poweroff\n');
+    // Longer than its memory takes to go there, however fast this machine is.
+    await type(id, `${'work mixed; '.repeat(12)}poweroff\n`);
     const port = await freePort();
     const arrived = json('migrate', '--listen', String(port), '-o', `${policy}.cvlog`, '--parent', join(lab.recordings, `${policy}.cvlog`));
     await listening(port);
@@ -91,6 +92,19 @@ it('nobody there, given up, the link gone: the run goes on here, and takes what 
   expect(stopped.state).toBe('ended');
   expect(await json('replay', join(lab.recordings, 'stays.cvlog'))).toMatchObject({ result: 'identical', isComplete: true, digest: stopped.end?.digest });
   server.close();
+}, 120_000);
+
+it('a run that ends by itself on the way was not moved, however late it was asked to', async () => {
+  for (const [i, pause] of [0, 0, 1, 2, 4].entries()) {
+    const id = await startRun(`ends-${i}`);
+    await type(id, 'poweroff\n');
+    await new Promise<void>((resolve) => setTimeout(resolve, pause));
+    const answer = await fetch(`${lab.url}/api/v1/runs/${id}/migration`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ to: '127.0.0.1:1' }) });
+    const over = await until(() => statusOf(id), ({ state }) => state === 'ended' || state === 'failed');
+    expect(over).toMatchObject({ state: 'ended', end: { cause: 'guest', reason: 'debug-exit' } });
+    if (answer.status === 202) expect(over.migration).toMatchObject({ state: 'kept' });
+    else expect([answer.status, over.migration]).toEqual([409, undefined]);
+  }
 }, 120_000);
 
 it('does not call a guest unmoved when the lab falls silent after it was asked', async () => {
