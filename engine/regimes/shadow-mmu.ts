@@ -9,10 +9,12 @@
  *  - a root that was never loaded needs `fillsPerNewRoot` faults for what it shares with others: kernel entries, code, stack.
  */
 
+import { RegimeError } from './regime.ts';
+
 export interface ShadowPolicy {
   /** True: write access to a last-level table is given back until the next synchronisation (KVM). False: each store is seen (traces). */
   readonly isUnsync: boolean;
-  /** Neighbouring entries that one fill takes along. KVM: PTE_PREFETCH_NUM = 8. */
+  /** Neighbouring entries that one fill takes along: a power of two. KVM: PTE_PREFETCH_NUM = 8. */
   readonly prefetch: number;
   /** Roots that are kept for a quick return, the current one included. KVM: KVM_MMU_NUM_PREV_ROOTS = 3, and the current. */
   readonly rootsCached: number;
@@ -76,7 +78,14 @@ export interface SavedShadow {
 }
 
 export class ShadowMmu {
-  private readonly policy: ShadowPolicy;
+  // The policy, in fields of its own: objects that their callers make have maps of their own, and would be looked up at each store.
+  private readonly isUnsync: boolean;
+  private readonly prefetch: number;
+  private readonly rootsCached: number;
+  private readonly flood: number;
+  private readonly pagesMax: number;
+  private readonly touchedShare: number;
+  private readonly fillsPerNewRoot: number;
   /** Where the page of a frame begins in `words`; the oldest first. */
   private readonly pages = new Map<number, number>();
   private words = new Uint32Array(16 * PAGE_WORDS);
@@ -86,7 +95,8 @@ export class ShadowMmu {
   /** Where pages begin: a store looks here first. */
   private readonly recent = new Uint32Array(RECENT);
   /** Where they begin. */
-  private unsyncPages: number[] = [];
+  private readonly unsyncPages: Uint32Array;
+  private unsyncCount = 0;
   /** Most recent last. */
   private roots: number[] = [];
   private readonly knownRoots = new Set<number>();
@@ -112,8 +122,17 @@ export class ShadowMmu {
   synced = 0;
   isCachedRoot = false;
 
-  constructor(policy: ShadowPolicy) {
-    this.policy = policy;
+  /** Throws RegimeError. */
+  constructor({ isUnsync, prefetch, rootsCached, flood, pagesMax, touchedShare, fillsPerNewRoot }: ShadowPolicy) {
+    if ((prefetch & (prefetch - 1)) !== 0) throw new RegimeError(`a shadow MMU fills a power of two of neighbours, not ${prefetch}`);
+    this.isUnsync = isUnsync;
+    this.prefetch = prefetch;
+    this.rootsCached = rootsCached;
+    this.flood = flood;
+    this.pagesMax = pagesMax;
+    this.touchedShare = touchedShare;
+    this.fillsPerNewRoot = fillsPerNewRoot;
+    this.unsyncPages = new Uint32Array(pagesMax);
     this.words[PAGE_FRAME] = NO_FRAME;
   }
 
@@ -129,16 +148,16 @@ export class ShadowMmu {
     let met: number;
     if (words[page + PAGE_DROPPED_AT] === this.uses) {
       met = STORE_FREE;
-    } else if (this.policy.isUnsync && level === 1) {
+    } else if (this.isUnsync && level === 1) {
       met = words[page + PAGE_UNSYNC] !== 0 ? STORE_FREE : STORE_UNSYNC;
       if (met === STORE_UNSYNC) {
         words[page + PAGE_UNSYNC] = 1;
-        this.unsyncPages.push(page);
+        this.unsyncPages[this.unsyncCount++] = page;
       }
     } else {
       met = STORE_WATCHED;
       const stores = ++words[page + PAGE_STORES];
-      if (this.policy.flood > 0 && stores >= this.policy.flood && level > 1) {
+      if (this.flood > 0 && stores >= this.flood && level > 1) {
         words[page + PAGE_DROPPED_AT] = this.uses;
         words[page + PAGE_STORES] = 0;
         words.fill(0, page + PAGE_FILLED, page + PAGE_WORDS);
@@ -175,24 +194,26 @@ export class ShadowMmu {
     } else {
       if (!this.knownRoots.has(root)) {
         this.newRoots++;
-        this.fills = this.policy.fillsPerNewRoot;
+        this.fills = this.fillsPerNewRoot;
         if (this.knownRoots.size >= KNOWN_ROOTS_MAX) this.knownRoots.clear();
         this.knownRoots.add(root);
       }
-      roots.push(root);
-      if (roots.length > this.policy.rootsCached) roots.shift();
+      if (roots.length < this.rootsCached) roots.push(root);
+      else {
+        for (let i = 1; i < roots.length; i++) roots[i - 1] = roots[i];
+        roots[roots.length - 1] = root;
+      }
     }
     this.sync();
   }
 
   /** The monitor reads all tables again that it had let go. Sets `synced`. */
   sync(): void {
-    const { unsyncPages } = this;
-    this.synced = unsyncPages.length;
-    if (this.synced === 0) return;
-    this.syncs += this.synced;
-    for (const page of unsyncPages) this.words[page + PAGE_UNSYNC] = 0;
-    unsyncPages.length = 0;
+    const { unsyncPages, unsyncCount, words } = this;
+    this.synced = unsyncCount;
+    this.syncs += unsyncCount;
+    for (let i = 0; i < unsyncCount; i++) words[unsyncPages[i] + PAGE_UNSYNC] = 0;
+    this.unsyncCount = 0;
   }
 
   /** A true page fault; addressLo: low half of the linear address. */
@@ -228,7 +249,7 @@ export class ShadowMmu {
     if (page === undefined || this.words[page + PAGE_LEVEL] !== level) {
       // Frames are used again, at another level.
       if (page !== undefined) this.remove(page);
-      else if (this.pages.size >= this.policy.pagesMax) this.remove(this.pages.values().next().value as number);
+      else if (this.pages.size >= this.pagesMax) this.remove(this.pages.values().next().value as number);
       page = this.addPage(frame, level);
       this.pagesMade++;
     }
@@ -254,14 +275,17 @@ export class ShadowMmu {
   private remove(page: number): void {
     const { words } = this;
     this.pages.delete(words[page + PAGE_FRAME]);
-    if (words[page + PAGE_UNSYNC] !== 0) this.unsyncPages = this.unsyncPages.filter((each) => each !== page);
+    if (words[page + PAGE_UNSYNC] !== 0) {
+      const at = this.unsyncPages.indexOf(page);
+      this.unsyncPages.copyWithin(at, at + 1, this.unsyncCount--);
+    }
     // Nobody finds it in `recent`.
     words[page + PAGE_FRAME] = NO_FRAME;
     this.free.push(page);
   }
 
   private fillsOf(frame: number, index: number, isUser: boolean): number {
-    const group = frame * 512 + index - (index % this.policy.prefetch);
+    const group = frame * 512 + (index & -this.prefetch);
     if (index === this.faultIndex) {
       this.faultIndex = -1;
       this.groupKey = group;
@@ -270,7 +294,7 @@ export class ShadowMmu {
     if (group === this.groupKey) return 0;
     this.groupKey = group;
     if (!isUser) return 1;
-    this.share += this.policy.touchedShare;
+    this.share += this.touchedShare;
     const whole = Math.floor(this.share);
     this.share -= whole;
     return whole;
@@ -294,12 +318,12 @@ export class ShadowMmu {
     this.recent.fill(0);
     this.used = PAGE_WORDS;
     this.free = [];
-    this.unsyncPages = [];
+    this.unsyncCount = 0;
     for (const { frame, level, isUnsync, stores, droppedAt, filled } of saved.pages) {
       const page = this.addPage(frame, level);
       this.words.set([isUnsync ? 1 : 0, stores, droppedAt], page + PAGE_UNSYNC);
       this.words.set(filled, page + PAGE_FILLED);
-      if (isUnsync) this.unsyncPages.push(page);
+      if (isUnsync) this.unsyncPages[this.unsyncCount++] = page;
     }
     this.roots = [...saved.roots];
     this.knownRoots.clear();
