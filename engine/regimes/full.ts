@@ -90,15 +90,16 @@ class TranslationProjection extends BaseProjection {
     this.syscall = meter.recipe('bt.syscall', ...kpti);
     this.kernel = meter.recipe('bt.kernel-instruction');
     this.walk = meter.recipe('native.walk');
+    this.isWhole = meter.isWhole([this.device, this.model, this.callout, this.exception, this.halt, this.interrupt]);
   }
 
-  override fold(batch: EventBatch, start: number, end: number, out: RegimeSink): void {
+  protected override foldRows(batch: EventBatch, start: number, end: number, list: Uint16Array, from: number, to: number, out: RegimeSink): void {
     const { sites, site, valueLo, valueHi, aux } = batch;
-    const { mmu } = this;
-    const plans = this.plan(batch);
+    const { mmu, plans } = this;
     let due = this.ticks.dueRow(batch, start, end);
-    for (let i = start; i < end; i++) {
-      if (i === due) due = this.hostTicks(batch, i, end, out);
+    for (let k = from; k < to; k++) {
+      const i = list[k];
+      while (i >= due) due = this.hostTicks(batch, due, end, out);
       const s = site[i];
       let plan = plans[s];
       if (plan === PLAN_UNKNOWN) plans[s] = plan = this.planOf(sites, s);
@@ -107,9 +108,6 @@ class TranslationProjection extends BaseProjection {
           break;
         case 2 satisfies typeof PLAN_DEVICE:
           this.direct(out, i, DIRECT_DEVICE, this.device);
-          break;
-        case 3 satisfies typeof PLAN_DEVICE_MODEL:
-          this.exit(out, i, BT.deviceModel, sites.f0[s], HANDLER_DEVICE_MODEL, this.model);
           break;
         case 4 satisfies typeof PLAN_MMIO:
           this.mmio(out, i, sites.addressLo[s], sites.ripLo[s], sites.ripHi[s]);
@@ -126,9 +124,6 @@ class TranslationProjection extends BaseProjection {
           mmu.trueFault(sites.addressLo[s]);
           this.exit(out, i, BT.trueFault, sites.addressHi[s] * 2 ** 32 + sites.addressLo[s], HANDLER_REFLECTION, this.trueFault);
           break;
-        case 8 satisfies typeof PLAN_EXCEPTION:
-          this.exit(out, i, BT.exception, sites.f0[s], HANDLER_REFLECTION, this.exception);
-          break;
         case 9 satisfies typeof PLAN_STORE:
           if (mmu.store(sites.f0[s], aux[i], valueLo[i]) !== STORE_FREE) {
             if (this.isAdapted(sites.ripLo[s], sites.ripHi[s])) this.direct(out, i, DIRECT_PAGE_TABLE, this.traceAdapted);
@@ -136,14 +131,8 @@ class TranslationProjection extends BaseProjection {
           }
           this.hiddenFaults(out, i, mmu.fills);
           break;
-        case 10 satisfies typeof PLAN_HALT:
-          this.exit(out, i, BT.halt, 0, HANDLER_SLEEP, this.halt);
-          break;
         case 11 satisfies typeof PLAN_COUNTS:
           this.counted(batch, i, out);
-          break;
-        case 12 satisfies typeof PLAN_INTERRUPT:
-          this.exit(out, i, BT.hostInterrupt, sites.f1[s], HANDLER_INTERRUPT, this.interrupt);
           break;
         case 13 satisfies typeof PLAN_IDLE:
           this.ticks.idleNs += valueLo[i] + valueHi[i] * 2 ** 32;
@@ -152,7 +141,35 @@ class TranslationProjection extends BaseProjection {
         case 14 satisfies typeof PLAN_DIRTY:
           this.hiddenFaults(out, i, this.frames.touch(batch.bytes, batch.payloadStart[i], batch.payloadLength[i]));
           break;
+        default:
+          this.tell(out, i, sites, s, plan, 1);
       }
+    }
+    while (due < end) due = this.hostTicks(batch, due, end, out);
+  }
+
+  protected override tell(out: RegimeSink, row: number, { f0, f1 }: SiteTable, s: number, plan: number, rows: number): boolean {
+    switch (plan) {
+      case 2 satisfies typeof PLAN_DEVICE:
+        this.direct(out, row, DIRECT_DEVICE, this.device, rows);
+        return true;
+      case 3 satisfies typeof PLAN_DEVICE_MODEL:
+        this.exitTimes(out, row, BT.deviceModel, f0[s], HANDLER_DEVICE_MODEL, this.model, rows);
+        return true;
+      case 5 satisfies typeof PLAN_CALLOUT:
+        this.direct(out, row, DIRECT_CALLOUT, this.callout, rows);
+        return true;
+      case 8 satisfies typeof PLAN_EXCEPTION:
+        this.exitTimes(out, row, BT.exception, f0[s], HANDLER_REFLECTION, this.exception, rows);
+        return true;
+      case 10 satisfies typeof PLAN_HALT:
+        this.exitTimes(out, row, BT.halt, 0, HANDLER_SLEEP, this.halt, rows);
+        return true;
+      case 12 satisfies typeof PLAN_INTERRUPT:
+        this.exitTimes(out, row, BT.hostInterrupt, f1[s], HANDLER_INTERRUPT, this.interrupt, rows);
+        return true;
+      default:
+        return false;
     }
   }
 

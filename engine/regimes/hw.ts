@@ -95,6 +95,14 @@ const PLAN_INJECTED = 18;
 const PLAN_TIMER = 19;
 const PLAN_IDLE = 20;
 const PLAN_DIRTY = 21;
+const PLANS = 22;
+/** By plan, 1 for yes: accesses to a device, and instructions that end a sleep of the guest. */
+const ACCESSES = flagsOf([PLAN_PORT_KERNEL, PLAN_PORT_USER, PLAN_PORT_OTHER, PLAN_MMIO]);
+const RUNS = flagsOf([PLAN_QUIET, PLAN_PORT_KERNEL, PLAN_PORT_USER, PLAN_CPUID, PLAN_ROOT_READ, PLAN_EXCEPTION]);
+
+function flagsOf(plans: readonly number[]): Uint8Array {
+  return Uint8Array.from({ length: PLANS }, (_, plan) => (plans.includes(plan) ? 1 : 0));
+}
 
 class HardwareProjection extends BaseProjection {
   private readonly isAmd: boolean;
@@ -240,18 +248,22 @@ class HardwareProjection extends BaseProjection {
     this.sync = meter.recipe('shadow.sync');
     this.invlpg = exit('shadow.invlpg');
     this.exits = exits;
+    this.isMostlyQuiet = !isShadow;
+    this.isWhole = meter.isWhole([this.ioKernel, this.ioUser, this.cpuid, this.light, this.exception, this.kernelException, this.exceptionExit]);
   }
 
-  override fold(batch: EventBatch, start: number, end: number, out: RegimeSink): void {
+  protected override foldRows(batch: EventBatch, start: number, end: number, list: Uint16Array, from: number, to: number, out: RegimeSink): void {
     const { sites, site, position, valueLo, valueHi, aux } = batch;
-    const { reason, ptMmu } = this;
-    const plans = this.plan(batch);
+    const { reason, ptMmu, plans } = this;
     let due = this.ticks.dueRow(batch, start, end);
-    for (let i = start; i < end; i++) {
-      if (i === due) {
-        this.hostTicks(out, i, position[i] + batch.timeOffsetNs[i]);
-        due = this.ticks.dueRow(batch, i + 1, end);
-      }
+    let next = start;
+    /** Up to here `accessedAt` is known: it matters to few rows, who ask. */
+    let accessesTo = start;
+    for (let k = from; k < to; k++) {
+      const i = list[k];
+      while (i >= due) due = this.dueTicks(batch, due, end, out);
+      if (i !== next && this.isHalted) this.passRows(batch, next, i);
+      next = i + 1;
       const s = site[i];
       let plan = plans[s];
       if (plan === PLAN_UNKNOWN) plans[s] = plan = this.planOf(sites, s);
@@ -263,22 +275,18 @@ class HardwareProjection extends BaseProjection {
           break;
         case 3 satisfies typeof PLAN_PORT_KERNEL:
           this.isHalted = false;
-          this.accessedAt = position[i];
           this.exit(out, i, reason.io, portQualification(sites.f0[s], sites.f1[s]), HANDLER_KERNEL_DEVICE, this.ioKernel);
           break;
         case 4 satisfies typeof PLAN_PORT_USER:
           this.isHalted = false;
-          this.accessedAt = position[i];
           this.exit(out, i, reason.io, portQualification(sites.f0[s], sites.f1[s]), HANDLER_DEVICE_MODEL, this.ioUser);
           break;
         case 5 satisfies typeof PLAN_PORT_OTHER:
           this.isHalted = false;
-          this.accessedAt = position[i];
           this.io(out, i, sites.f0[s], sites.f1[s], valueLo[i]);
           break;
         case 6 satisfies typeof PLAN_MMIO:
           this.isHalted = false;
-          this.accessedAt = position[i];
           this.mmio(out, i, sites.addressLo[s], sites.addressHi[s], sites.f1[s]);
           break;
         case 7 satisfies typeof PLAN_MSR:
@@ -287,7 +295,7 @@ class HardwareProjection extends BaseProjection {
           break;
         case 8 satisfies typeof PLAN_CPUID:
           this.isHalted = false;
-          this.exit(out, i, reason.cpuid, valueLo[i], HANDLER_LIGHT, this.cpuid);
+          this.cpuids(out, i, valueLo[i], 1);
           break;
         case 9 satisfies typeof PLAN_ROOT_READ:
           this.isHalted = false;
@@ -310,7 +318,7 @@ class HardwareProjection extends BaseProjection {
           break;
         case 13 satisfies typeof PLAN_EXCEPTION:
           this.isHalted = false;
-          this.guestException(out, i, sites.f0[s], sites.f2[s], sites.addressLo[s], sites.addressHi[s], sites.ripHi[s]);
+          this.guestException(out, i, sites.f0[s], sites.f2[s], sites.addressLo[s], sites.addressHi[s], sites.ripHi[s], 1);
           break;
         case 14 satisfies typeof PLAN_STORE:
           if (ptMmu !== undefined) this.tableStore(out, i, ptMmu, sites.f0[s], aux[i], valueLo[i]);
@@ -322,6 +330,8 @@ class HardwareProjection extends BaseProjection {
           this.counted(batch, i, out);
           break;
         case 17 satisfies typeof PLAN_RAISED:
+          this.findAccess(batch, accessesTo, i);
+          accessesTo = i;
           this.raised(out, i, position[i], sites.f3[s]);
           break;
         case 18 satisfies typeof PLAN_INJECTED:
@@ -342,6 +352,63 @@ class HardwareProjection extends BaseProjection {
         }
       }
     }
+    while (due < end) due = this.dueTicks(batch, due, end, out);
+    if (this.isHalted) this.passRows(batch, next, end);
+    this.findAccess(batch, accessesTo, end);
+  }
+
+  protected override isQuiet(plan: number): boolean {
+    return plan === PLAN_NOTHING || plan === PLAN_QUIET;
+  }
+
+  protected override tell(out: RegimeSink, row: number, { f0, f1, f2, addressLo, addressHi, ripHi }: SiteTable, s: number, plan: number, rows: number): boolean {
+    const { reason } = this;
+    switch (plan) {
+      case 3 satisfies typeof PLAN_PORT_KERNEL:
+        this.exitTimes(out, row, reason.io, portQualification(f0[s], f1[s]), HANDLER_KERNEL_DEVICE, this.ioKernel, rows);
+        return true;
+      case 4 satisfies typeof PLAN_PORT_USER:
+        this.exitTimes(out, row, reason.io, portQualification(f0[s], f1[s]), HANDLER_DEVICE_MODEL, this.ioUser, rows);
+        return true;
+      case 8 satisfies typeof PLAN_CPUID:
+        this.cpuids(out, row, 0, rows);
+        return true;
+      case 9 satisfies typeof PLAN_ROOT_READ:
+        this.exitTimes(out, row, this.crReason(3, true), crQualification(3, CR_MOV_FROM, f2[s]), HANDLER_LIGHT, this.light, rows);
+        return true;
+      case 13 satisfies typeof PLAN_EXCEPTION:
+        if (this.ptMmu !== undefined && f0[s] === VECTOR_PF) return false;
+        this.guestException(out, row, f0[s], f2[s], addressLo[s], addressHi[s], ripHi[s], rows);
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  /** What rows that were told leave behind: the guest runs if one of them is an instruction of it. */
+  private passRows({ site }: EventBatch, from: number, to: number): void {
+    const { plans } = this;
+    for (let i = from; i < to && this.isHalted; i++) if (RUNS[plans[site[i]]] !== 0) this.isHalted = false;
+  }
+
+  /** The last access to a device among these rows. */
+  private findAccess({ site, position }: EventBatch, from: number, to: number): void {
+    const { plans } = this;
+    for (let i = to - 1; i >= from; i--) {
+      if (ACCESSES[plans[site[i]]] === 0) continue;
+      this.accessedAt = position[i];
+      return;
+    }
+  }
+
+  /** Ticks of the host that are due at a row; returns the row at which the next one is. */
+  private dueTicks(batch: EventBatch, i: number, end: number, out: RegimeSink): number {
+    this.hostTicks(out, i, batch.position[i] + batch.timeOffsetNs[i]);
+    return this.ticks.dueRow(batch, i + 1, end);
+  }
+
+  private cpuids(out: RegimeSink, i: number, leaf: number, times: number): void {
+    this.exitTimes(out, i, this.reason.cpuid, leaf, HANDLER_LIGHT, this.cpuid, times);
   }
 
   protected override planOf({ shape, f0, f1 }: SiteTable, s: number): number {
@@ -594,7 +661,7 @@ class HardwareProjection extends BaseProjection {
     this.hiddenFaults(out, i, mmu.fills);
   }
 
-  private guestException(out: RegimeSink, i: number, vector: number, error: number, addressLo: number, addressHi: number, ripHi: number): void {
+  private guestException(out: RegimeSink, i: number, vector: number, error: number, addressLo: number, addressHi: number, ripHi: number, times: number): void {
     const code = this.isAmd ? SVM.exception + vector : VMX.exception;
     if (vector === VECTOR_PF) {
       if (this.ptMmu !== undefined) {
@@ -602,9 +669,9 @@ class HardwareProjection extends BaseProjection {
         this.exit(out, i, code, addressHi * 2 ** 32 + addressLo, HANDLER_REFLECTION, this.trueFault);
       }
     } else if (vector === VECTOR_UD || vector === VECTOR_DB || vector === VECTOR_AC || vector === VECTOR_MC) {
-      this.exit(out, i, code, vector, HANDLER_REFLECTION, this.exceptionExit);
+      this.exitTimes(out, i, code, vector, HANDLER_REFLECTION, this.exceptionExit, times);
     }
-    this.direct(out, i, DIRECT_EXCEPTION, isUserException(vector, error, ripHi) ? this.exception : this.kernelException);
+    this.direct(out, i, DIRECT_EXCEPTION, isUserException(vector, error, ripHi) ? this.exception : this.kernelException, times);
   }
 
   private raised(out: RegimeSink, i: number, at: number, controller: number): void {

@@ -33,6 +33,11 @@ export class Meter {
     return this.parts.push(list) - 1;
   }
 
+  /** True if none of these has a fraction: sums of them are exact, in any order. */
+  isWhole(recipes: readonly number[]): boolean {
+    return recipes.every((recipe) => Object.values(this.cycles[recipe]).every((cycles) => Number.isInteger(cycles)));
+  }
+
   parameterUses(): Map<string, number> {
     const found = new Map<string, number>();
     this.parts.forEach((list, i) => {

@@ -55,12 +55,15 @@ class NativeProjection extends BaseProjection {
     this.syscall = meter.recipe(...kpti, ...(isContainer ? ['container.syscall'] : []));
     this.walk = meter.recipe('native.walk');
     this.hasSyscallCost = isContainer || hasKpti;
+    this.isMostlyQuiet = true;
+    this.isWhole = meter.isWhole([this.exception, this.kernelException, this.interrupt, this.port, this.mmio, this.apic]);
   }
 
-  override fold(batch: EventBatch, start: number, end: number, out: RegimeSink): void {
+  protected override foldRows(batch: EventBatch, _start: number, _end: number, list: Uint16Array, from: number, to: number, out: RegimeSink): void {
     const { sites, site } = batch;
-    const plans = this.plan(batch);
-    for (let i = start; i < end; i++) {
+    const { plans } = this;
+    for (let k = from; k < to; k++) {
+      const i = list[k];
       const s = site[i];
       let plan = plans[s];
       if (plan === PLAN_UNKNOWN) plans[s] = plan = this.planOf(sites, s);
@@ -70,25 +73,37 @@ class NativeProjection extends BaseProjection {
         case 2 satisfies typeof PLAN_PORT:
           this.direct(out, i, DIRECT_DEVICE, this.port);
           break;
-        case 3 satisfies typeof PLAN_MMIO:
-          this.direct(out, i, DIRECT_DEVICE, this.mmio);
-          break;
-        case 4 satisfies typeof PLAN_APIC:
-          this.direct(out, i, DIRECT_DEVICE, this.apic);
-          break;
-        case 5 satisfies typeof PLAN_EXCEPTION:
-          this.direct(out, i, DIRECT_EXCEPTION, this.exception);
-          break;
-        case 6 satisfies typeof PLAN_KERNEL_EXCEPTION:
-          this.direct(out, i, DIRECT_EXCEPTION, this.kernelException);
-          break;
         case 7 satisfies typeof PLAN_COUNTS:
           this.counted(batch, i, out);
           break;
-        case 8 satisfies typeof PLAN_INTERRUPT:
-          this.direct(out, i, DIRECT_INTERRUPT, this.interrupt);
-          break;
+        default:
+          this.tell(out, i, sites, s, plan, 1);
       }
+    }
+  }
+
+  protected override tell(out: RegimeSink, row: number, _sites: SiteTable, _s: number, plan: number, rows: number): boolean {
+    switch (plan) {
+      case 2 satisfies typeof PLAN_PORT:
+        this.direct(out, row, DIRECT_DEVICE, this.port, rows);
+        return true;
+      case 3 satisfies typeof PLAN_MMIO:
+        this.direct(out, row, DIRECT_DEVICE, this.mmio, rows);
+        return true;
+      case 4 satisfies typeof PLAN_APIC:
+        this.direct(out, row, DIRECT_DEVICE, this.apic, rows);
+        return true;
+      case 5 satisfies typeof PLAN_EXCEPTION:
+        this.direct(out, row, DIRECT_EXCEPTION, this.exception, rows);
+        return true;
+      case 6 satisfies typeof PLAN_KERNEL_EXCEPTION:
+        this.direct(out, row, DIRECT_EXCEPTION, this.kernelException, rows);
+        return true;
+      case 8 satisfies typeof PLAN_INTERRUPT:
+        this.direct(out, row, DIRECT_INTERRUPT, this.interrupt, rows);
+        return true;
+      default:
+        return false;
     }
   }
 

@@ -102,6 +102,11 @@ export interface Projection {
   readonly regime: string;
   /** Rows start to end - 1 of a batch. */
   fold(batch: EventBatch, start: number, end: number, out: RegimeSink): void;
+  /**
+   * The same for a sink that adds up and asks for no row: rows of a site that always make the same of the technique are told at once, with any row, qualification and order.
+   * rowsOf: how many of these rows each site has. A fold may go on with either.
+   */
+  tally(batch: EventBatch, start: number, end: number, rowsOf: Uint32Array, out: RegimeSink): void;
   /** PAUSEs start to end - 1 of a batch, which come after all rows that were folded and before those that are not: for a technique that has exits of them. */
   foldPauses?(pauses: PauseBatch, start: number, end: number, out: RegimeSink): void;
   /** At the end of the run, or of each phase with the totals of that phase: costs that no single event has. */

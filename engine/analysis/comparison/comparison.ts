@@ -8,10 +8,13 @@ import type { Costs } from '../../regimes/costs/cost-table.ts';
 import { RegimeError, type MissingTotal, type OptionValue, type PauseBatch, type Projection, type ProjectionState, type RunTotals } from '../../regimes/regime.ts';
 import { SHAPE_IDLE, SHAPE_MARK } from '../../log/shapes.ts';
 import type { EventBatch } from '../../log/event-batch.ts';
+import { countBySite, SITES_MAX, selectRows } from '../../regimes/site-rows.ts';
 import { Ledger, type CycleRange, type SavedLedger } from './ledger.ts';
 import { segmentReport } from './segments.ts';
 import type { ComparisonReport, PauseCounts, PhaseSpan, RegimeReport, RemovalRow, SegmentReport, SensitivityRow } from './report.ts';
 
+/** Of the rows that are folded: how many each site has. */
+const rowsBySite = new Uint32Array(SITES_MAX);
 /** Phases that are told apart; later marks fall into the last. */
 const PHASES_MAX = 256;
 const STATE_VERSION = 2;
@@ -135,20 +138,14 @@ export class Comparison {
 
   /** Rows start to end - 1 of a batch, in order, each once. */
   add(batch: EventBatch, start = 0, end = batch.count): void {
-    const { sites, site, valueLo, valueHi } = batch;
+    const { sites, site } = batch;
     let from = start;
-    // Most blocks have neither, which their few sites tell.
-    const isScanned = sites.shape.some((shape) => shape === SHAPE_MARK || shape === SHAPE_IDLE);
-    for (let i = isScanned ? start : end; i < end; i++) {
-      const shape = sites.shape[site[i]];
-      if (shape === SHAPE_MARK) {
-        this.foldRows(batch, from, i);
-        from = i;
-        this.position = batch.position[i];
-        this.closePhase(batch.strings[sites.f0[site[i]]]);
-      } else if (shape === SHAPE_IDLE) {
-        this.idleNs += valueLo[i] + valueHi[i] * 2 ** 32;
-      }
+    const marks = rowsOfShape(batch, start, end, SHAPE_MARK);
+    for (const i of marks) {
+      this.foldRows(batch, from, i);
+      from = i;
+      this.position = batch.position[i];
+      this.closePhase(batch.strings[sites.f0[site[i]]]);
     }
     this.foldRows(batch, from, end);
     this.events += end - start;
@@ -165,7 +162,9 @@ export class Comparison {
 
   private foldRows(batch: EventBatch, start: number, end: number): void {
     if (start === end) return;
-    for (const column of this.columns.values()) column.projection.fold(batch, start, end, column.current);
+    for (const i of rowsOfShape(batch, start, end, SHAPE_IDLE)) this.idleNs += batch.valueLo[i] + batch.valueHi[i] * 2 ** 32;
+    countBySite(batch, start, end, rowsBySite);
+    for (const column of this.columns.values()) column.projection.tally(batch, start, end, rowsBySite, column.current);
   }
 
   private closePhase(next: string): void {
@@ -299,6 +298,15 @@ export class Comparison {
     this.pauses = state.pauses ?? { kernel: 0, user: 0 };
   }
 }
+
+/** The rows of one shape; most blocks have few or none, which their sites tell. */
+function rowsOfShape(batch: EventBatch, start: number, end: number, shape: number): Uint16Array {
+  const isOf = batch.sites.shape.map((each) => (each === shape ? 1 : 0));
+  if (!isOf.includes(1)) return NO_ROWS;
+  const rows = new Uint16Array(end - start + 1);
+  return rows.subarray(0, selectRows(batch, start, end, isOf, rows));
+}
+const NO_ROWS = new Uint16Array(0);
 
 interface Settled {
   readonly phases: readonly Ledger[];

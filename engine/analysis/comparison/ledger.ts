@@ -86,15 +86,17 @@ export class Ledger implements RegimeSink {
     return base;
   }
 
-  /** Dearest first. */
+  /** Dearest first; those of one cost by count, reason and handler. */
   reasons(): ReasonRow[] {
     return this.keys
-      .map((key, i): ReasonRow => {
+      .map((key, i): readonly [key: number, at: number] => [key, i * COLUMNS])
+      .sort(([a], [b]) => a - b)
+      .map(([key, at]): ReasonRow => {
         const reason = Math.floor(key / 16);
-        const [count, low, typical, high] = this.sums.slice(i * COLUMNS, (i + 1) * COLUMNS);
+        const [count, low, typical, high] = this.sums.slice(at, at + COLUMNS);
         return { reason, name: reasonName(reason), handler: HANDLER_CLASSES[key % 16], count, low, typical, high };
       })
-      .sort((a, b) => b.typical - a.typical || b.count - a.count || a.reason - b.reason);
+      .sort((a, b) => b.typical - a.typical || b.count - a.count);
   }
 
   directs(): DirectRow[] {

@@ -234,6 +234,7 @@ describe('many exits of one event', () => {
     return {
       regime: projection.regime,
       fold: (batch, start, end, out) => projection.fold(batch, start, end, separately(out)),
+      tally: (batch, start, end, rowsOf, out) => projection.tally(batch, start, end, rowsOf, separately(out)),
       finish: (totals, out) => projection.finish(totals, separately(out)),
       parameterUses: () => projection.parameterUses(),
       get needs() {

@@ -77,6 +77,10 @@ export class TestProjection implements Projection {
     }
   }
 
+  tally(batch: EventBatch, start: number, end: number, _rowsOf: Uint32Array, out: RegimeSink): void {
+    this.fold(batch, start, end, out);
+  }
+
   finish(totals: RunTotals, out: RegimeSink): void {
     out.exit(-1, 1, 0, HANDLER_LIGHT, { low: totals.instructions, typical: totals.instructions, high: totals.instructions });
   }

@@ -131,17 +131,16 @@ class ParavirtualProjection extends BaseProjection {
     this.write = meter.recipe('pv.write');
     this.loadRoot = meter.recipe('pv.load-root');
     this.sync = meter.recipe('shadow.sync');
+    this.isWhole = meter.isWhole([this.privileged, this.cpuid, this.hypercall, this.ioUser, this.ring]);
   }
 
-  override fold(batch: EventBatch, start: number, end: number, out: RegimeSink): void {
+  protected override foldRows(batch: EventBatch, start: number, end: number, list: Uint16Array, from: number, to: number, out: RegimeSink): void {
     const { sites, site, position, valueLo, valueHi, aux } = batch;
-    const plans = this.plan(batch);
+    const { plans } = this;
     let due = this.ticks.dueRow(batch, start, end);
-    for (let i = start; i < end; i++) {
-      if (i === due) {
-        this.exitTimes(out, i, this.isShadow ? PVM.interrupt : XEN_TRAP.hostInterrupt, 0, HANDLER_INTERRUPT, this.bounce, this.ticks.take(position[i] + batch.timeOffsetNs[i]));
-        due = this.ticks.dueRow(batch, i + 1, end);
-      }
+    for (let k = from; k < to; k++) {
+      const i = list[k];
+      while (i >= due) due = this.hostTicks(batch, due, end, out);
       const s = site[i];
       let plan = plans[s];
       if (plan === PLAN_UNKNOWN) plans[s] = plan = this.planOf(sites, s);
@@ -154,20 +153,11 @@ class ParavirtualProjection extends BaseProjection {
         case 3 satisfies typeof PLAN_PORT_EMULATED:
           this.emulate(out, i, sites.f0[s]);
           break;
-        case 4 satisfies typeof PLAN_MMIO:
-          this.mmio(out, i, sites.addressHi[s] * 2 ** 20 + (sites.addressLo[s] >>> 12), sites.addressLo[s] & 0xfff, (sites.f1[s] & ACCESS_WRITE) !== 0);
-          break;
-        case 5 satisfies typeof PLAN_MSR:
-          this.msr(out, i, sites.f0[s], sites.f1[s] !== 0);
-          break;
         case 6 satisfies typeof PLAN_CPUID:
-          this.exit(out, i, this.isShadow ? PVM.privilegedOp : XEN_TRAP.forcedCpuid, valueLo[i], HANDLER_EMULATION, this.cpuid);
+          this.cpuids(out, i, valueLo[i], 1);
           break;
         case 7 satisfies typeof PLAN_CONTROL:
           this.controlRegister(out, i, sites.f0[s], sites.f1[s], valueLo[i], valueHi[i]);
-          break;
-        case 8 satisfies typeof PLAN_DEBUG:
-          this.call(out, i, sites.f1[s] !== 0 ? XEN.setDebugreg : XEN.getDebugreg, PVM.privilegedOp, sites.f0[s]);
           break;
         case 9 satisfies typeof PLAN_EXCEPTION:
           this.guestException(out, i, sites.f0[s], sites.addressLo[s], sites.addressHi[s]);
@@ -199,8 +189,39 @@ class ParavirtualProjection extends BaseProjection {
           if (this.isShadow) this.hiddenFaults(out, i, fresh);
           break;
         }
+        default:
+          this.tell(out, i, sites, s, plan, 1);
       }
     }
+    while (due < end) due = this.hostTicks(batch, due, end, out);
+  }
+
+  protected override tell(out: RegimeSink, row: number, { f0, f1, addressLo, addressHi }: SiteTable, s: number, plan: number, rows: number): boolean {
+    switch (plan) {
+      case 3 satisfies typeof PLAN_PORT_EMULATED:
+        this.emulateTimes(out, row, f0[s], rows);
+        return true;
+      case 4 satisfies typeof PLAN_MMIO:
+        this.mmio(out, row, addressHi[s] * 2 ** 20 + (addressLo[s] >>> 12), addressLo[s] & 0xfff, (f1[s] & ACCESS_WRITE) !== 0, rows);
+        return true;
+      case 5 satisfies typeof PLAN_MSR:
+        this.msr(out, row, f0[s], f1[s] !== 0, rows);
+        return true;
+      case 6 satisfies typeof PLAN_CPUID:
+        this.cpuids(out, row, 0, rows);
+        return true;
+      case 8 satisfies typeof PLAN_DEBUG:
+        this.call(out, row, f1[s] !== 0 ? XEN.setDebugreg : XEN.getDebugreg, PVM.privilegedOp, f0[s], rows);
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  /** Those that are due at a row; returns the row at which the next one is. */
+  private hostTicks(batch: EventBatch, i: number, end: number, out: RegimeSink): number {
+    this.exitTimes(out, i, this.isShadow ? PVM.interrupt : XEN_TRAP.hostInterrupt, 0, HANDLER_INTERRUPT, this.bounce, this.ticks.take(batch.position[i] + batch.timeOffsetNs[i]));
+    return this.ticks.dueRow(batch, i + 1, end);
   }
 
   protected override planOf({ shape, f0, f1, ripHi }: SiteTable, s: number): number {
@@ -240,12 +261,20 @@ class ParavirtualProjection extends BaseProjection {
   }
 
   /** A hypercall: Xen's number, and what it is to PVM. */
-  private call(out: RegimeSink, i: number, xen: number, pvm: number, qualification: number): void {
-    this.exit(out, i, this.isShadow ? pvm : XEN_HYPERCALL_BASE + xen, qualification, HANDLER_HYPERCALL, this.isShadow && pvm === PVM.privilegedOp ? this.privileged : this.hypercall);
+  private call(out: RegimeSink, i: number, xen: number, pvm: number, qualification: number, times = 1): void {
+    this.exitTimes(out, i, this.isShadow ? pvm : XEN_HYPERCALL_BASE + xen, qualification, HANDLER_HYPERCALL, this.isShadow && pvm === PVM.privilegedOp ? this.privileged : this.hypercall, times);
   }
 
   private emulate(out: RegimeSink, i: number, qualification: number): void {
     this.exit(out, i, this.isShadow ? PVM.privilegedOp : XEN_TRAP.privilegedOp, qualification, HANDLER_EMULATION, this.privileged);
+  }
+
+  private emulateTimes(out: RegimeSink, i: number, qualification: number, times: number): void {
+    this.exitTimes(out, i, this.isShadow ? PVM.privilegedOp : XEN_TRAP.privilegedOp, qualification, HANDLER_EMULATION, this.privileged, times);
+  }
+
+  private cpuids(out: RegimeSink, i: number, leaf: number, times: number): void {
+    this.exitTimes(out, i, this.isShadow ? PVM.privilegedOp : XEN_TRAP.forcedCpuid, leaf, HANDLER_EMULATION, this.cpuid, times);
   }
 
   private returnToGuest(out: RegimeSink, i: number): void {
@@ -267,28 +296,28 @@ class ParavirtualProjection extends BaseProjection {
     if ((value & 0xff) === 0x0a) this.exit(out, i, XEN_HYPERCALL_BASE + XEN.eventChannelOp, port, HANDLER_DEVICE_MODEL, this.ring);
   }
 
-  private mmio(out: RegimeSink, i: number, page: number, offset: number, isWrite: boolean): void {
+  private mmio(out: RegimeSink, i: number, page: number, offset: number, isWrite: boolean, times: number): void {
     if (!this.hasSplitDrivers) {
-      this.exit(out, i, this.isShadow ? PVM.pageFault : XEN_TRAP.privilegedOp, page * 4096 + offset, HANDLER_DEVICE_MODEL, this.ioUser);
+      this.exitTimes(out, i, this.isShadow ? PVM.pageFault : XEN_TRAP.privilegedOp, page * 4096 + offset, HANDLER_DEVICE_MODEL, this.ioUser, times);
       return;
     }
     if (!isWrite) return;
     if (page === LAPIC_PAGE) {
-      if (offset === APIC_ICR_LOW) this.call(out, i, XEN.eventChannelOp, PVM.hypercallMsr, offset);
-      else if (offset === APIC_INITIAL_COUNT) this.call(out, i, XEN.vcpuOp, PVM.hypercallMsr, offset);
+      if (offset === APIC_ICR_LOW) this.call(out, i, XEN.eventChannelOp, PVM.hypercallMsr, offset, times);
+      else if (offset === APIC_INITIAL_COUNT) this.call(out, i, XEN.vcpuOp, PVM.hypercallMsr, offset, times);
     } else if (page === IOAPIC_PAGE) {
-      this.call(out, i, XEN.physdevOp, PVM.hypercallMsr, offset);
+      this.call(out, i, XEN.physdevOp, PVM.hypercallMsr, offset, times);
     } else if ((offset & VIRTIO_WINDOW_MASK) === VIRTIO_QUEUE_NOTIFY) {
-      this.exit(out, i, XEN_HYPERCALL_BASE + XEN.eventChannelOp, page * 4096, HANDLER_DEVICE_MODEL, this.ring);
+      this.exitTimes(out, i, XEN_HYPERCALL_BASE + XEN.eventChannelOp, page * 4096, HANDLER_DEVICE_MODEL, this.ring, times);
     }
   }
 
-  private msr(out: RegimeSink, i: number, index: number, isWrite: boolean): void {
-    if (index === MSR_TSC_DEADLINE) this.call(out, i, XEN.vcpuOp, PVM.hypercallMsr, index);
-    else if (index === MSR_X2APIC_ICR) this.call(out, i, XEN.eventChannelOp, PVM.hypercallMsr, index);
+  private msr(out: RegimeSink, i: number, index: number, isWrite: boolean, times: number): void {
+    if (index === MSR_TSC_DEADLINE) this.call(out, i, XEN.vcpuOp, PVM.hypercallMsr, index, times);
+    else if (index === MSR_X2APIC_ICR) this.call(out, i, XEN.eventChannelOp, PVM.hypercallMsr, index, times);
     else if (index >= 0x800 && index <= 0x8ff) return;
-    else if (isWrite && index >= 0xc000_0100 && index <= 0xc000_0102) this.call(out, i, XEN.setSegmentBase, PVM.hypercallMsr, index);
-    else this.emulate(out, i, index);
+    else if (isWrite && index >= 0xc000_0100 && index <= 0xc000_0102) this.call(out, i, XEN.setSegmentBase, PVM.hypercallMsr, index, times);
+    else this.emulateTimes(out, i, index, times);
   }
 
   /** Of a write. */
