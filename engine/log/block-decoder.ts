@@ -3,7 +3,7 @@
  */
 import type { BlockEntry } from './block.ts';
 import { BLOCK_HEADER_BYTES, KIND_SLOTS, recordsOf } from './block.ts';
-import { ByteReader, numberOf, textOf } from './bytes.ts';
+import { ByteReader, numberOf, textOf, zigzag64At } from './bytes.ts';
 import { LogError } from './errors.ts';
 import type { EventBatch } from './event-batch.ts';
 import { KIND_NAMES } from './events.ts';
@@ -13,12 +13,26 @@ import {
 } from './predictor.ts';
 import { HAS_AUX, HAS_BYTE, HAS_NAME, HAS_PAYLOAD, HAS_VALUE, SHAPE_EXIT_IO, SHAPE_EXIT_MMIO, SHAPE_IDLE, SHAPE_KIND, SHAPE_TRAITS } from './shapes.ts';
 
+/** Low and high word of what zigzag64At() read. */
+const wide = new Int32Array(2);
 /** NO_DELTA as a word of Predictor.state. */
 const NO_DELTA_WORD = -1;
 /** Beside the HAS_* in STATE_TRAITS: the value is time without instructions. */
 const IS_IDLE = 32;
 const MISPLACED = 'a run without a record is not the last token';
 const PAST_END = 'a record goes past the end of its block';
+
+/** What the records of a block are decoded to. */
+interface Columns {
+  readonly positions: Float64Array;
+  readonly timeOffsetsNs: Float64Array;
+  readonly sites: Uint16Array;
+  readonly valuesLo: Uint32Array;
+  readonly valuesHi: Uint32Array;
+  readonly auxes: Uint32Array;
+  readonly payloadStarts: Uint32Array;
+  readonly payloadLengths: Uint32Array;
+}
 
 export class BlockDecoder {
   // Large tables; one decoder serves many blocks.
@@ -33,7 +47,6 @@ export class BlockDecoder {
     const reader = new ByteReader(payload, fileOffset);
     const positions = new Float64Array(total);
     const timeOffsetsNs = new Float64Array(total);
-    const kinds = new Uint8Array(total);
     const sites = new Uint16Array(total);
     const valuesLo = new Uint32Array(total);
     const valuesHi = new Uint32Array(total);
@@ -43,14 +56,67 @@ export class BlockDecoder {
     const counts = new Uint16Array(KIND_SLOTS);
     const strings: string[] = [];
 
+    const clock = Float64Array.of(entry.firstPosition, entry.timeOffsetNs);
+    const at = this.decodeRecords(reader, total, clock, strings, { positions, timeOffsetsNs, sites, valuesLo, valuesHi, auxes, payloadStarts, payloadLengths });
+    const [position, timeOffsetNs] = clock;
+    reader.at = payload.length;
+    const n = p.siteCount;
+    for (let site = 0; site < n; site++) counts[SHAPE_KIND[p.shape[site]]] += p.state[(site << STATE_SHIFT) + STATE_RECORDS];
+    if (at !== total) reader.fail(`${at} records, but the header says ${total}`);
+    if (position !== entry.lastPosition) reader.fail(`the last record is at @${position}, but the header says @${entry.lastPosition}`);
+    if (!(position + timeOffsetNs <= Number.MAX_SAFE_INTEGER)) reader.fail('virtual time is not a safe integer');
+    for (let kind = 0; kind < KIND_SLOTS; kind++) {
+      if (counts[kind] !== entry.counts[kind]) reader.fail(`${counts[kind]} records of kind ${KIND_NAMES[kind] ?? kind}, but the header says ${entry.counts[kind]}`);
+    }
+    const kindOfSite = new Uint8Array(n);
+    for (let site = 0; site < n; site++) kindOfSite[site] = SHAPE_KIND[p.shape[site]];
+    return {
+      count: total,
+      firstRecord: entry.firstRecord,
+      fileOffset,
+      position: positions,
+      timeOffsetNs: timeOffsetsNs,
+      kind: kindsOf(sites, kindOfSite),
+      site: sites,
+      valueLo: valuesLo,
+      valueHi: valuesHi,
+      aux: auxes,
+      payloadStart: payloadStarts,
+      payloadLength: payloadLengths,
+      bytes: payload,
+      sites: {
+        count: n,
+        shape: p.shape.slice(0, n),
+        f0: p.f0.slice(0, n),
+        f1: p.f1.slice(0, n),
+        f2: p.f2.slice(0, n),
+        f3: p.f3.slice(0, n),
+        ripLo: p.ripLo.slice(0, n),
+        ripHi: p.ripHi.slice(0, n),
+        addressLo: p.addressLo.slice(0, n),
+        addressHi: p.addressHi.slice(0, n),
+      },
+      strings,
+      endTimeOffsetNs: timeOffsetNs,
+    };
+  }
+
+  /**
+   * All tokens; returns the number of records. clock: position and time offset, before and after.
+   *
+   * V8 compiles such a loop while it runs, from its middle on (on-stack replacement), and may run no other code of it for long. Then it knows no types of locals that change: floats among them would be
+   * number objects, so those are in `clock`. And what comes after the loop has not run when it is compiled, so it is left there for slow code each time: hence nothing comes after it but the return.
+   */
+  private decodeRecords(reader: ByteReader, total: number, clock: Float64Array, strings: string[], columns: Columns): number {
+    const p = this.predictor;
+    const { positions, timeOffsetsNs, sites, valuesLo, valuesHi, auxes, payloadStarts, payloadLengths } = columns;
     const { state, pair, cacheLo, cacheHi, cacheUsed } = p;
+    const payload = reader.bytes;
     const length = payload.length;
     // The place in the payload is in a local variable; what is rare is read by `reader`, and the two are brought together for it.
     // Numbers of up to three bytes are read here, in the two places that most of them have: a function that reads them would need the place in memory.
     let cursor = 0;
     let at = 0;
-    let position = +entry.firstPosition;
-    let timeOffsetNs = +entry.timeOffsetNs;
     // p.previous, p.beforePrevious and p.valueLo, p.valueHi, in registers.
     let previous = NO_SITE;
     let beforePrevious = NO_SITE;
@@ -82,9 +148,9 @@ export class BlockDecoder {
         const traits = state[words + STATE_TRAITS];
         if ((traits & HAS_PAYLOAD) !== 0) failAt(reader, cursor, 'a record with a payload in a run');
         if (delta === NO_DELTA_WORD) failAt(reader, cursor, 'no delta is foreseen here');
-        position += delta >>> 0;
-        positions[at] = position;
-        timeOffsetsNs[at] = timeOffsetNs;
+        clock[0] += delta >>> 0;
+        positions[at] = clock[0];
+        timeOffsetsNs[at] = clock[1];
         sites[at] = site;
         if ((traits & HAS_VALUE) !== 0) {
           if (state[words + STATE_FOLLOWS] !== 0) {
@@ -97,9 +163,9 @@ export class BlockDecoder {
           valuesLo[at] = valueLo;
           valuesHi[at] = valueHi;
           if ((traits & HAS_AUX) !== 0) auxes[at] = state[words + STATE_LAST_AUX];
-          if ((traits & IS_IDLE) !== 0) timeOffsetNs += numberOf(valueLo >>> 0, valueHi >>> 0);
+          if ((traits & IS_IDLE) !== 0) clock[1] += numberOf(valueLo >>> 0, valueHi >>> 0);
         }
-        timeOffsetNs += state[words + STATE_COST] >>> 0;
+        clock[1] += state[words + STATE_COST] >>> 0;
         state[words + STATE_RECORDS]++;
         state[words + STATE_ARRIVE] = delta;
         const from = previous << STATE_SHIFT;
@@ -157,18 +223,18 @@ export class BlockDecoder {
               cursor = (cursor + 1) | 0;
             }
           }
-          position += delta;
+          clock[0] += delta;
         } else {
           reader.at = cursor;
           const given = reader.varint();
           cursor = reader.at | 0;
-          position += given;
+          clock[0] += given;
           delta = given < NO_DELTA ? given | 0 : NO_DELTA_WORD;
         }
       } else if (delta === NO_DELTA_WORD) failAt(reader, cursor, 'no delta is foreseen here');
-      else position += delta >>> 0;
-      positions[at] = position;
-      timeOffsetsNs[at] = timeOffsetNs;
+      else clock[0] += delta >>> 0;
+      positions[at] = clock[0];
+      timeOffsetsNs[at] = clock[1];
       sites[at] = site;
 
       if ((traits & HAS_VALUE) !== 0) {
@@ -201,11 +267,9 @@ export class BlockDecoder {
               lo = (lastLo + difference) | 0;
               hi = (lastHi + (difference >> 31) + (lo >>> 0 < lastLo >>> 0 ? 1 : 0)) | 0;
             } else {
-              reader.at = cursor;
-              reader.zigzag64(lastLo >>> 0, lastHi >>> 0);
-              cursor = reader.at | 0;
-              lo = reader.lo | 0;
-              hi = reader.hi | 0;
+              cursor = zigzag64At(reader, cursor, lastLo, lastHi, wide);
+              lo = wide[0];
+              hi = wide[1];
             }
             const cached = (Math.imul(lo, 0x9e3779b1) ^ Math.imul(hi, 0x85ebca6b)) >>> 24;
             cacheLo[cached] = lo;
@@ -229,11 +293,9 @@ export class BlockDecoder {
         if ((traits & HAS_AUX) !== 0) {
           let aux = state[words + STATE_LAST_AUX];
           if (valueMode !== 0) {
-            reader.at = cursor;
-            reader.zigzag64(aux >>> 0, 0);
-            cursor = reader.at | 0;
-            if (reader.hi !== 0) reader.fail('aux is larger than 32 bits');
-            aux = reader.lo | 0;
+            cursor = zigzag64At(reader, cursor, aux, 0, wide);
+            if (wide[1] !== 0) failAt(reader, cursor, 'aux is larger than 32 bits');
+            aux = wide[0];
             state[words + STATE_LAST_AUX] = aux;
           }
           auxes[at] = aux;
@@ -247,7 +309,7 @@ export class BlockDecoder {
         valueHi = hi;
         valuesLo[at] = lo;
         valuesHi[at] = hi;
-        if ((traits & IS_IDLE) !== 0) timeOffsetNs += numberOf(lo >>> 0, hi >>> 0);
+        if ((traits & IS_IDLE) !== 0) clock[1] += numberOf(lo >>> 0, hi >>> 0);
       } else if (token >> 6 !== 0) {
         failAt(reader, cursor, 'a value where the shape has none');
       }
@@ -260,7 +322,7 @@ export class BlockDecoder {
         cursor = reader.at | 0;
       }
       at = (at + 1) | 0;
-      timeOffsetNs += state[words + STATE_COST] >>> 0;
+      clock[1] += state[words + STATE_COST] >>> 0;
       state[words + STATE_RECORDS]++;
       pair[slot] = site + 1;
       pair[slot + 1] = delta;
@@ -270,49 +332,14 @@ export class BlockDecoder {
       beforePrevious = previous;
       previous = site;
     }
-    reader.at = cursor;
-
-    const n = p.siteCount;
-    for (let site = 0; site < n; site++) counts[SHAPE_KIND[p.shape[site]]] += state[(site << STATE_SHIFT) + STATE_RECORDS];
-    if (at !== total) reader.fail(`${at} records, but the header says ${total}`);
-    if (position !== entry.lastPosition) reader.fail(`the last record is at @${position}, but the header says @${entry.lastPosition}`);
-    if (!(position + timeOffsetNs <= Number.MAX_SAFE_INTEGER)) reader.fail('virtual time is not a safe integer');
-    for (let kind = 0; kind < KIND_SLOTS; kind++) {
-      if (counts[kind] !== entry.counts[kind]) reader.fail(`${counts[kind]} records of kind ${KIND_NAMES[kind] ?? kind}, but the header says ${entry.counts[kind]}`);
-    }
-    const kindOfSite = new Uint8Array(n);
-    for (let site = 0; site < n; site++) kindOfSite[site] = SHAPE_KIND[p.shape[site]];
-    for (let i = 0; i < total; i++) kinds[i] = kindOfSite[sites[i]];
-    return {
-      count: total,
-      firstRecord: entry.firstRecord,
-      fileOffset,
-      position: positions,
-      timeOffsetNs: timeOffsetsNs,
-      kind: kinds,
-      site: sites,
-      valueLo: valuesLo,
-      valueHi: valuesHi,
-      aux: auxes,
-      payloadStart: payloadStarts,
-      payloadLength: payloadLengths,
-      bytes: payload,
-      sites: {
-        count: n,
-        shape: p.shape.slice(0, n),
-        f0: p.f0.slice(0, n),
-        f1: p.f1.slice(0, n),
-        f2: p.f2.slice(0, n),
-        f3: p.f3.slice(0, n),
-        ripLo: p.ripLo.slice(0, n),
-        ripHi: p.ripHi.slice(0, n),
-        addressLo: p.addressLo.slice(0, n),
-        addressHi: p.addressHi.slice(0, n),
-      },
-      strings,
-      endTimeOffsetNs: timeOffsetNs,
-    };
+    return at;
   }
+}
+
+function kindsOf(sites: Uint16Array, kindOfSite: Uint8Array): Uint8Array {
+  const kinds = new Uint8Array(sites.length);
+  for (let i = 0; i < kinds.length; i++) kinds[i] = kindOfSite[sites[i]];
+  return kinds;
 }
 
 const tooMany = (total: number): string => `more records than the ${total} that the header says`;

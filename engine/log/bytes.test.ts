@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { ByteReader, ByteWriter, bigintOf, getU64, highOf, highOfBigint, isShortZigzag, lowOf, lowOfBigint, setU64, signedNumberOf, viewOf } from './bytes.ts';
+import { ByteReader, ByteWriter, bigintOf, getU64, highOf, highOfBigint, isShortZigzag, lowOf, lowOfBigint, setU64, signedNumberOf, viewOf, zigzag64At } from './bytes.ts';
 
 const u64 = fc.oneof(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), fc.constantFrom(0n, 63n, 64n, 2n ** 31n, 2n ** 32n - 1n, 2n ** 32n, 2n ** 63n, 2n ** 64n - 1n));
 
@@ -20,6 +20,35 @@ test('varint and zigzag of any 64-bit value come back', () => {
       expect(reader.done).toBe(true);
     }),
     { numRuns: 2000 },
+  );
+});
+
+test('zigzag64At reads what the reader reads, anywhere, and fails where and as it does', () => {
+  const read = (bytes: Uint8Array, at: number, base: bigint): unknown => {
+    const reader = new ByteReader(bytes, 100);
+    reader.at = at;
+    reader.zigzag64(lowOfBigint(base), highOfBigint(base));
+    return [reader.at, reader.lo | 0, reader.hi | 0];
+  };
+  const readAt = (bytes: Uint8Array, at: number, base: bigint): unknown => {
+    const into = new Int32Array(2);
+    return [zigzag64At(new ByteReader(bytes, 100), at, lowOfBigint(base) | 0, highOfBigint(base) | 0, into), into[0], into[1]];
+  };
+  const outcome = (of: typeof read, ...given: Parameters<typeof read>): unknown => {
+    try {
+      return of(...given);
+    } catch (error) {
+      return String(error);
+    }
+  };
+  // Numbers of every length, longer ones than they need, and bytes that are no number; with much, little and nothing after them.
+  const long = fc.tuple(fc.array(fc.integer({ min: 0x80, max: 0xff }), { maxLength: 11 }), fc.integer({ min: 0, max: 0xff })).map(([more, last]) => [...more, last]);
+  fc.assert(
+    fc.property(long, u64, fc.nat(3), fc.nat(12), fc.nat(11), (number, base, before, after, cut) => {
+      const bytes = Uint8Array.from([...Array<number>(before).fill(0x80), ...number, ...Array<number>(after).fill(0xff)]);
+      for (const some of [bytes, bytes.subarray(0, before + cut)]) expect(outcome(readAt, some, before, base)).toEqual(outcome(read, some, before, base));
+    }),
+    { numRuns: 3000 },
   );
 });
 

@@ -224,3 +224,58 @@ export class ByteReader {
     this.hi = (baseHi + dHi + (sum >= TWO_32 ? 1 : 0)) >>> 0;
   }
 }
+
+const VARINT_BYTES_MAX = 10;
+
+/**
+ * reader.zigzag64() at a place, base and result in signed words (`into`: low and high), because fields of numbers from 2^31 on are objects in V8. Returns the place after it. What is damaged,
+ * or near the end, is left to the reader.
+ */
+export function zigzag64At(reader: ByteReader, cursor: number, baseLo: number, baseHi: number, into: Int32Array): number {
+  const { bytes } = reader;
+  let at = cursor;
+  let lo = 0;
+  let hi = 0;
+  let isRead = at + VARINT_BYTES_MAX <= bytes.length;
+  if (isRead) {
+    let byte = bytes[at];
+    at = (at + 1) | 0;
+    lo = byte & 0x7f;
+    for (let shift = 7; byte > 0x7f && shift < 28; shift = (shift + 7) | 0) {
+      byte = bytes[at];
+      at = (at + 1) | 0;
+      lo |= (byte & 0x7f) << shift;
+    }
+    if (byte > 0x7f) {
+      byte = bytes[at];
+      at = (at + 1) | 0;
+      lo |= byte << 28;
+      hi = (byte & 0x7f) >>> 4;
+      for (let shift = 3; byte > 0x7f && shift < 31; shift = (shift + 7) | 0) {
+        byte = bytes[at];
+        at = (at + 1) | 0;
+        hi |= (byte & 0x7f) << shift;
+      }
+      if (byte > 0x7f) {
+        byte = bytes[at];
+        at = (at + 1) | 0;
+        hi |= byte << 31;
+        isRead = byte <= 1;
+      }
+    }
+  }
+  if (!isRead) {
+    reader.at = cursor;
+    reader.zigzag64(baseLo >>> 0, baseHi >>> 0);
+    into[0] = reader.lo;
+    into[1] = reader.hi;
+    return reader.at | 0;
+  }
+  const sign = -(lo & 1);
+  const dLo = ((lo >>> 1) | (hi << 31)) ^ sign;
+  const dHi = (hi >>> 1) ^ sign;
+  const sum = (baseLo + dLo) | 0;
+  into[0] = sum;
+  into[1] = (baseHi + dHi + (sum >>> 0 < dLo >>> 0 ? 1 : 0)) | 0;
+  return at;
+}
