@@ -21,6 +21,18 @@ describe('full: what a binary translator makes of events', () => {
     expect(full({ adaptAfter: 1 }, (s) => { stores(2)(s); s.exitPageTable(at(5), RIP + 8, HI, 1, 0x20_0000, 0, 0); })).toEqual(['trace fault (trace)', 'page-table update x1', 'trace fault (trace)']);
   });
 
+  it('an instruction is traced anew when the counts of instructions were full, in the midst of a block too', () => {
+    const others = 65_600;
+    const told = full({ adaptAfter: 1 }, (s) => {
+      for (let i = 0; i < others; i++) {
+        s.exitPageTable(at(i), RIP, HI, 1, 0x20_0000, 0, 0);
+        s.exitPageTable(at(i), RIP + 8 + 8 * i, HI, 1, 0x20_0000, 0, 0);
+      }
+    });
+    expect(told.filter((each) => each === 'page-table update x1')).toHaveLength(others - 2);
+    expect(told.filter((each) => each === 'trace fault (trace)')).toHaveLength(others + 2);
+  });
+
   it('a true fault, its entry, and the hidden fault when the access is tried again', () => {
     const fault = (s: EventSink): void => {
       s.exitException(at(1), 0x40_0000, 0, 14, 6, 0x5000, 0);

@@ -40,6 +40,8 @@ const PLAN_COUNTS = 11;
 const PLAN_INTERRUPT = 12;
 const PLAN_IDLE = 13;
 const PLAN_DIRTY = 14;
+/** A store of an instruction that is known to be translated into a call. */
+const PLAN_ADAPTED_STORE = 15;
 
 class TranslationProjection extends BaseProjection {
   private readonly adaptAfter: number;
@@ -126,9 +128,15 @@ class TranslationProjection extends BaseProjection {
           break;
         case 9 satisfies typeof PLAN_STORE:
           if (mmu.store(sites.f0[s], aux[i], valueLo[i]) !== STORE_FREE) {
-            if (this.isAdapted(sites.ripLo[s], sites.ripHi[s])) this.direct(out, i, DIRECT_PAGE_TABLE, this.traceAdapted);
-            else this.exit(out, i, BT.traceFault, aux[i], HANDLER_TRACE, this.trace);
+            if (this.isAdapted(sites.ripLo[s], sites.ripHi[s])) {
+              plans[s] = PLAN_ADAPTED_STORE;
+              this.direct(out, i, DIRECT_PAGE_TABLE, this.traceAdapted);
+            } else this.exit(out, i, BT.traceFault, aux[i], HANDLER_TRACE, this.trace);
           }
+          this.hiddenFaults(out, i, mmu.fills);
+          break;
+        case 15 satisfies typeof PLAN_ADAPTED_STORE:
+          if (mmu.store(sites.f0[s], aux[i], valueLo[i]) !== STORE_FREE) this.direct(out, i, DIRECT_PAGE_TABLE, this.traceAdapted);
           this.hiddenFaults(out, i, mmu.fills);
           break;
         case 11 satisfies typeof PLAN_COUNTS:
@@ -229,9 +237,18 @@ class TranslationProjection extends BaseProjection {
     const slot = sites.slotOf(ripLo, ripHi);
     const faults = sites.at(slot);
     if (faults >= this.adaptAfter) return true;
+    const { generation } = sites;
     sites.add(slot, ripLo, ripHi);
+    if (sites.generation !== generation) this.forgetAdapted();
     if (faults + 1 >= this.adaptAfter) this.adapted++;
     return false;
+  }
+
+  /** The counts have begun anew: whoever was adapted is not known any more. */
+  private forgetAdapted(): void {
+    this.plans.forEach((plan, s) => {
+      if (plan === PLAN_ADAPTED_STORE) this.plans[s] = PLAN_STORE;
+    });
   }
 
   protected override charge(totals: RunTotals, row: number, out: RegimeSink): void {

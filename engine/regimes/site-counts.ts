@@ -10,6 +10,8 @@ export class SiteCounts {
   /** 0: the slot is free. */
   private counts = new Uint32Array(64);
   private size = 0;
+  /** How often it has begun anew. */
+  generation = 0;
 
   /** The slot of an address: its own, or the free one where it would go. */
   slotOf(lo: number, hi: number): number {
@@ -58,6 +60,7 @@ export class SiteCounts {
   private clear(): void {
     this.counts.fill(0);
     this.size = 0;
+    this.generation++;
   }
 
   private grow(): void {
