@@ -6,7 +6,7 @@ import type { Compiler, Core } from '../cpu/core.ts';
 import * as L from '../cpu/layout.ts';
 import { type RegionBlock, type RegionLimits, layOutMemory, memoryBytes, regionAround } from './region.ts';
 import { IMPORTS, Translator } from './translate.ts';
-import { type Func, moduleOf } from './wasm.ts';
+import { moduleOf } from './wasm.ts';
 
 export interface JitOptions {
   /** Times a block is interpreted before it is compiled; 1: at once. */
@@ -25,7 +25,7 @@ export interface JitOptions {
  * blocks, microOps: the optimising compiler's time grows faster than the function (one of 54 kB took 800 ms on a busy machine). Small regions that may all have the same
  * blocks are faster than large ones with a limit of copies (README.md, "Tried").
  */
-const DEFAULTS: JitOptions = { threshold: 16_000, batch: 8, blocks: 30, microOps: 500, codeBytes: 48 << 20 };
+const DEFAULTS: JitOptions = { threshold: 16_000, batch: 8, blocks: 60, microOps: 1000, codeBytes: 48 << 20 };
 
 /** off: interpreted only. on: hot code is compiled. eager, always: after a few times, at once; to test the compiler, not to be fast. */
 export const JIT_MODES = ['off', 'on', 'eager', 'always'] as const;
@@ -156,8 +156,7 @@ export class Jit implements Compiler {
     });
     if (regions.length === 0) return;
     const begin = this.nowMs?.() ?? 0;
-    const functions: Func[] = [];
-    for (const { index, blocks, memory } of regions) functions.push(...this.translator.translate(blocks, index, IMPORTS.length + functions.length + 1, layOutMemory(core, blocks, memory)));
+    const functions = regions.map(({ index, blocks, memory }) => this.translator.translate(blocks, index, layOutMemory(core, blocks, memory)));
     const bytes = moduleOf(IMPORTS, functions, this.memoryPages);
     const instance = this.instantiate(bytes);
     if (instance === undefined) return;

@@ -3,7 +3,8 @@
  *
  *   function (number of the block) -> how to go on: SITE_* of layout.ts
  *
- * Guest registers, the position and the flags live in locals. There is one way out, which writes all of them back; what leaves only says
+ * Guest registers, the position and the flags live in locals. What is set is stored at once, but for a register that is set again before anybody can look, and the operands
+ * that flags wait for: so there is little to write back on the way out, where everything that may leave comes together. What leaves says only
  * which of three: to the block at RIP, to the full check at RIP, or *resume*: the interpreter takes over at a micro-op in the middle of a block. That is what an access does
  * whose page the software TLB does not have, and whatever is about to fault: nothing of it has been done yet, so that slow and exceptional
  * things happen in the interpreter alone. Only helpers are called from inside, between `spill` and `reload`.
@@ -75,10 +76,33 @@ interface PendingFlags {
 const PLAIN: PendingFlags = { kind: 'plain', size: 3, count: 0, withCarry: false, over: false };
 const PASSED: PendingFlags = { ...PLAIN, kind: 'passed' };
 
+/** Where memory has a copy of a local; none of them is needed on the way out. */
+const HOMES = new Map([
+  ...Array.from({ length: 16 }, (_, r) => [R + r, L.REGS + r * 8] as const),
+  [FR, L.FLAG_RESULT], [FA, L.FLAG_AUX], [ICOUNT, L.ICOUNT], [PAGE, L.REGS + L.REG_PAGE * 8], [OC, L.JIT_FLAGS + 24], [FK, L.JIT_FLAGS + 32],
+]); // prettier-ignore
+/** The operands that flags wait for are stored on the way out. */
+const WAITING = new Map([[PA, L.JIT_FLAGS], [PB, L.JIT_FLAGS + 8], [PR, L.JIT_FLAGS + 16]]);
+
+/** Code whose locals have copies in memory. */
+class RegionCode extends Code {
+  /** Registers that need not be stored now, bits 0 to 15. */
+  unseen = 0;
+
+  override set(local: number): this {
+    super.set(local);
+    const home = HOMES.get(local);
+    if (home === undefined || (local < FR && ((this.unseen >>> (local - R)) & 1) !== 0)) return this;
+    return this.i32(0).get(local).memory(OP.i64Store, home);
+  }
+  /** Sets a local to its copy. */
+  restore(local: number): this {
+    this.i32(0).memory(OP.i64Load, HOMES.get(local) ?? WAITING.get(local)!);
+    return super.set(local);
+  }
+}
+
 const MASKS = [0xff, 0xffff, 0xffff_ffff] as const;
-/** What the flags follow from, and where the way out puts it; the next region begins with it. */
-const FLAG_LOCALS = [FR, FA, PA, PB, PR, OC, FK] as const;
-const WAITING = [L.FLAG_RESULT, L.FLAG_AUX, L.JIT_FLAGS, L.JIT_FLAGS + 8, L.JIT_FLAGS + 16, L.JIT_FLAGS + 24, L.JIT_FLAGS + 32] as const;
 const LOADS = [OP.i64Load8U, OP.i64Load16U, OP.i64Load32U, OP.i64Load] as const;
 const STORES = [OP.i64Store8, OP.i64Store16, OP.i64Store32, OP.i64Store] as const;
 const PAGE_MASK = -4096;
@@ -101,20 +125,19 @@ const FLAGS_KILL = 2;
 
 export class Translator {
   private readonly core: Core;
-  private code = new Code();
+  private code = new RegionCode();
   private blocks: readonly RegionBlock[] = [];
   private numbers = new Map<number, number>();
-  /** Registers that the region touches, and those it changes. */
-  private used = 0;
-  private changed = 0;
-  private changedList: number[] = [];
+  /** Registers that the region touches. */
+  private used: readonly number[] = [];
+  /** By micro-op, registers that it changes and another one does again before anybody can look. */
+  private readonly unseen = new Map<number, number>();
   private liveIn: boolean[] = [];
   private liveAfter = new Map<number, boolean>();
   private flags: PendingFlags = PLAIN;
   private current = 0;
   private depth = 0;
   private selfLoop = false;
-  private spillIndex = 0;
   private memory: RegionMemory = { cells: new Map(), table: 0, entries: 1 };
   private mask = 0;
   private sseChecked = false;
@@ -123,22 +146,19 @@ export class Translator {
     this.core = core;
   }
 
-  /** The function number `index` of the core's table and its `spill`, which will have the number `spillIndex` in the module. */
-  translate(blocks: readonly RegionBlock[], index: number, spillIndex: number, memory: RegionMemory): [Func, Func] {
-    this.code = new Code();
+  /** The function number `index` of the core's table. */
+  translate(blocks: readonly RegionBlock[], index: number, memory: RegionMemory): Func {
+    this.code = new RegionCode();
     this.blocks = blocks;
     this.numbers = new Map(blocks.map(({ place }, i) => [place, i]));
-    this.spillIndex = spillIndex;
     this.memory = memory;
     this.mask = this.core.u32[L.JIT_TLB_MASK >>> 2];
     this.findRegisters();
     this.findLiveFlags();
     const { code } = this;
-    for (const r of this.list(this.used)) code.i32(0).memory(OP.i64Load, L.REGS + r * 8).set(R + r);
-    FLAG_LOCALS.forEach((local, i) => code.i32(0).memory(OP.i64Load, WAITING[i]).set(local));
-    code.i32(0).memory(OP.i64Load, L.ICOUNT).set(ICOUNT);
-    code.i32(0).memory(OP.i64Load, L.STOP_AT).set(STOP);
-    code.i32(0).memory(OP.i64Load, L.REGS + BASE_PAGE).set(PAGE);
+    for (const r of this.used) code.restore(R + r);
+    for (const local of [FR, FA, PA, PB, PR, OC, FK, ICOUNT, PAGE]) code.restore(local);
+    this.reloadStop();
     this.loadTlbBases();
     const n = blocks.length;
     code.block(I64);
@@ -160,54 +180,47 @@ export class Translator {
     code.end();
     code.op(OP.unreachable).end();
     this.wayOut();
-    return [{ signature: { parameters: [I32], results: [I64] }, locals: LOCALS, body: code, exported: `f${index}` }, this.spillFunction()];
+    return { signature: { parameters: [I32], results: [I64] }, locals: LOCALS, body: code, exported: `f${index}` };
   }
 
   /** What every exit of the function does; SITE_* is on the stack. */
   private wayOut(): void {
     const { code } = this;
     code.i32(0).i32(0).memory(OP.i32Store, L.BLOCK);
-    code.i32(0).get(ICOUNT).memory(OP.i64Store, L.ICOUNT);
-    code.i32(0).get(PAGE).memory(OP.i64Store, L.REGS + BASE_PAGE);
-    code.i32(0).get(T2).memory(OP.i64Store, L.RIP);
-    code.i32(0).get(HOST).memory(OP.i32Store, L.JIT_CELL);
-    FLAG_LOCALS.forEach((local, i) => code.i32(0).get(local).memory(OP.i64Store, WAITING[i]));
-    for (const r of this.changedList) code.i32(0).get(R + r).memory(OP.i64Store, L.REGS + r * 8);
+    for (const [local, at] of WAITING) code.i32(0).get(local).memory(OP.i64Store, at);
     code.end();
-  }
-
-  /** (block, icount, page, changed registers...): writes them to memory. */
-  private spillFunction(): Func {
-    const code = new Code();
-    code.i32(0).get(0).memory(OP.i32Store, L.BLOCK);
-    code.i32(0).get(1).memory(OP.i64Store, L.ICOUNT);
-    code.i32(0).get(2).memory(OP.i64Store, L.REGS + BASE_PAGE);
-    this.changedList.forEach((r, i) => code.i32(0).get(3 + i).memory(OP.i64Store, L.REGS + r * 8));
-    code.end();
-    return { signature: { parameters: [I32, I64, I64, ...this.changedList.map(() => I64)], results: [] }, locals: [], body: code, exported: undefined };
   }
 
   // ---- analysis ----
 
-  private list(mask: number): number[] {
-    const out: number[] = [];
-    for (let r = 0; r < 16; r++) if ((mask >>> r) & 1) out.push(r);
-    return out;
-  }
-
   private findRegisters(): void {
-    let reads = 0;
-    let writes = 0;
+    this.unseen.clear();
+    let used = 0;
     for (const { first, last } of this.blocks) {
-      for (let p = first; p <= last; p += O.OP_BYTES) {
-        const effects = this.effects(p);
-        reads |= effects.reads;
-        writes |= effects.writes;
+      let again = 0;
+      for (let p = last; p >= first; p -= O.OP_BYTES) {
+        const { reads, writes } = this.effects(p);
+        used |= reads | writes;
+        if ((writes & again) !== 0) this.unseen.set(p, writes & again);
+        again = this.isOpaque(p) ? 0 : again | writes;
       }
     }
-    this.used = (reads | writes) & 0xffff;
-    this.changed = writes & 0xffff;
-    this.changedList = this.list(this.changed);
+    this.used = Array.from({ length: 16 }, (_, r) => r).filter((r) => ((used >>> r) & 1) !== 0);
+  }
+
+  /** Whether registers may be looked at in memory before this micro-op changes any: it may leave, or calls what reads them. */
+  private isOpaque(p: number): boolean {
+    const op = this.core.u16[p >>> 1];
+    if (op >= O.ADD_RR8 && op <= O.TEST_MI64) return ((op - O.ADD_RR8) % 20 & ~3) >= O.FORM_RM;
+    if (op >= O.MOVZX_R8_16 && op <= O.MOVSX_M32_64) return isMemoryExtension(op);
+    if (op >= O.INC_R8 && op <= O.NOT_M64) return (op & 4) !== (O.INC_R8 & 4);
+    if ((op >= O.SHL_RI32 && op <= O.ROR_RI64) || (op >= O.SET_R_O && op <= O.SET_R_G)) return false;
+    switch (op) {
+      case O.OP_NOP: case O.MOV_RI64_WIDE: case O.LEA_16: case O.LEA_32: case O.LEA_64: case O.CDQE: case O.CWDE: case O.CQO: case O.CDQ: case O.BSWAP32: case O.BSWAP64: case O.XCHG_RR32:
+      case O.XCHG_RR64: case O.IMUL_RR32: case O.IMUL_RR64: case O.IMUL_RRI32: case O.IMUL_RRI64: case O.CMOV_RR32: case O.CMOV_RR64: case O.BT_RI32: case O.BT_RI64: case O.BT_RR32: case O.BT_RR64:
+        return false;
+      default: return true;
+    }
   }
 
   /** Registers of native micro-ops. Helpers work in memory: what they change is read back if it is used, and written back by nobody. */
@@ -327,7 +340,10 @@ export class Translator {
       code.loop();
       this.depth++;
     }
-    for (let p = block.first; p <= block.last; p += O.OP_BYTES) this.microOp(p);
+    for (let p = block.first; p <= block.last; p += O.OP_BYTES) {
+      code.unseen = this.unseen.get(p) ?? 0;
+      this.microOp(p);
+    }
     if (this.selfLoop) {
       code.op(OP.unreachable).end();
       this.depth--;
@@ -378,7 +394,7 @@ export class Translator {
       code.get(PAGE).i64(nextPage - page).op(OP.i64Add).set(T0);
       this.unlessVerified(T0, cell);
       this.depth++;
-      code.i32(cell).set(HOST);
+      code.i32(0).i32(cell).memory(OP.i32Store, L.JIT_CELL);
       this.leaveTo(offset, L.SITE_GO_ON | L.SITE_VERIFY);
       this.depth--;
       code.end();
@@ -397,7 +413,7 @@ export class Translator {
   /** Leaves before the instruction at an offset of the page. */
   private leaveTo(offset: number, how: number): void {
     const { code } = this;
-    code.get(PAGE).i64(offset).op(OP.i64Add).set(T2);
+    code.i32(0).get(PAGE).i64(offset).op(OP.i64Add).memory(OP.i64Store, L.RIP);
     code.i64Number(this.site(how)).br(this.outside);
   }
 
@@ -433,6 +449,8 @@ export class Translator {
     code.get(T2).i64(PAGE_MASK).op(OP.i64And).set(T1);
     this.unlessVerified(T1, undefined);
     this.depth++;
+    code.i32(0).get(HOST).memory(OP.i32Store, L.JIT_CELL);
+    code.i32(0).get(T2).memory(OP.i64Store, L.RIP);
     code.i64Number(this.site(L.SITE_GO_ON | L.SITE_VERIFY)).br(this.outside);
     this.depth--;
     code.end();
@@ -444,26 +462,21 @@ export class Translator {
     code.br(this.outside - 1);
     this.depth -= 2;
     code.end().end();
+    code.i32(0).get(T2).memory(OP.i64Store, L.RIP);
     code.i64Number(this.site(L.SITE_GO_ON)).br(this.outside);
   }
 
   // ---- state ----
 
-  /** Writes back what the region may have changed, before a helper is called. */
-  private spillHere(): void {
-    const { code } = this;
+  /** Completes what memory has, before a helper is called. */
+  private spill(): void {
     this.settle();
-    code.i32(this.blocks[this.current].address).get(ICOUNT).get(PAGE);
-    for (const r of this.changedList) code.get(R + r);
-    code.call(this.spillIndex);
+    this.code.i32(0).i32(this.blocks[this.current].address).memory(OP.i32Store, L.BLOCK);
   }
   /** Computes the flags, into memory. */
   private settle(): void {
     const { code, flags } = this;
-    if (flags.kind === 'plain' && !flags.over) {
-      code.i32(0).get(FR).memory(OP.i64Store, L.FLAG_RESULT).i32(0).get(FA).memory(OP.i64Store, L.FLAG_AUX);
-      return;
-    }
+    if (flags.kind === 'plain' && !flags.over) return;
     if (flags.kind === 'passed') {
       code.get(FK);
       if (flags.over) code.i64Number(4096 * 2 ** L.SITE_FLAGS).op(OP.i64Or);
@@ -485,9 +498,8 @@ export class Translator {
   /** After a helper that works on memory. */
   private reload(): void {
     const { code } = this;
-    for (const r of this.list(this.used)) code.i32(0).memory(OP.i64Load, L.REGS + r * 8).set(R + r);
-    code.i32(0).memory(OP.i64Load, L.FLAG_RESULT).set(FR);
-    code.i32(0).memory(OP.i64Load, L.FLAG_AUX).set(FA);
+    for (const r of this.used) code.restore(R + r);
+    code.restore(FR).restore(FA);
     this.flags = PLAIN;
     this.reloadStop();
     this.loadTlbBases();
@@ -710,8 +722,7 @@ export class Translator {
     if (this.flags.kind === 'plain' && !this.flags.over) return;
     if (this.flags.kind === 'passed') {
       this.settle();
-      code.i32(0).memory(OP.i64Load, L.FLAG_RESULT).set(FR);
-      code.i32(0).memory(OP.i64Load, L.FLAG_AUX).set(FA);
+      code.restore(FR).restore(FA);
     } else {
       this.pushAux();
       this.pushResult();
@@ -851,12 +862,10 @@ export class Translator {
       return;
     }
     if (op >= O.SHL_RC32 && op <= O.SAR_RC64) {
-      this.spillHere();
+      this.spill();
       this.cursor(p);
       code.i32(op < O.SHR_RC32 ? 4 : op < O.SAR_RC32 ? 5 : 7).i32(p).i32(2 + (op & 1)).call(F.shiftByCl);
-      code.i32(0).memory(OP.i64Load, L.REGS + dst).set(R + (dst >>> 3));
-      code.i32(0).memory(OP.i64Load, L.FLAG_RESULT).set(FR);
-      code.i32(0).memory(OP.i64Load, L.FLAG_AUX).set(FA);
+      code.restore(R + (dst >>> 3)).restore(FR).restore(FA);
       this.flags = PLAIN;
       return;
     }
@@ -882,13 +891,13 @@ export class Translator {
       case O.JMP: this.edge(aux + imm); return;
       case O.OP_HELP:
         if (isIdle(aux)) return;
-        this.spillHere();
+        this.spill();
         this.cursor(p);
         code.i32(aux).i32(p).call(F.helper);
         this.reload();
         return;
       case O.OP_HELP_END: case O.OP_HELP_JUMP:
-        this.spillHere();
+        this.spill();
         this.cursor(p);
         code.i32(aux).i32(p).call(F.helper);
         if (op === O.OP_HELP_END) code.i32(0).get(PAGE).i64(u16[(p + 16) >>> 1] + u8[p + 18]).op(OP.i64Add).memory(OP.i64Store, L.RIP);
@@ -897,7 +906,7 @@ export class Translator {
         return;
       case O.OP_EA: case O.OP_SSE: case O.OP_X87: case O.OP_MMX:
         if (op === O.OP_SSE && this.inlineVector(p)) return;
-        this.spillHere();
+        this.spill();
         this.cursor(p);
         code.i32(p).call(F.runVector);
         this.reload();

@@ -205,10 +205,10 @@ export interface Func {
   /** Numbers of locals behind the parameters: pairs of count and type. */
   readonly locals: readonly (readonly [number, number])[];
   readonly body: Bytes;
-  readonly exported: string | undefined;
+  readonly exported: string;
 }
 
-/** A module that imports `env.memory` and functions, and exports those of its own that have a name. */
+/** A module that imports `env.memory` and functions, and exports its own. */
 export function moduleOf(imports: readonly Import[], functions: readonly Func[], memoryPages: number): Uint8Array<ArrayBuffer> {
   const out = new Bytes();
   for (const byte of [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]) out.byte(byte);
@@ -244,9 +244,8 @@ export function moduleOf(imports: readonly Import[], functions: readonly Func[],
   functionSection.u32(functions.length);
   for (const { signature } of functions) functionSection.u32(typeOf(signature));
   const exportSection = new Bytes();
-  exportSection.u32(functions.filter(({ exported }) => exported !== undefined).length);
+  exportSection.u32(functions.length);
   functions.forEach(({ exported }, i) => {
-    if (exported === undefined) return;
     exportSection.name(exported);
     exportSection.byte(0);
     exportSection.u32(imports.length + i);

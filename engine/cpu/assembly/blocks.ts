@@ -7,7 +7,11 @@
  *   +12 u32 mode, DEAD when invalidated +16 u32 fall-through link     +20 u32 taken link +24 u32 times interpreted
  *   +28 u32 compiled function << 16 | number of the block in it
  *
+ * Before the header of a block that is one instruction in two pages: u64 physical address of the second page.
+ *
  * Look-up: virtual cache (rip and mode, valid for one GENERATION, or GENERATION_GLOBAL if the page is global) -> fetch TLB -> physical hash -> decode.
+ * The hash has all that is decoded (open addressing, linear probing): a block that could not be found again would be decoded, counted and compiled again.
+ * Dead blocks stay in their slots, where they match nothing, until another takes the slot or all is dropped.
  */
 import {
   BLOCKS, CODE, CODE_END, RAM, RAM_SIZE, PAGE_ATTR, PAGE_CODE, PAGE_BLOCKS, PAGE_CODE_MASK, GENERATION, GENERATION_GLOBAL, MODE, RIP, BLOCK, REGS, REG_PAGE, CURSOR, BLOCK_COMPILED, STOP_AT, VIRTUAL_ENTRIES, CELL_FRAME, CELL_PAGE
@@ -19,10 +23,15 @@ import { raiseError } from "./exceptions";
 import { hostDropCompiled, hostDropAllCompiled } from "./host";
 
 export const HEADER: u32 = 32;
+const CROSSING_BYTES: u32 = 8;
+/** Bytes of the longest instruction. */
+const LONGEST: u32 = 15;
 export const DEAD: u32 = 0xffffffff;
 const VIRTUAL: usize = BLOCKS;
 const HASH: usize = BLOCKS + 0x80000;
-const HASH_ENTRIES: u32 = 131072;
+const HASH_ENTRIES: u32 = 262144;
+/** Slots in use at which all decoded code is dropped, so that probing stays short and ends. */
+const HASH_FULL: u32 = HASH_ENTRIES / 4 * 3;
 /** Addresses of instructions that touched a device or their own block: they get blocks of their own. */
 const ALONE: usize = BLOCKS + 0x180000;
 const ALONE_ENTRIES: u32 = 4096;
@@ -31,6 +40,7 @@ const SCRATCH: u32 = CODE;
 const ARENA: u32 = CODE + 0x4000;
 
 let arenaNext: u32 = ARENA;
+let slotsUsed: u32 = 0;
 
 export function codeReset(): void {
   memory.fill(VIRTUAL, 0, VIRTUAL_ENTRIES * 16);
@@ -51,6 +61,7 @@ export function codeFlush(): void {
     if (attr & PAGE_CODE) store<u8>(PAGE_ATTR + f, attr & ~PAGE_CODE);
   }
   arenaNext = ARENA;
+  slotsUsed = 0;
   crossings = 0;
   bumpGeneration();
 }
@@ -60,6 +71,27 @@ export function codeFlush(): void {
 function hashSlot(paddr: u32, mode: u32): usize {
   const h = (paddr ^ (paddr >> 15)) * 0x9e3779b1 ^ mode;
   return HASH + <usize>((h >> 15 ^ h) & (HASH_ENTRIES - 1)) * 4;
+}
+// @ts-ignore: decorator
+@inline
+function nextSlot(slot: usize): usize {
+  return HASH + (slot + 4 - HASH & HASH_ENTRIES * 4 - 1);
+}
+// @ts-ignore: decorator
+@inline
+function isCrossing(block: u32): bool {
+  return (load<u32>(block, 4) & 4095) + load<u16>(block, 8) > 4096;
+}
+/** Makes a block findable, in place of a dead one if one is on the way. */
+function insert(block: u32, paddr: u32, mode: u32): void {
+  let slot = hashSlot(paddr, mode);
+  let there = load<u32>(slot);
+  while (there != 0 && load<u32>(there, 12) != DEAD) {
+    slot = nextSlot(slot);
+    there = load<u32>(slot);
+  }
+  if (there == 0) slotsUsed++;
+  store<u32>(slot, block);
 }
 
 // @ts-ignore: decorator
@@ -103,11 +135,17 @@ export function lookUp(rip: u64): u32 {
   return findBlock(rip, e, tag);
 }
 
-/** The block at a physical address, in the current mode, if it is decoded; else 0. */
+/** The block at a physical address, in the current mode, if it is decoded and in one page; else 0. */
 export function blockAt(paddr: u32): u32 {
   const mode = load<u32>(MODE);
-  const known = load<u32>(hashSlot(paddr, mode));
-  return known != 0 && load<u32>(known, 4) == paddr && load<u32>(known, 12) == mode ? known : 0;
+  let slot = hashSlot(paddr, mode);
+  let known = load<u32>(slot);
+  while (known != 0) {
+    if (load<u32>(known, 4) == paddr && load<u32>(known, 12) == mode) return isCrossing(known) ? 0 : known;
+    slot = nextSlot(slot);
+    known = load<u32>(slot);
+  }
+  return 0;
 }
 
 /** For a cell of compiled code: the page of rip is where this block is, for the mappings of now. */
@@ -124,8 +162,7 @@ function findBlock(rip: u64, e: usize, tag: u64): u32 {
   store<u64>(e, tag);
   store<u32>(e, block, 8);
   // One that goes on in the next page depends on that page's translation, too.
-  const isCrossing = (load<u32>(block, 4) & 4095) + load<u16>(block, 8) > 4096;
-  store<u32>(e, isCrossing ? load<u32>(GENERATION) : fetchGeneration(rip), 12);
+  store<u32>(e, isCrossing(block) ? load<u32>(GENERATION) : fetchGeneration(rip), 12);
   return block;
 }
 
@@ -134,26 +171,33 @@ function findBlockSlow(rip: u64, mode: u32): u32 {
   const physical = translateFetch(rip);
   if (physical >= <u64>load<u32>(RAM_SIZE)) return decodeScratch(rip, 1);
   const paddr = <u32>physical;
-  const slot = hashSlot(paddr, mode);
-  const known = load<u32>(slot);
-  if (known != 0 && load<u32>(known, 4) == paddr && load<u32>(known, 12) == mode) return known;
-  if (arenaNext + HEADER + MAX_BLOCK_BYTES > <u32>CODE_END) codeFlush();
-  const block = arenaNext;
-  const end = decodeBlock(block, rip, paddr, mode, 0);
-  // An instruction that crosses into the next page depends on that page's mapping too: it lives in the virtual cache only.
-  if (crossedPage) {
-    registerCode(block, paddr);
-    const rest = load<u16>(block, 8) - (4096 - (paddr & 4095));
-    const second = <u32>translateFetch((rip & 0xfffffffffffff000) + 4096);
-    if (second < load<u32>(RAM_SIZE)) addMask(second, rest);
-    arenaNext = end;
-    addCrossing(block, second);
-    return block;
+  let slot = hashSlot(paddr, mode);
+  let known = load<u32>(slot);
+  while (known != 0) {
+    // An instruction that reaches into the next page is the same one only if that page is where it was.
+    if (load<u32>(known, 4) == paddr && load<u32>(known, 12) == mode && (!isCrossing(known) || load<u64>(known - CROSSING_BYTES) == translateFetch(pageAfter(rip)))) return known;
+    slot = nextSlot(slot);
+    known = load<u32>(slot);
   }
+  if (arenaNext + CROSSING_BYTES + HEADER + MAX_BLOCK_BYTES > <u32>CODE_END || slotsUsed >= HASH_FULL) codeFlush();
+  const block = arenaNext + ((paddr & 4095) + LONGEST > 4096 ? CROSSING_BYTES : 0);
+  arenaNext = decodeBlock(block, rip, paddr, mode, 0);
   registerCode(block, paddr);
-  store<u32>(slot, block);
-  arenaNext = end;
+  if (crossedPage) {
+    const second = translateFetch(pageAfter(rip));
+    // What is outside RAM is read again each time the look-up by address is lost.
+    if (second >= <u64>load<u32>(RAM_SIZE)) return block;
+    store<u64>(block - CROSSING_BYTES, second);
+    addMask(<u32>second, load<u16>(block, 8) - (4096 - (paddr & 4095)));
+    addCrossing(block, <u32>second);
+  }
+  insert(block, paddr, mode);
   return block;
+}
+// @ts-ignore: decorator
+@inline
+function pageAfter(rip: u64): u64 {
+  return (rip & 0xfffffffffffff000) + 4096;
 }
 
 /** Blocks that end in another page are found by a store to that page through this list. */
@@ -235,8 +279,6 @@ export function codeWrite(paddr: u32, size: u32): void {
     if (paddr < from + bytes && paddr + size > from) {
       const mode = load<u32>(block, 12);
       if (mode != DEAD) {
-        const slot = hashSlot(from, mode);
-        if (load<u32>(slot) == block) store<u32>(slot, 0);
         store<u32>(block, DEAD, 12);
         const compiled = load<u32>(block, BLOCK_COMPILED);
         if (compiled != 0) {
