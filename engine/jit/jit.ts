@@ -113,7 +113,7 @@ export class Jit implements Compiler {
     this.nowMs = nowMs;
     this.translator = new Translator(core);
     const exports = core.exports as unknown as Record<string, unknown>;
-    this.imports = { memory: core.memory };
+    this.imports = { memory: core.memory, table: core.table };
     for (const { name } of IMPORTS) this.imports[name] = exports[name];
     this.memoryPages = core.memory.buffer.byteLength / 65_536;
     this.limits = { blocks: options.blocks, microOps: options.microOps, heat: Math.max(1, Math.floor(options.threshold / 3)) };
@@ -132,13 +132,14 @@ export class Jit implements Compiler {
     }
     const blocks = regionAround(core, block, core.big(L.REGS + L.REG_PAGE * 8), this.limits);
     if (blocks.length === 0) return;
-    if (this.isFull(blocks)) this.dropAll();
+    const bytes = memoryBytes(blocks);
+    if (this.isFull(bytes)) this.dropAll();
     this.dropContained(new Map(blocks.map(({ address, isEntry }) => [address, isEntry])));
     const index = this.free.pop() ?? this.functions.length + L.JIT_TABLE_BASE;
     this.functions[index - L.JIT_TABLE_BASE] = { blocks, bytes: 0 };
     for (const { address } of blocks) this.owners.set(address, [...(this.owners.get(address) ?? []), index]);
     this.queue.push({ index, blocks, memory: this.nextMemory });
-    this.nextMemory += memoryBytes(blocks);
+    this.nextMemory += bytes;
     if (this.queue.length >= this.options.batch) this.flush();
   }
 
@@ -158,6 +159,8 @@ export class Jit implements Compiler {
     const begin = this.nowMs?.() ?? 0;
     const functions = regions.map(({ index, blocks, memory }) => this.translator.translate(blocks, index, layOutMemory(core, blocks, memory)));
     const bytes = moduleOf(IMPORTS, functions, this.memoryPages);
+    const last = Math.max(...regions.map(({ index }) => index));
+    if (last >= core.table.length) core.table.grow(Math.max(256, core.table.length, last + 1 - core.table.length));
     const instance = this.instantiate(bytes);
     if (instance === undefined) return;
     instances++;
@@ -167,8 +170,6 @@ export class Jit implements Compiler {
     this.made.madeBytes += bytes.length;
     this.liveBytes += bytes.length;
     for (const { index, blocks } of regions) {
-      if (index >= core.table.length) core.table.grow(Math.max(256, core.table.length));
-      core.table.set(index, instance.exports[`f${index}`] as () => bigint);
       this.functions[index - L.JIT_TABLE_BASE] = { blocks, bytes: bytes.length / regions.length };
       // Blocks of an earlier function may have been taken along; from now on they are entered here.
       blocks.forEach(({ address, isEntry }, i) => {
@@ -203,8 +204,9 @@ export class Jit implements Compiler {
     this.dropAll();
   }
 
-  private isFull(next: readonly RegionBlock[]): boolean {
-    return this.liveBytes > this.options.codeBytes || this.modules > MODULES_MAX || this.functions.length - this.free.length > TABLE_MAX || this.nextMemory + memoryBytes(next) > L.JIT_MEMORY_END;
+  /** Or would be with a region that needs so many bytes of the core's memory. */
+  private isFull(bytes: number): boolean {
+    return this.liveBytes > this.options.codeBytes || this.modules > MODULES_MAX || this.functions.length - this.free.length > TABLE_MAX || this.nextMemory + bytes > L.JIT_MEMORY_END;
   }
 
   private dropAll(): void {

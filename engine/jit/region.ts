@@ -74,7 +74,10 @@ export const PLACE_SHIFT = 6;
 
 /** Bytes for the cells and the table of a region. */
 export function memoryBytes(blocks: readonly RegionBlock[]): number {
-  return new Set(blocks.map(({ page }) => page)).size * L.CELL_BYTES + tableEntries(blocks) * L.TARGET_BYTES;
+  // In order of place, so of page, too.
+  let pages = 0;
+  for (let i = 0; i < blocks.length; i++) if (i === 0 || blocks[i].page !== blocks[i - 1].page) pages++;
+  return pages * L.CELL_BYTES + tableEntries(blocks) * L.TARGET_BYTES;
 }
 function tableEntries(blocks: readonly RegionBlock[]): number {
   return 2 << Math.ceil(Math.log2(blocks.length));

@@ -114,26 +114,26 @@ const BASE_ZERO = L.REG_ZERO * 8;
 const BASE_PAGE = L.REG_PAGE * 8;
 const BASE_EA = L.REG_EA * 8;
 
-/** Registers and flags that a micro-op touches; bits 0 to 15 are registers. */
-interface Effects {
-  reads: number;
-  writes: number;
-}
-
+/** Registers that a micro-op reads (bits 0 to 15) and writes (16 to 31). */
+const touches = (reads: number, writes: number): number => (reads & 0xffff) | (writes << 16);
 const FLAGS_USE = 1;
 const FLAGS_KILL = 2;
+const NOTE_LIVE = 1 << 16;
 
 export class Translator {
   private readonly core: Core;
-  private code = new RegionCode();
+  private code = new RegionCode(0);
   private blocks: readonly RegionBlock[] = [];
   private numbers = new Map<number, number>();
   /** Registers that the region touches. */
   private used: readonly number[] = [];
-  /** By micro-op, registers that it changes and another one does again before anybody can look. */
-  private readonly unseen = new Map<number, number>();
-  private liveIn: boolean[] = [];
-  private liveAfter = new Map<number, boolean>();
+  /** For each micro-op, from where its block's begin: registers that it changes and another one does again before anybody can look (bits 0 to 15), NOTE_LIVE. */
+  private notes = new Uint32Array(1024);
+  private readonly firstNote: number[] = [];
+  /** Whether a block looks at the flags that it is entered with, or lets others look. */
+  private readonly liveIn: boolean[] = [];
+  /** Whether anybody looks at the flags that the micro-op sets. */
+  private isLive = true;
   private flags: PendingFlags = PLAIN;
   private current = 0;
   private depth = 0;
@@ -148,13 +148,12 @@ export class Translator {
 
   /** The function number `index` of the core's table. */
   translate(blocks: readonly RegionBlock[], index: number, memory: RegionMemory): Func {
-    this.code = new RegionCode();
+    this.code = new RegionCode(1 << 13);
     this.blocks = blocks;
     this.numbers = new Map(blocks.map(({ place }, i) => [place, i]));
     this.memory = memory;
     this.mask = this.core.u32[L.JIT_TLB_MASK >>> 2];
-    this.findRegisters();
-    this.findLiveFlags();
+    this.analyse();
     const { code } = this;
     for (const r of this.used) code.restore(R + r);
     for (const local of [FR, FA, PA, PB, PR, OC, FK, ICOUNT, PAGE]) code.restore(local);
@@ -180,7 +179,7 @@ export class Translator {
     code.end();
     code.op(OP.unreachable).end();
     this.wayOut();
-    return { signature: { parameters: [I32], results: [I64] }, locals: LOCALS, body: code, exported: `f${index}` };
+    return { signature: { parameters: [I32], results: [I64] }, locals: LOCALS, body: code, element: index };
   }
 
   /** What every exit of the function does; SITE_* is on the stack. */
@@ -193,18 +192,35 @@ export class Translator {
 
   // ---- analysis ----
 
-  private findRegisters(): void {
-    this.unseen.clear();
+  /** What each micro-op touches, whose flags are dead at the end of it, and which registers need not be stored. */
+  private analyse(): void {
     let used = 0;
-    for (const { first, last } of this.blocks) {
-      let again = 0;
-      for (let p = last; p >= first; p -= O.OP_BYTES) {
-        const { reads, writes } = this.effects(p);
-        used |= reads | writes;
-        if ((writes & again) !== 0) this.unseen.set(p, writes & again);
-        again = this.isOpaque(p) ? 0 : again | writes;
+    let count = 0;
+    this.blocks.forEach(({ first, last }, i) => {
+      this.firstNote[i] = count;
+      const n = (last - first) / O.OP_BYTES + 1;
+      if (count + n > this.notes.length) {
+        const more = new Uint32Array(2 * (count + n));
+        more.set(this.notes);
+        this.notes = more;
       }
-    }
+      // Flags are seen at the end of every block, where the function may be left: only within a block are they dead.
+      let live = true;
+      let again = 0;
+      for (let k = n - 1; k >= 0; k--) {
+        const p = first + k * O.OP_BYTES;
+        const touched = this.effects(p);
+        const writes = touched >>> 16;
+        used |= touched | writes;
+        this.notes[count + k] = (writes & again) | (live ? NOTE_LIVE : 0);
+        again = this.isOpaque(p) ? 0 : again | writes;
+        const effect = this.flagEffects(p);
+        if (effect === FLAGS_USE) live = true;
+        else if (effect === FLAGS_KILL) live = false;
+      }
+      this.liveIn[i] = live;
+      count += n;
+    });
     this.used = Array.from({ length: 16 }, (_, r) => r).filter((r) => ((used >>> r) & 1) !== 0);
   }
 
@@ -224,7 +240,7 @@ export class Translator {
   }
 
   /** Registers of native micro-ops. Helpers work in memory: what they change is read back if it is used, and written back by nobody. */
-  private effects(p: number): Effects {
+  private effects(p: number): number {
     const { u8, u16 } = this.core;
     const op = u16[p >>> 1];
     const dst = 1 << (u8[p + 2] >>> 3);
@@ -232,54 +248,54 @@ export class Translator {
     const base = u8[p + 4] >>> 3;
     const index = u8[p + 5] >>> 3;
     const memory = (base < 16 ? 1 << base : 0) | (index < 16 ? 1 << index : 0);
-    const both = (registers: number): Effects => ({ reads: registers, writes: registers });
+    const both = (registers: number): number => touches(registers, registers);
     if (op >= O.ADD_RR8 && op <= O.TEST_MI64) {
       const form = ((op - O.ADD_RR8) % 20) & ~3;
       const onlyReads = (op >= O.CMP_RR8 && op <= O.CMP_MI64) || op >= O.TEST_RR8;
-      if (form === O.FORM_RR) return { reads: dst | src, writes: onlyReads ? 0 : dst };
-      if (form === O.FORM_RI) return { reads: dst, writes: onlyReads ? 0 : dst };
-      if (form === O.FORM_RM) return { reads: dst | memory, writes: onlyReads ? 0 : dst };
-      if (form === O.FORM_MR) return { reads: src | memory, writes: 0 };
-      return { reads: memory, writes: 0 };
+      if (form === O.FORM_RR) return touches(dst | src, onlyReads ? 0 : dst);
+      if (form === O.FORM_RI) return touches(dst, onlyReads ? 0 : dst);
+      if (form === O.FORM_RM) return touches(dst | memory, onlyReads ? 0 : dst);
+      if (form === O.FORM_MR) return touches(src | memory, 0);
+      return touches(memory, 0);
     }
-    if (op >= O.MOVZX_R8_16 && op <= O.MOVSX_M32_64) return { reads: dst | (isMemoryExtension(op) ? memory : src), writes: dst };
-    if (op >= O.INC_R8 && op <= O.NOT_M64) return (op & 4) === (O.INC_R8 & 4) ? both(dst) : { reads: memory, writes: 0 };
+    if (op >= O.MOVZX_R8_16 && op <= O.MOVSX_M32_64) return touches(dst | (isMemoryExtension(op) ? memory : src), dst);
+    if (op >= O.INC_R8 && op <= O.NOT_M64) return (op & 4) === (O.INC_R8 & 4) ? both(dst) : touches(memory, 0);
     if (op >= O.SHL_RI32 && op <= O.ROR_RI64) return both(dst);
-    if (op >= O.SHL_RC32 && op <= O.SAR_RC64) return { reads: dst | (1 << RCX), writes: dst };
+    if (op >= O.SHL_RC32 && op <= O.SAR_RC64) return touches(dst | (1 << RCX), dst);
     if (op >= O.SET_R_O && op <= O.SET_R_G) return both(dst);
-    if (op >= O.JO && op <= O.JG) return { reads: 0, writes: 0 };
+    if (op >= O.JO && op <= O.JG) return touches(0, 0);
     const rsp = 1 << RSP;
     switch (op) {
-      case O.IMUL_RR32: case O.IMUL_RR64: case O.CMOV_RR32: case O.CMOV_RR64: return { reads: dst | src, writes: dst };
-      case O.IMUL_RM32: case O.IMUL_RM64: case O.CMOV_RM32: case O.CMOV_RM64: return { reads: dst | memory, writes: dst };
-      case O.IMUL_RRI32: case O.IMUL_RRI64: return { reads: src | dst, writes: dst };
-      case O.IMUL_RMI32: case O.IMUL_RMI64: return { reads: memory | dst, writes: dst };
+      case O.IMUL_RR32: case O.IMUL_RR64: case O.CMOV_RR32: case O.CMOV_RR64: return touches(dst | src, dst);
+      case O.IMUL_RM32: case O.IMUL_RM64: case O.CMOV_RM32: case O.CMOV_RM64: return touches(dst | memory, dst);
+      case O.IMUL_RRI32: case O.IMUL_RRI64: return touches(src | dst, dst);
+      case O.IMUL_RMI32: case O.IMUL_RMI64: return touches(memory | dst, dst);
       case O.MOV_RI64_WIDE: return both(dst);
-      case O.LEA_16: case O.LEA_32: case O.LEA_64: return { reads: memory | dst, writes: dst };
-      case O.PUSH_R64: return { reads: src | rsp, writes: rsp };
+      case O.LEA_16: case O.LEA_32: case O.LEA_64: return touches(memory | dst, dst);
+      case O.PUSH_R64: return touches(src | rsp, rsp);
       case O.PUSH_I64: case O.CALL64: case O.RET64: case O.RET64_I: return both(rsp);
-      case O.PUSH_M64: case O.CALL_M64: return { reads: memory | rsp, writes: rsp };
-      case O.POP_R64: return { reads: rsp | dst, writes: rsp | dst };
-      case O.CALL_R64: return { reads: src | rsp, writes: rsp };
-      case O.JMP_R64: return { reads: src, writes: 0 };
-      case O.JMP_M64: return { reads: memory, writes: 0 };
+      case O.PUSH_M64: case O.CALL_M64: return touches(memory | rsp, rsp);
+      case O.POP_R64: return touches(rsp | dst, rsp | dst);
+      case O.CALL_R64: return touches(src | rsp, rsp);
+      case O.JMP_R64: return touches(src, 0);
+      case O.JMP_M64: return touches(memory, 0);
       case O.CDQE: case O.CWDE: return both(1);
-      case O.CQO: case O.CDQ: return { reads: 1 | 4, writes: 4 };
-      case O.LEAVE64: return { reads: rsp | (1 << RBP), writes: rsp | (1 << RBP) };
+      case O.CQO: case O.CDQ: return touches(1 | 4, 4);
+      case O.LEAVE64: return touches(rsp | (1 << RBP), rsp | (1 << RBP));
       case O.BSWAP32: case O.BSWAP64: return both(dst);
       case O.XCHG_RR32: case O.XCHG_RR64: return both(dst | src);
-      case O.CMPXCHG_MR32: case O.CMPXCHG_MR64: return { reads: src | memory | 1, writes: 1 };
-      case O.XADD_MR32: case O.XADD_MR64: return { reads: src | memory, writes: src };
-      case O.BT_RI32: case O.BT_RI64: return { reads: dst, writes: 0 };
-      case O.BT_RR32: case O.BT_RR64: return { reads: dst | src, writes: 0 };
-      case O.SSE_MOVAPS_RM: case O.SSE_MOVAPS_MR: case O.SSE_MOVUPS_RM: case O.SSE_MOVUPS_MR: return { reads: memory, writes: 0 };
+      case O.CMPXCHG_MR32: case O.CMPXCHG_MR64: return touches(src | memory | 1, 1);
+      case O.XADD_MR32: case O.XADD_MR64: return touches(src | memory, src);
+      case O.BT_RI32: case O.BT_RI64: return touches(dst, 0);
+      case O.BT_RR32: case O.BT_RR64: return touches(dst | src, 0);
+      case O.SSE_MOVAPS_RM: case O.SSE_MOVAPS_MR: case O.SSE_MOVUPS_RM: case O.SSE_MOVUPS_MR: return touches(memory, 0);
       case O.OP_SSE: {
         const vector = this.vector(p);
-        if (vector === undefined) return { reads: 0, writes: 0 };
+        if (vector === undefined) return touches(0, 0);
         const bit = (n: number): number => (n < 0 ? 0 : 1 << n);
-        return { reads: (vector.memory === 'none' ? 0 : memory) | bit(vector.readsGpr) | bit(vector.writesGpr), writes: bit(vector.writesGpr) };
+        return touches((vector.memory === 'none' ? 0 : memory) | bit(vector.readsGpr) | bit(vector.writesGpr), bit(vector.writesGpr));
       }
-      default: return { reads: 0, writes: 0 };
+      default: return touches(0, 0);
     }
   }
   private vector(p: number): Vector | undefined {
@@ -311,21 +327,6 @@ export class Translator {
     }
   }
 
-  /** Flags are seen at the end of every block, where the function may be left: only within a block are they dead. */
-  private findLiveFlags(): void {
-    this.liveAfter.clear();
-    this.liveIn = this.blocks.map(({ first, last }) => {
-      let live = true;
-      for (let p = last; p >= first; p -= O.OP_BYTES) {
-        this.liveAfter.set(p, live);
-        const effect = this.flagEffects(p);
-        if (effect === FLAGS_USE) live = true;
-        else if (effect === FLAGS_KILL) live = false;
-      }
-      return live;
-    });
-  }
-
   // ---- a block ----
 
   private block(i: number): void {
@@ -340,8 +341,11 @@ export class Translator {
       code.loop();
       this.depth++;
     }
+    let at = this.firstNote[i];
     for (let p = block.first; p <= block.last; p += O.OP_BYTES) {
-      code.unseen = this.unseen.get(p) ?? 0;
+      const note = this.notes[at++];
+      code.unseen = note & 0xffff;
+      this.isLive = (note & NOTE_LIVE) !== 0;
       this.microOp(p);
     }
     if (this.selfLoop) {
@@ -1087,7 +1091,6 @@ export class Translator {
     const { u8 } = this.core;
     const dst = u8[p + 2];
     const src = u8[p + 3];
-    const isLive = this.liveAfter.get(p)!;
     // MOV
     if (family === 8) {
       if (form === O.FORM_RR) this.read(src, size);
@@ -1162,7 +1165,7 @@ export class Translator {
       if (toMemory) this.storeLoaded(size, T2);
       else this.write(dst, size, T2);
     }
-    if (!isLive) {
+    if (!this.isLive) {
       // Nobody asks: what waits in the locals stays, and is not asked for either.
       return;
     }
@@ -1210,6 +1213,7 @@ export class Translator {
     else this.write(dst, size, T2);
     if (kind === 3) return;
     if (kind === 2) {
+      if (!this.isLive) return;
       code.i64(0).set(PA).get(T0).set(PB).get(T2).set(PR);
       this.setFlags('sub', size);
       return;
@@ -1253,6 +1257,7 @@ export class Translator {
     this.narrow(size);
     code.set(T2);
     this.write(dst, size, T2);
+    if (!this.isLive) return;
     code.get(T0).set(PA).get(T2).set(PR);
     this.setFlags(kind === 0 ? 'shl' : kind === 1 ? 'shr' : 'sar', size, count);
   }

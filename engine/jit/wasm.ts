@@ -3,6 +3,7 @@
 export const I32 = 0x7f;
 export const I64 = 0x7e;
 export const V128 = 0x7b;
+const FUNCREF = 0x70;
 /** The type of a block that leaves nothing. */
 export const VOID = 0x40;
 
@@ -24,8 +25,12 @@ export const OP = {
 
 /** Bytes that grow. */
 export class Bytes {
-  data = new Uint8Array(1 << 14);
+  data: Uint8Array;
   length = 0;
+
+  constructor(room: number) {
+    this.data = new Uint8Array(room);
+  }
 
   byte(value: number): void {
     if (this.length === this.data.length) this.grow(1);
@@ -205,72 +210,80 @@ export interface Func {
   /** Numbers of locals behind the parameters: pairs of count and type. */
   readonly locals: readonly (readonly [number, number])[];
   readonly body: Bytes;
-  readonly exported: string;
+  /** Where it is put in the table. */
+  readonly element: number;
 }
 
-/** A module that imports `env.memory` and functions, and exports its own. */
+/** A module that imports `env.memory`, `env.table` and functions, and puts its own into the table. */
 export function moduleOf(imports: readonly Import[], functions: readonly Func[], memoryPages: number): Uint8Array<ArrayBuffer> {
-  const out = new Bytes();
-  for (const byte of [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]) out.byte(byte);
-  const types: string[] = [];
-  const typeSection = new Bytes();
+  const signatures: Signature[] = [];
   const typeOf = ({ parameters, results }: Signature): number => {
-    const key = `${parameters.join()}>${results.join()}`;
-    const known = types.indexOf(key);
-    if (known >= 0) return known;
-    types.push(key);
-    typeSection.byte(0x60);
-    typeSection.u32(parameters.length);
-    for (const each of parameters) typeSection.byte(each);
-    typeSection.u32(results.length);
-    for (const each of results) typeSection.byte(each);
-    return types.length - 1;
+    const same = (a: readonly number[], b: readonly number[]): boolean => a.length === b.length && a.every((each, i) => each === b[i]);
+    const known = signatures.findIndex((each) => same(each.parameters, parameters) && same(each.results, results));
+    return known >= 0 ? known : signatures.push({ parameters, results }) - 1;
   };
-  const importSection = new Bytes();
-  importSection.u32(imports.length + 1);
-  importSection.name('env');
-  importSection.name('memory');
-  importSection.byte(2);
-  importSection.byte(1);
-  importSection.u32(memoryPages);
-  importSection.u32(memoryPages);
-  for (const { name, signature } of imports) {
-    importSection.name('env');
-    importSection.name(name);
-    importSection.byte(0);
-    importSection.u32(typeOf(signature));
-  }
-  const functionSection = new Bytes();
-  functionSection.u32(functions.length);
-  for (const { signature } of functions) functionSection.u32(typeOf(signature));
-  const exportSection = new Bytes();
-  exportSection.u32(functions.length);
-  functions.forEach(({ exported }, i) => {
-    exportSection.name(exported);
-    exportSection.byte(0);
-    exportSection.u32(imports.length + i);
-  });
-  const codeSection = new Bytes();
-  codeSection.u32(functions.length);
-  const head = new Bytes();
-  for (const { locals, body } of functions) {
-    head.clear();
-    head.u32(locals.length);
-    for (const [count, type] of locals) {
-      head.u32(count);
-      head.byte(type);
-    }
-    codeSection.u32(head.length + body.length);
-    codeSection.append(head);
-    codeSection.append(body);
-  }
-  const types2 = new Bytes();
-  types2.u32(types.length);
-  types2.append(typeSection);
-  for (const [id, section] of [[1, types2], [2, importSection], [3, functionSection], [7, exportSection], [10, codeSection]] as const) {
+  const importTypes = imports.map(({ signature }) => typeOf(signature));
+  const functionTypes = functions.map(({ signature }) => typeOf(signature));
+  const out = new Bytes(functions.reduce((sum, { body }) => sum + body.length, 1 << 12));
+  for (const byte of [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]) out.byte(byte);
+  const contents = new Bytes(1 << 10);
+  const section = (id: number, count: number, write: () => void): void => {
+    contents.clear();
+    contents.u32(count);
+    write();
     out.byte(id);
-    out.u32(section.length);
-    out.append(section);
-  }
+    out.u32(contents.length);
+    out.append(contents);
+  };
+  section(1, signatures.length, () => {
+    for (const { parameters, results } of signatures) {
+      contents.byte(0x60);
+      for (const types of [parameters, results]) {
+        contents.u32(types.length);
+        for (const each of types) contents.byte(each);
+      }
+    }
+  });
+  section(2, imports.length + 2, () => {
+    contents.name('env');
+    contents.name('memory');
+    for (const byte of [2, 1]) contents.byte(byte);
+    contents.u32(memoryPages);
+    contents.u32(memoryPages);
+    contents.name('env');
+    contents.name('table');
+    for (const byte of [1, FUNCREF, 0, 0]) contents.byte(byte);
+    imports.forEach(({ name }, i) => {
+      contents.name('env');
+      contents.name(name);
+      contents.byte(0);
+      contents.u32(importTypes[i]);
+    });
+  });
+  section(3, functions.length, () => {
+    for (const each of functionTypes) contents.u32(each);
+  });
+  section(9, functions.length, () => {
+    functions.forEach(({ element }, i) => {
+      for (const byte of [0, OP.i32Const]) contents.byte(byte);
+      contents.s32(element);
+      for (const byte of [OP.end, 1]) contents.byte(byte);
+      contents.u32(imports.length + i);
+    });
+  });
+  const head = new Bytes(64);
+  section(10, functions.length, () => {
+    for (const { locals, body } of functions) {
+      head.clear();
+      head.u32(locals.length);
+      for (const [count, type] of locals) {
+        head.u32(count);
+        head.byte(type);
+      }
+      contents.u32(head.length + body.length);
+      contents.append(head);
+      contents.append(body);
+    }
+  });
   return out.data.slice(0, out.length);
 }
