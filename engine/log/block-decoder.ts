@@ -23,41 +23,53 @@ const MISPLACED = 'a run without a record is not the last token';
 const PAST_END = 'a record goes past the end of its block';
 
 /** What the records of a block are decoded to. */
-interface Columns {
+class Columns {
   readonly positions: Float64Array;
   readonly timeOffsetsNs: Float64Array;
   readonly sites: Uint16Array;
+  readonly kinds: Uint8Array;
+  // Only what a record has is written to these.
   readonly valuesLo: Uint32Array;
   readonly valuesHi: Uint32Array;
   readonly auxes: Uint32Array;
   readonly payloadStarts: Uint32Array;
   readonly payloadLengths: Uint32Array;
+
+  /** With room for so many records, or the front of others that have it. */
+  constructor(records: number, of?: Columns) {
+    this.positions = of?.positions.subarray(0, records) ?? new Float64Array(records);
+    this.timeOffsetsNs = of?.timeOffsetsNs.subarray(0, records) ?? new Float64Array(records);
+    this.sites = of?.sites.subarray(0, records) ?? new Uint16Array(records);
+    this.kinds = of?.kinds.subarray(0, records) ?? new Uint8Array(records);
+    const words = (column: Uint32Array | undefined): Uint32Array => column?.subarray(0, records).fill(0) ?? new Uint32Array(records);
+    this.valuesLo = words(of?.valuesLo);
+    this.valuesHi = words(of?.valuesHi);
+    this.auxes = words(of?.auxes);
+    this.payloadStarts = words(of?.payloadStarts);
+    this.payloadLengths = words(of?.payloadLengths);
+  }
 }
 
 export class BlockDecoder {
   // Large tables; one decoder serves many blocks.
   private readonly predictor = new Predictor();
+  /** Those of batches that pass: for the largest block so far. */
+  private passing = new Columns(0);
 
-  /** The batch keeps `payload`; it must not change afterwards. */
-  decode(entry: BlockEntry, payload: Uint8Array): EventBatch {
+  /** The batch keeps `payload`; it must not change afterwards. isPassing: its columns are those of the next such batch, too. */
+  decode(entry: BlockEntry, payload: Uint8Array, isPassing = false): EventBatch {
     const p = this.predictor;
     p.reset();
     const total = recordsOf(entry) | 0;
     const fileOffset = entry.offset + BLOCK_HEADER_BYTES;
     const reader = new ByteReader(payload, fileOffset);
-    const positions = new Float64Array(total);
-    const timeOffsetsNs = new Float64Array(total);
-    const sites = new Uint16Array(total);
-    const valuesLo = new Uint32Array(total);
-    const valuesHi = new Uint32Array(total);
-    const auxes = new Uint32Array(total);
-    const payloadStarts = new Uint32Array(total);
-    const payloadLengths = new Uint32Array(total);
+    if (isPassing && this.passing.positions.length < total) this.passing = new Columns(total);
+    const columns = new Columns(total, isPassing ? this.passing : undefined);
     const counts = new Uint16Array(KIND_SLOTS);
     const strings: string[] = [];
 
     const clock = Float64Array.of(entry.firstPosition, entry.timeOffsetNs);
-    const at = this.decodeRecords(reader, total, clock, strings, { positions, timeOffsetsNs, sites, valuesLo, valuesHi, auxes, payloadStarts, payloadLengths });
+    const at = this.decodeRecords(reader, total, clock, strings, columns);
     const [position, timeOffsetNs] = clock;
     reader.at = payload.length;
     const n = p.siteCount;
@@ -70,19 +82,20 @@ export class BlockDecoder {
     }
     const kindOfSite = new Uint8Array(n);
     for (let site = 0; site < n; site++) kindOfSite[site] = SHAPE_KIND[p.shape[site]];
+    setKinds(columns.kinds, columns.sites, kindOfSite);
     return {
       count: total,
       firstRecord: entry.firstRecord,
       fileOffset,
-      position: positions,
-      timeOffsetNs: timeOffsetsNs,
-      kind: kindsOf(sites, kindOfSite),
-      site: sites,
-      valueLo: valuesLo,
-      valueHi: valuesHi,
-      aux: auxes,
-      payloadStart: payloadStarts,
-      payloadLength: payloadLengths,
+      position: columns.positions,
+      timeOffsetNs: columns.timeOffsetsNs,
+      kind: columns.kinds,
+      site: columns.sites,
+      valueLo: columns.valuesLo,
+      valueHi: columns.valuesHi,
+      aux: columns.auxes,
+      payloadStart: columns.payloadStarts,
+      payloadLength: columns.payloadLengths,
       bytes: payload,
       sites: {
         count: n,
@@ -336,10 +349,8 @@ export class BlockDecoder {
   }
 }
 
-function kindsOf(sites: Uint16Array, kindOfSite: Uint8Array): Uint8Array {
-  const kinds = new Uint8Array(sites.length);
+function setKinds(kinds: Uint8Array, sites: Uint16Array, kindOfSite: Uint8Array): void {
   for (let i = 0; i < kinds.length; i++) kinds[i] = kindOfSite[sites[i]];
-  return kinds;
 }
 
 const tooMany = (total: number): string => `more records than the ${total} that the header says`;

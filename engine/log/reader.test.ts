@@ -45,6 +45,23 @@ describe('queries', () => {
   });
 });
 
+test('passing batches are what batches are, in the same arrays, and leave kept ones alone', () => {
+  const reader = openLog(writeLog((writer) => syntheticBoot(writer, QUICK_BOOT), { blockBytes: 4096 }));
+  const counts = reader.eventBlocks.map((_, i) => reader.batch(i).count);
+  expect(new Set(counts).size).toBeGreaterThan(2);
+  const largest = counts.indexOf(Math.max(...counts));
+  const first = reader.passingBatch(largest);
+  const kept = reader.batch(0);
+  const copy = structuredClone(kept);
+  for (let i = 0; i < counts.length; i++) {
+    const passing = reader.passingBatch(i);
+    expect(passing).toEqual(reader.batch(i));
+    expect(passing.position.buffer).toBe(first.position.buffer);
+  }
+  expect(kept).toEqual(copy);
+  expect(() => reader.passingBatch(counts.length)).toThrow('no event block');
+});
+
 test('a log without a footer is read by walking its blocks', () => {
   const sink = new MemorySink();
   const writer = createLog(sink, testHeader());

@@ -117,14 +117,26 @@ export class LogReader {
       this.kept.push(hit);
       return hit.batch;
     }
+    const batch = this.decode(i, false);
+    this.kept.push({ entry, batch });
+    if (this.kept.length > this.batchesKept) this.kept.shift();
+    return batch;
+  }
+
+  /** The same for a fold that goes through the log once and keeps nothing: the next call writes over the arrays of this batch. Throws LogError. */
+  passingBatch(i: number): EventBatch {
+    assert(this.eventBlocks[i] !== undefined, `no event block ${i}`);
+    return this.decode(i, true);
+  }
+
+  private decode(i: number, isPassing: boolean): EventBatch {
+    const entry = this.eventBlocks[i];
     this.decoder ??= new BlockDecoder();
-    const batch = this.decoder.decode(entry, this.payload(entry));
+    const batch = this.decoder.decode(entry, this.payload(entry), isPassing);
     const next = this.eventBlocks[i + 1];
     if (next !== undefined && next.timeOffsetNs !== batch.endTimeOffsetNs) {
       throw new LogError('LOG_BLOCK_DAMAGED', next.offset, BLOCK_HEADER_BYTES, `the time offset is ${next.timeOffsetNs}, but the block before stopped at ${batch.endTimeOffsetNs}`);
     }
-    this.kept.push({ entry, batch });
-    if (this.kept.length > this.batchesKept) this.kept.shift();
     return batch;
   }
 

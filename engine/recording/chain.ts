@@ -177,6 +177,10 @@ class ChainReader extends LogReader {
     return { ...own, valueLo, valueHi };
   }
 
+  override passingBatch(i: number): EventBatch {
+    return this.batch(i);
+  }
+
   override image(sha256: string): Uint8Array | undefined {
     for (const log of this.logs) {
       const bytes = log.image(sha256);

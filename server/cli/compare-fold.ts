@@ -15,7 +15,7 @@ export type FoldEnd = { readonly kind: 'done' } | { readonly kind: 'stopped' } |
 /** Every event of the log. */
 export async function foldLog(comparison: Comparison, reader: LogReader, { signals }: Pick<Context, 'signals'>): Promise<FoldEnd> {
   for (let i = 0; i < reader.eventBlocks.length; i++) {
-    comparison.add(reader.batch(i));
+    comparison.add(reader.passingBatch(i));
     await turn();
     if (signals.received !== undefined) return { kind: 'stopped' };
   }

@@ -138,7 +138,7 @@ export async function loadProfile(parsed: Arguments, context: Pick<Context, 'sig
     }
     const fold = new ExitProfileFold({ ...optionsOf(path, reader, regime), ...(functionAt !== undefined && { functionAt }) });
     for (let i = 0; i < reader.eventBlocks.length; i++) {
-      fold.fold(reader.batch(i));
+      fold.fold(reader.passingBatch(i));
       if (i % 64 !== 63) continue;
       await turn();
       if (signals.received !== undefined) return { kind: 'stopped' };

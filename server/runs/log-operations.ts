@@ -219,10 +219,11 @@ export class LogOperations {
 
   // ---- reports ----
 
+  /** `work` keeps nothing of a batch. */
   private async each(reader: LogReader, work: (batch: EventBatch) => void): Promise<void> {
     let startMs = monotonicMs();
     for (let i = 0; i < reader.eventBlocks.length; i++) {
-      work(reader.batch(i));
+      work(reader.passingBatch(i));
       if (monotonicMs() - startMs < SLICE_MS) continue;
       await turn();
       startMs = monotonicMs();

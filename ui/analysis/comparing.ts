@@ -17,7 +17,7 @@ export async function compareLog(log: AnalysedLog, asked: CompareAsked, turns: T
   const { reader, summary } = log;
   if (from === 'log') {
     for (let i = 0; i < reader.eventBlocks.length; i++) {
-      comparison.add(reader.batch(i));
+      comparison.add(reader.passingBatch(i));
       progress('Folding events', (i + 1) / reader.eventBlocks.length);
       await turns.next();
     }

@@ -60,7 +60,7 @@ async function fromLog(log: AnalysedLog, options: ExitProfileOptions, turns: Tur
   const { reader } = log;
   const fold = new ExitProfileFold({ ...options, ...(symbols !== undefined && { functionAt: (ripLo: number, ripHi: number) => symbols.at(ripLo, ripHi) }) });
   for (let i = 0; i < reader.eventBlocks.length; i++) {
-    fold.fold(reader.batch(i));
+    fold.fold(reader.passingBatch(i));
     progress('Folding events', (i + 1) / reader.eventBlocks.length);
     await turns.next();
   }
