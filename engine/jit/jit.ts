@@ -22,10 +22,9 @@ export interface JitOptions {
 /**
  * threshold: compiling a region takes some 5 ms of CPU time, most of it V8's optimising compiler on another thread (measured), in which the interpreter does
  * 500,000 instructions. Compiled when it has run about as many, code costs at most twice what it would cost whoever knew how often it will run.
- * blocks, microOps: the optimising compiler's time grows faster than the function (one of 54 kB took 800 ms on a busy machine). Small regions that may all have the same
- * blocks are faster than large ones with a limit of copies (README.md, "Tried").
+ * blocks, microOps: the optimising compiler's time grows faster than the function (one of 54 kB took 800 ms on a busy machine); few regions reach them.
  */
-const DEFAULTS: JitOptions = { threshold: 16_000, batch: 8, blocks: 60, microOps: 1000, codeBytes: 48 << 20 };
+const DEFAULTS: JitOptions = { threshold: 16_000, batch: 8, blocks: 120, microOps: 2000, codeBytes: 48 << 20 };
 
 /** off: interpreted only. on: hot code is compiled. eager, always: after a few times, at once; to test the compiler, not to be fast. */
 export const JIT_MODES = ['off', 'on', 'eager', 'always'] as const;
@@ -130,7 +129,8 @@ export class Jit implements Compiler {
       core.u32[(block + L.BLOCK_HEAT) >>> 2] = 0;
       return;
     }
-    const blocks = regionAround(core, block, core.big(L.REGS + L.REG_PAGE * 8), this.limits);
+    // Most blocks that get hot are in a function that cannot be entered there.
+    const blocks = regionAround(core, block, core.big(L.REGS + L.REG_PAGE * 8), this.limits, this.owners.has(block));
     if (blocks.length === 0) return;
     const bytes = memoryBytes(blocks);
     if (this.isFull(bytes)) this.dropAll();

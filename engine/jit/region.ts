@@ -110,8 +110,11 @@ export function layOutMemory(core: Core, blocks: readonly RegionBlock[], at: num
   return { cells, table, entries };
 }
 
-/** The region around a hot block at this virtual page, in order of place; empty if that cannot be compiled. */
-export function regionAround(core: Core, seed: number, virtualPage: bigint, limits: RegionLimits): RegionBlock[] {
+/**
+ * The region around a hot block at this virtual page, in order of place; empty if that cannot be compiled. isWayIn: the block is in another function already, and what is missing is
+ * a way into that: the region ends where a function can be entered, or most code would be compiled five times.
+ */
+export function regionAround(core: Core, seed: number, virtualPage: bigint, limits: RegionLimits, isWayIn: boolean): RegionBlock[] {
   const start = readBlock(core, seed, 0);
   if (start === undefined) return [];
   const found = new Map<number, RegionBlock>([[start.place, start]]);
@@ -126,6 +129,7 @@ export function regionAround(core: Core, seed: number, virtualPage: bigint, limi
       if (frame === undefined) frames.set(page, (frame = frameAt(core, virtualPage + BigInt(page))));
       const address = frame < 0 ? 0 : core.exports.blockAt(frame * 4096 + place - page);
       if (address === 0 || core.u32[(address + L.BLOCK_HEAT) >>> 2] < limits.heat) continue;
+      if (isWayIn && core.u32[(address + L.BLOCK_COMPILED) >>> 2] > 1) continue;
       const next = readBlock(core, address, page);
       if (next === undefined) continue;
       const size = (next.last - next.first) / O.OP_BYTES + 1;
