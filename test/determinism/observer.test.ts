@@ -2,8 +2,11 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import * as L from '../../engine/cpu/layout.ts';
+import { Replayer } from '../../engine/recording/replayer.ts';
 import { type Case, tinyCases } from './cases.ts';
-import { Walker, assertProperty } from './runs.ts';
+import type { Instruction } from './instructions.ts';
+import { Walker, assertProperty, core, open, record } from './runs.ts';
+import { buildTinyGuest } from './tiny-guest.ts';
 
 const FILE = 'test/determinism/observer.test.ts';
 const END = 12_000;
@@ -108,4 +111,35 @@ function stopsAndGoesOn(one: Case, { frames, watch, calls, breaks }: Looks): voi
 
 test('stops of an observer change nothing', () => {
   assertProperty(FILE, fc.property(tinyCases(END), looks, stopsAndGoesOn), 15, 4_000);
+});
+
+/** A call whose push is observed, to code that cannot be fetched: its fault and what comes from outside at the very position of it have the order that they have without an observer. */
+test('a fetch that faults behind an observed store keeps its place among the events', () => {
+  const leapsIntoNothing: readonly Instruction[] = [
+    { text: 'mov ecx, 0x7f000000; call rcx', bytes: [0xb9, 0, 0, 0, 0x7f, 0xff, 0xd1] },
+    { text: 'out 0x20, 0', bytes: [0x31, 0xc0, 0xe6, 0x20] },
+  ];
+  const one: Case = {
+    story: 'a guest that calls what is not there',
+    recipe: {
+      guest: 'tiny', commandLine: '', protocol: 'linux64',
+      machine: { memoryBytes: 16 << 20, seed: '0000000000000000', wallClockNs: '0', acpi: false, virtio: [], accessCostNs: 1000 },
+      epochInstructions: 0, digestInstructions: 0,
+    },
+    images: { kernel: buildTinyGuest({ protocol: 'linux64', chunks: [leapsIntoNothing], passes: [1, 1], timer: { kind: 'none' }, iopl3: false, smallPages: false, console: true }) },
+    blockBytes: 2048, diskBytes: 0,
+    drive: { slices: [1_000_000], inputs: [], flushEvery: 0, markEvery: 0, instructionsMax: 3000 },
+  }; // prettier-ignore
+  let faultsHere = 0;
+  for (let after = 40; after < 120; after++) {
+    const { bytes } = record(one, { ...one.drive, inputs: [{ after, idle: undefined, text: 'x' }] });
+    const reader = open(bytes);
+    const input = [...reader.events({ kinds: ['input'] })].find(({ position }) => position === after);
+    if (input !== undefined && [...reader.events({ kinds: ['exit'] })].some((event) => event.kind === 'exit' && event.position === after && event.detail.kind === 'exception')) faultsHere++;
+    const replayer = new Replayer({ reader, images: one.images, module: core() });
+    for (let frame = 0; frame < 4096; frame++) replayer.machine.core.watchFrame(frame, L.WATCH_WRITE);
+    replayer.machine.observe({ access: () => false });
+    expect([after, replayer.run()]).toMatchObject([after, { kind: 'identical' }]);
+  }
+  expect(faultsHere).toBeGreaterThan(0);
 });

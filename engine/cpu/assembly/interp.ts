@@ -703,15 +703,17 @@ export function run(): u32 {
     let stopAt = limit;
     let block: u32;
     const rip = load<u64>(RIP);
-    const single = shadow != 0 || load<u32>(ISOLATE) != 0 || (load<u64>(FLAGS) & TF) != 0 || (load<u64>(DR7) & 0xff) != 0;
-    if (single) {
-      if (shadow != SHADOW_STACK && instructionBreakpoint(rip)) continue;
+    const single = shadow != 0 || (load<u64>(FLAGS) & TF) != 0 || (load<u64>(DR7) & 0xff) != 0;
+    const alone = single || load<u32>(ISOLATE) != 0;
+    // RF matters to instruction breakpoints only, and there are none: it goes with the instruction that starts here.
+    if (!single && (load<u64>(FLAGS) & RF) != 0) store<u64>(FLAGS, load<u64>(FLAGS) & ~RF);
+    if (alone) {
+      if (single && shadow != SHADOW_STACK && instructionBreakpoint(rip)) continue;
       takeEnd();
       block = decodeScratch(rip, 1);
-      stopAt = 0;
+      // No other block fits. But the next instruction is fetched, so that a fault of that comes before or after what happens at the limit as it does where this one is not isolated: an observer leaves no trace.
+      stopAt = single ? 0 : 1;
     } else {
-      // RF matters to instruction breakpoints only, and there are none: it goes with the instruction that starts here.
-      if (load<u64>(FLAGS) & RF) store<u64>(FLAGS, load<u64>(FLAGS) & ~RF);
       block = lookUp(rip);
       const left = limit - icount;
       if (<u64>load<u16>(block, 10) > left) block = decodeScratch(rip, <u32>left);
@@ -1115,7 +1117,7 @@ export function run(): u32 {
       }
       break;
     }
-    if (single) afterSingle(trap, shadow);
+    if (alone) afterSingle(trap, shadow);
   }
 }
 
