@@ -88,3 +88,53 @@ it('an instruction in two pages is the one of the second page that is mapped, an
   }
   expect(seen).toEqual([0x20001, 0x30001, 0x20001, 0x30001, 0x70001, 0x30001]);
 });
+
+it('code that an earlier run compiled begins hot, wherever it is, a few times', () => {
+  const core = newCore();
+  // mov eax, imm32; hlt
+  const code = Uint8Array.of(0xb8, 1, 2, 3, 4, HLT);
+  const heatAt = (at: number): number => {
+    core.writePhysical(at, code);
+    runFrom(core, at);
+    return core.u32[(core.exports.blockAt(at) + L.BLOCK_HEAT) >>> 2];
+  };
+  // Interpreted once.
+  expect(heatAt(CODE)).toBe(1);
+  const keyAt = (at: number): bigint => BigInt.asUintN(64, core.exports.codeKey(core.exports.blockAt(at)));
+  const key = keyAt(CODE);
+  const low = (1n << BigInt(L.PROFILE_BITS)) - 1n;
+  expect(key & low).toBe(0n);
+  // Where it is in its page counts, and each byte of it; which page it is in does not.
+  heatAt(CODE + 0x5000);
+  expect(keyAt(CODE + 0x5000)).toBe(key);
+  const others = new Set([key]);
+  heatAt(CODE + 0x5001);
+  others.add(keyAt(CODE + 0x5001));
+  for (let i = 1; i < code.length - 1; i++) {
+    code[i]++;
+    heatAt(CODE);
+    others.add(keyAt(CODE));
+    code[i]--;
+  }
+  expect(others.size).toBe(code.length);
+
+  const slot = (L.PROFILE >>> 3) + Number(key >> 48n);
+  const tell = (entry: bigint): void => void (core.u64[slot] = entry);
+  core.u32[L.PROFILE_SEED_HEAT >>> 2] = 1000;
+  core.u32[L.PROFILE_MEMBER_HEAT >>> 2] = 300;
+  tell(key | BigInt((2 << L.PROFILE_LEFT) | L.PROFILE_SEED));
+  expect([0x6000, 0x7000, 0x8000].map((at) => heatAt(CODE + at))).toEqual([1001, 1001, 1]);
+  tell(key | BigInt(1 << L.PROFILE_LEFT));
+  expect([0x9000, 0xa000].map((at) => heatAt(CODE + at))).toEqual([301, 1]);
+  expect(core.u32[L.PROFILE_BEGUN >>> 2]).toBe(3);
+  // Behind another with the same slot; a table without end has one for the search.
+  tell(key ^ (1n << 20n));
+  core.u64[slot + 1] = key | BigInt(1 << L.PROFILE_LEFT);
+  expect(heatAt(CODE + 0xb000)).toBe(301);
+  core.u64.fill(key ^ (1n << 20n), L.PROFILE >>> 3, (L.PROFILE >>> 3) + L.PROFILE_SLOTS);
+  expect(heatAt(CODE + 0xc000)).toBe(1);
+  // Without a profile nobody looks.
+  tell(key | BigInt(1 << L.PROFILE_LEFT));
+  core.u32[L.PROFILE_SEED_HEAT >>> 2] = 0;
+  expect(heatAt(CODE + 0xd000)).toBe(1);
+});

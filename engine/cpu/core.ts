@@ -75,6 +75,7 @@ interface CoreExports {
   setWatch(frame: number, watch: number): void;
   blockAt(paddr: number): number;
   runsAlone(paddr: number): number;
+  codeKey(block: number): bigint;
 }
 
 const UNWIND = Object.freeze({ unwind: true });

@@ -4,6 +4,7 @@
  */
 import type { Compiler, Core } from '../cpu/core.ts';
 import * as L from '../cpu/layout.ts';
+import type { CodeProfile } from './profile.ts';
 import { type RegionBlock, type RegionLimits, layOutMemory, memoryBytes, regionAround } from './region.ts';
 import { IMPORTS, Translator } from './translate.ts';
 import { moduleOf } from './wasm.ts';
@@ -11,6 +12,8 @@ import { moduleOf } from './wasm.ts';
 export interface JitOptions {
   /** Times a block is interpreted before it is compiled; 1: at once. */
   readonly threshold: number;
+  /** The same of a block around which an earlier run made a region (profile.ts). */
+  readonly knownThreshold: number;
   /** Hot blocks that are waited for, to make one module of them. */
   readonly batch: number;
   /** Blocks and micro-ops of a region. */
@@ -24,25 +27,29 @@ export interface JitOptions {
  * 500,000 instructions. Compiled when it has run about as many, code costs at most twice what it would cost whoever knew how often it will run.
  * blocks, microOps: the optimising compiler's time grows faster than the function (one of 54 kB took 800 ms on a busy machine); few regions reach them.
  */
-const DEFAULTS: JitOptions = { threshold: 16_000, batch: 8, blocks: 120, microOps: 2000, codeBytes: 48 << 20 };
+const DEFAULTS: JitOptions = { threshold: 16_000, knownThreshold: 256, batch: 8, blocks: 120, microOps: 2000, codeBytes: 48 << 20 };
 
 /** off: interpreted only. on: hot code is compiled. eager, always: after a few times, at once; to test the compiler, not to be fast. */
 export const JIT_MODES = ['off', 'on', 'eager', 'always'] as const;
 export type JitMode = (typeof JIT_MODES)[number];
 const MODES: Readonly<Record<JitMode, JitOptions | undefined>> = {
-  off: undefined, on: DEFAULTS, eager: { ...DEFAULTS, threshold: 12, batch: 4 }, always: { ...DEFAULTS, threshold: 1, batch: 1, blocks: 4 },
+  off: undefined, on: DEFAULTS, eager: { ...DEFAULTS, threshold: 12, knownThreshold: 2, batch: 4 },
+  always: { ...DEFAULTS, threshold: 1, knownThreshold: 1, batch: 1, blocks: 4 },
 };
 
 /** What the host of the engine chooses. */
-let chosen: { mode: JitMode; nowMs: (() => number) | undefined } = { mode: 'on', nowMs: undefined };
-/** How machines that are made from now on use the compiler. It changes speed, and nothing else. nowMs: a clock, for statistics. */
-export function setJitMode(mode: JitMode, nowMs?: () => number): void {
-  chosen = { mode, nowMs };
+let chosen: { mode: JitMode; nowMs: (() => number) | undefined; profile: CodeProfile | undefined } = { mode: 'on', nowMs: undefined, profile: undefined };
+/**
+ * How machines that are made from now on use the compiler. It changes speed, and nothing else. nowMs: a clock, for statistics. profile: what earlier runs learnt, which each new machine is told,
+ * and to which all of them add what they learn.
+ */
+export function setJitMode(mode: JitMode, nowMs?: () => number, profile?: CodeProfile): void {
+  chosen = { mode, nowMs, profile };
 }
 /** The compiler of a new core, by the chosen mode. */
 export function attachJit(core: Core): Jit | undefined {
   const options = MODES[chosen.mode];
-  return options === undefined ? undefined : new Jit(core, options, chosen.nowMs);
+  return options === undefined ? undefined : new Jit(core, options, chosen.nowMs, chosen.profile);
 }
 
 export interface JitStatistics {
@@ -61,6 +68,9 @@ export interface JitStatistics {
   /** Retired since a compiled function was entered and until it was left. */
   readonly instructions: number;
   readonly visits: number;
+  /** Blocks that the profile knew when the machine was made, undefined without one, and blocks that were decoded and began hot because of it. */
+  readonly known: number | undefined;
+  readonly begunHot: number;
   /** Of the thread that runs the guest, in making modules; undefined without a clock. */
   readonly compileMs: number | undefined;
   /** Why nothing is compiled any more: the host's words. */
@@ -89,6 +99,8 @@ export class Jit implements Compiler {
   private readonly core: Core;
   private readonly options: JitOptions;
   private readonly nowMs: (() => number) | undefined;
+  private readonly profile: CodeProfile | undefined;
+  private readonly known: number | undefined;
   private readonly translator: Translator;
   private readonly imports: Record<string, unknown>;
   private readonly memoryPages: number;
@@ -106,16 +118,19 @@ export class Jit implements Compiler {
   private stopped: string | undefined;
   private made = { regions: 0, blocks: 0, modules: 0, madeBytes: 0, invalidated: 0, evicted: 0, replaced: 0 };
 
-  constructor(core: Core, options: JitOptions, nowMs?: () => number) {
+  constructor(core: Core, options: JitOptions, nowMs?: () => number, profile?: CodeProfile) {
     this.core = core;
     this.options = options;
     this.nowMs = nowMs;
+    this.profile = profile;
     this.translator = new Translator(core);
     const exports = core.exports as unknown as Record<string, unknown>;
     this.imports = { memory: core.memory, table: core.table };
     for (const { name } of IMPORTS) this.imports[name] = exports[name];
     this.memoryPages = core.memory.buffer.byteLength / 65_536;
     this.limits = { blocks: options.blocks, microOps: options.microOps, heat: Math.max(1, Math.floor(options.threshold / 3)) };
+    // What was compiled is hot enough to be taken along, but not so hot that it makes a region of its own at once.
+    this.known = profile?.tell(core, options.threshold - options.knownThreshold, Math.min(this.limits.heat, options.threshold - 1));
     core.compiler = this;
     core.u32[L.JIT_THRESHOLD >>> 2] = options.threshold;
   }
@@ -132,6 +147,7 @@ export class Jit implements Compiler {
     // Most blocks that get hot are in a function that cannot be entered there.
     const blocks = regionAround(core, block, core.big(L.REGS + L.REG_PAGE * 8), this.limits, this.owners.has(block));
     if (blocks.length === 0) return;
+    if (this.profile !== undefined) for (const { address } of blocks) this.profile.learn(BigInt.asUintN(64, core.exports.codeKey(address)), address === block);
     const bytes = memoryBytes(blocks);
     if (this.isFull(bytes)) this.dropAll();
     this.dropContained(new Map(blocks.map(({ address, isEntry }) => [address, isEntry])));
@@ -262,6 +278,8 @@ export class Jit implements Compiler {
       codeBytes: Math.round(this.liveBytes),
       instructions: this.core.number(L.JIT_RETIRED),
       visits: this.core.number(L.JIT_VISITS),
+      known: this.known,
+      begunHot: this.core.u32[L.PROFILE_BEGUN >>> 2],
       compileMs: this.nowMs === undefined ? undefined : this.compileMs,
       stopped: this.stopped,
     };

@@ -4,7 +4,7 @@
  *
  * Block header, 32 bytes, followed by micro-ops:
  *   +0  u32 next block of the page      +4  u32 physical address      +8  u16 bytes     +10 u16 instructions
- *   +12 u32 mode, DEAD when invalidated +16 u32 fall-through link     +20 u32 taken link +24 u32 times interpreted
+ *   +12 u32 mode, DEAD when invalidated +16 u32 fall-through link     +20 u32 taken link +24 u32 times interpreted (PROFILE: or more)
  *   +28 u32 compiled function << 16 | number of the block in it
  *
  * Before the header of a block that is one instruction in two pages: u64 physical address of the second page.
@@ -14,7 +14,8 @@
  * Dead blocks stay in their slots, where they match nothing, until another takes the slot or all is dropped.
  */
 import {
-  BLOCKS, CODE, CODE_END, RAM, RAM_SIZE, PAGE_ATTR, PAGE_CODE, PAGE_BLOCKS, PAGE_CODE_MASK, GENERATION, GENERATION_GLOBAL, MODE, RIP, BLOCK, REGS, REG_PAGE, CURSOR, BLOCK_COMPILED, STOP_AT, VIRTUAL_ENTRIES, CELL_FRAME, CELL_PAGE
+  BLOCKS, CODE, CODE_END, RAM, RAM_SIZE, PAGE_ATTR, PAGE_CODE, PAGE_BLOCKS, PAGE_CODE_MASK, GENERATION, GENERATION_GLOBAL, MODE, RIP, BLOCK, REGS, REG_PAGE, CURSOR, BLOCK_COMPILED, STOP_AT, VIRTUAL_ENTRIES, CELL_FRAME, CELL_PAGE,
+  BLOCK_HEAT, PROFILE, PROFILE_SLOTS, PROFILE_PROBES, PROFILE_SEED, PROFILE_LEFT, PROFILE_BITS, PROFILE_SEED_HEAT, PROFILE_MEMBER_HEAT, PROFILE_BEGUN
 } from "../layout";
 import { translateFetch, fetchGeneration, guardFrame, bumpGeneration } from "./memory";
 import { decodeBlock, MAX_BLOCK_BYTES, crossedPage } from "./decode";
@@ -190,9 +191,50 @@ function findBlockSlow(rip: u64, mode: u32): u32 {
     store<u64>(block - CROSSING_BYTES, second);
     addMask(<u32>second, load<u16>(block, 8) - (4096 - (paddr & 4095)));
     addCrossing(block, <u32>second);
-  }
+  } else if (load<u32>(PROFILE_SEED_HEAT) != 0) beginHot(block);
   insert(block, paddr, mode);
   return block;
+}
+
+/**
+ * What the code of a block in one page is known by from one run to the next, wherever that page is: a hash of its bytes and of where in the page they are. Never 0, and 0 in the lowest PROFILE_BITS.
+ * Two blocks with one key cost speed at most.
+ */
+export function codeKey(block: u32): u64 {
+  const paddr = load<u32>(block, 4);
+  let left = <u32>load<u16>(block, 8);
+  let at: usize = RAM + paddr;
+  let hash: u64 = ((paddr & 4095) << 12 | left) + 1;
+  for (; left >= 8; left -= 8, at += 8) hash = mix(hash ^ load<u64>(at));
+  let rest: u64 = 0;
+  for (; left != 0; left--, at++) rest = rest << 8 | load<u8>(at);
+  return mix(hash ^ rest) & ~<u64>((1 << PROFILE_BITS) - 1) | 1 << PROFILE_BITS;
+}
+// @ts-ignore: decorator
+@inline
+function mix(value: u64): u64 {
+  // The finaliser of SplitMix64, one round: each bit of the input reaches the upper half.
+  value = (value ^ value >> 30) * 0xbf58476d1ce4e5b9;
+  return value ^ value >> 27;
+}
+
+/** A block that an earlier run compiled need not prove itself again; but code that is replaced again and again does. */
+function beginHot(block: u32): void {
+  const key = codeKey(block);
+  let slot = <u32>(key >> 48) & (PROFILE_SLOTS - 1);
+  for (let i: u32 = 0; i < <u32>PROFILE_PROBES; i++) {
+    const entry = PROFILE + (<usize>slot << 3);
+    const there = load<u64>(entry);
+    if (there == 0) return;
+    if ((there ^ key) >> PROFILE_BITS == 0) {
+      if ((<u32>there & (1 << PROFILE_BITS) - 1) >> PROFILE_LEFT == 0) return;
+      store<u64>(entry, there - (1 << PROFILE_LEFT));
+      store<u32>(block, load<u32>(there & PROFILE_SEED ? PROFILE_SEED_HEAT : PROFILE_MEMBER_HEAT), BLOCK_HEAT);
+      store<u32>(PROFILE_BEGUN, load<u32>(PROFILE_BEGUN) + 1);
+      return;
+    }
+    slot = slot + 1 & (PROFILE_SLOTS - 1);
+  }
 }
 // @ts-ignore: decorator
 @inline
