@@ -13,6 +13,8 @@ kept[ENVIRONMENT] ??= { ...process.env };
 process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 for (const name of Object.keys(process.env)) if (!(name in kept[ENVIRONMENT])) delete process.env[name];
 Object.assign(process.env, kept[ENVIRONMENT]);
+// No test learns from the host's earlier runs, or adds to what they learnt; programs that tests start have it from here.
+process.env['CHRONOVISOR_JIT_PROFILE'] ??= 'off';
 vi.useRealTimers();
 vi.unstubAllGlobals();
 vi.restoreAllMocks();

@@ -96,6 +96,7 @@ const STORE_CODES: Readonly<Record<StoreErrorCode, ExitName>> = {
   'page-missing': 'file',
   'core-missing': 'file',
   'core-damaged': 'file',
+  'profile-damaged': 'file',
   'jit-unknown': 'usage',
 };
 

@@ -2,6 +2,8 @@
 /** The command line: finds the verb, runs it, and turns whatever happens into a message and an exit code. */
 import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { keptProfile } from '../store/code-profile.ts';
+import { keepCode, rememberCode } from '../store/core-module.ts';
 import { ownPackage } from '../store/package-root.ts';
 import { nearest } from '../store/suggest.ts';
 import { describeVerb, parseArguments } from './arguments.ts';
@@ -100,7 +102,14 @@ async function dispatch(argv: readonly string[], out: Output, err: Output, signa
     out.write(describeVerb(verb.spec));
     return exitCode('ok');
   }
-  return await verb.run(parsed, { out, err, signals });
+  // Whatever machines the verb makes learn from earlier commands, and for later ones.
+  rememberCode(keptProfile());
+  try {
+    return await verb.run(parsed, { out, err, signals });
+  } finally {
+    const problem = keepCode();
+    if (problem !== undefined) err.write(`chronovisor: ${problem}\n`);
+  }
 }
 
 async function verbOf(word: string): Promise<Verb> {

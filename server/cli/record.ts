@@ -111,10 +111,10 @@ async function start(parsed: Arguments, context: Context, isRecorded: boolean): 
   if (parsed.has('first-writes') && instructions(parsed, 'epoch', 0) === 0) throw new UsageError('--first-writes needs dirty sets: not --epoch 0', 'record');
   const until = untilOf(parsed);
   const script = scriptOf(parsed);
+  applyJit(parsed);
   const sink = output === undefined ? undefined : new FileSink(output, '-o');
   const { recipe, images } = await runOf(parsed);
   const module = loadCore();
-  applyJit(parsed);
 
   const isJson = parsed.has('json');
   const isQuiet = parsed.has('quiet');

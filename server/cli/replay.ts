@@ -45,11 +45,11 @@ async function start(parsed: Arguments, context: Context): Promise<number> {
   const times = parsed.count('times', 1) ?? 1;
   const isJson = parsed.has('json');
   const isQuiet = parsed.has('quiet');
+  applyJit(parsed);
   const source = new FileSource(parsed.operands[0], 'FILE');
   const { reader, torn } = openRecording(source, parsed.all('parent'));
   const images = openImages(reader, imagePlaces(parsed));
   const module = loadCore();
-  applyJit(parsed);
   const consoleOut = !parsed.has('console') || isQuiet ? undefined : isJson ? err : out;
 
   const runs: { readonly seconds: number; readonly mips: number }[] = [];

@@ -13,7 +13,8 @@ import { InputScript, parseScript } from '../../engine/recording/input-script.ts
 import { Recorder } from '../../engine/recording/recorder.ts';
 import { LiveInput, drive } from '../cli/drive.ts';
 import { monotonicMs, newLogId } from '../cli/host.ts';
-import { loadCore } from '../store/core-module.ts';
+import { keptProfile } from '../store/code-profile.ts';
+import { keepCode, loadCore, rememberCode } from '../store/core-module.ts';
 import { FileSink } from '../store/files.ts';
 import { newHostHash } from '../store/host-hash.ts';
 import { Leaving } from './leaving.ts';
@@ -82,6 +83,7 @@ async function run(data: RunData): Promise<void> {
   const watchers = script === undefined ? untilTexts : [script, ...untilTexts];
   const file = new FileSink(data.path, 'name');
   const sink = new CountingSink(file);
+  rememberCode(keptProfile());
 
   let shown: number[] = [];
   let consoleBytes = 0;
@@ -201,6 +203,8 @@ async function run(data: RunData): Promise<void> {
   } finally {
     clearInterval(heartbeat);
     file.close();
+    const problem = keepCode();
+    if (problem !== undefined) console.error(`chronovisor: ${problem}`);
     port.close();
   }
 }

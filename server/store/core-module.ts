@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { JIT_MODES, type JitMode, setJitMode } from '../../engine/jit/jit.ts';
+import type { KeptProfile } from './code-profile.ts';
 import { StoreError, systemCode } from './errors.ts';
 import { ownPackage } from './package-root.ts';
 
@@ -21,9 +22,32 @@ export function countingCoreFile(): string {
 
 const compiled = new Map<string, { readonly bytes: Uint8Array; readonly module: WebAssembly.Module }>();
 
-/** Whether guest code is compiled: the mode asked for on the command line, else CHRONOVISOR_JIT, else the engine's own choice. Throws StoreError. */
+let kept: KeptProfile | undefined;
+/** Undefined: `kept` has changed since. */
+let chosenMode: JitMode | undefined;
+const nowMs = (): number => performance.now();
+
+/** Machines that this thread makes from now on learn from a kept profile, and for it; the file is read when the first one is made. */
+export function rememberCode(profile: KeptProfile | undefined): void {
+  kept = profile;
+  chosenMode = undefined;
+}
+/** Puts into the file what was learnt since rememberCode(), which holds no longer. Returns what went wrong, if anybody is to know. */
+export function keepCode(): string | undefined {
+  const problem = kept?.keep();
+  kept = undefined;
+  if (chosenMode !== undefined) setJitMode(chosenMode, nowMs);
+  return problem;
+}
+
+/**
+ * Whether guest code is compiled: the mode asked for on the command line, else CHRONOVISOR_JIT, else the engine's own choice. Tests choose the other modes, in which what is compiled is not what is hot:
+ * they neither use a kept profile nor add to it. Throws StoreError.
+ */
 export function chooseJit(asked?: JitMode): void {
-  setJitMode(asked ?? jitOf(process.env['CHRONOVISOR_JIT']) ?? 'on', () => performance.now());
+  const mode = asked ?? jitOf(process.env['CHRONOVISOR_JIT']) ?? 'on';
+  setJitMode(mode, nowMs, mode === 'on' ? kept?.read() : undefined);
+  chosenMode = mode;
 }
 function jitOf(text: string | undefined): JitMode | undefined {
   if (text === undefined || text === '') return undefined;
@@ -34,7 +58,7 @@ function jitOf(text: string | undefined): JitMode | undefined {
 
 /** Compiles once a process. Throws StoreError. */
 export function loadCore(file: string = coreFile()): WebAssembly.Module {
-  if (compiled.size === 0) chooseJit();
+  if (chosenMode === undefined) chooseJit();
   let bytes: Uint8Array<ArrayBuffer>;
   try {
     bytes = readFileSync(file);

@@ -20,6 +20,7 @@ export const STORE_ERRORS = {
   'page-missing': 'the built page {file} is missing: run `npm run build`',
   'core-missing': 'the compiled interpreter {file} is missing: run `npm run build`',
   'core-damaged': 'the compiled interpreter {file} is no WebAssembly module ({detail}): run `npm run build`',
+  'profile-damaged': '{file} is no profile of guest code ({detail}): name another file with {option}, or remove it, and a new one is made',
   'jit-unknown': 'CHRONOVISOR_JIT is "{detail}": set it to off or on, or unset it',
 } as const;
 

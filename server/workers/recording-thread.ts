@@ -10,7 +10,8 @@ import { TimeTravel } from '../../engine/debug/time-travel.ts';
 import { serve } from '../runs/thread.ts';
 import { type OpenedRecording, openRecording } from '../store/chains.ts';
 import { findIndex } from '../store/checkpoints.ts';
-import { loadCore } from '../store/core-module.ts';
+import { keptProfile } from '../store/code-profile.ts';
+import { loadCore, rememberCode } from '../store/core-module.ts';
 import { FileSource } from '../store/files.ts';
 import { openImages } from '../store/guest-images.ts';
 import type { RunImages } from '../../engine/recording/recipe.ts';
@@ -18,6 +19,8 @@ import type { ExploreCall, StretchCall, WorkerData } from './calls.ts';
 
 if (parentPort === null) throw new Error('this program is a worker thread');
 const { path, parents, places, asked } = workerData as WorkerData;
+// It is ended without notice, so it only reads what others learnt.
+rememberCode(keptProfile());
 
 interface Opened {
   readonly recording: OpenedRecording;

@@ -1,5 +1,5 @@
 /** Every route of the OpenAPI document, asked for real: its answer is what the document says, and what the engine says. */
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Ajv2020 } from 'ajv/dist/2020.js';
@@ -14,6 +14,7 @@ import { columnOf, decodeColumns } from '../../engine/protocol/columns.ts';
 import { FrameSplitter, decodeEventRows } from '../../engine/protocol/event-batches.ts';
 import type { BranchNode, JobStatus, RunStatus } from '../../engine/protocol/lab.ts';
 import { toJson } from '../../server/cli/output.ts';
+import { KeptProfile } from '../../server/store/code-profile.ts';
 import { loadCore } from '../../server/store/core-module.ts';
 import { openImages } from '../../server/store/guest-images.ts';
 import { SHORT_RUN, type TestLab, startLab } from './lab.ts';
@@ -97,6 +98,28 @@ it('records, and has the recording', async () => {
   expect(await ask('POST /api/v1/runs', '/api/v1/runs', { body: { ...SHORT_RUN, name: 'short' }, status: 409 })).toMatchObject({ code: 'output-exists' });
   expect(await ask('POST /api/v1/runs', '/api/v1/runs', { body: { guest: 'lap' }, status: 400 })).toMatchObject({ code: 'guest-unknown', message: expect.stringContaining('lab') as string });
   expect(await ask('POST /api/v1/runs', '/api/v1/runs', { body: { guest: 'lab', memoryBytes: 2 ** 40 }, status: 429 })).toMatchObject({ code: 'too-much-memory' });
+});
+
+it('a run uses what those before it learnt of the code, and adds to it', async () => {
+  const { CHRONOVISOR_JIT, CHRONOVISOR_JIT_PROFILE } = process.env;
+  const path = join(lab.recordings, 'jit-profile');
+  try {
+    Object.assign(process.env, { CHRONOVISOR_JIT: 'on', CHRONOVISOR_JIT_PROFILE: path });
+    const known = (): number => new KeptProfile(path, true).read().size;
+    const cold = await lab.record({ ...SHORT_RUN, name: 'cold' });
+    await expect.poll(known).toBeGreaterThan(0);
+    // Each run puts another file in its place.
+    const before = statSync(path).ino;
+    const warm = await lab.record({ ...SHORT_RUN, name: 'warm' });
+    await expect.poll(() => statSync(path).ino).not.toBe(before);
+    expect([cold.end?.digest, warm.end?.digest]).toEqual([run.end?.digest, run.end?.digest]);
+  } finally {
+    for (const [name, value] of Object.entries({ CHRONOVISOR_JIT, CHRONOVISOR_JIT_PROFILE })) {
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+    }
+    for (const file of ['jit-profile', 'cold.cvlog', 'warm.cvlog']) rmSync(join(lab.recordings, file), { force: true });
+  }
 });
 
 it('types at a run, marks and stops it', async () => {
