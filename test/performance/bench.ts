@@ -2,7 +2,7 @@
  * `npm run bench`: how fast the machine is, and what recording costs, beside QEMU and v86. See README.md. Options:
  *
  *     --runs N        runs of each mode, in turn; medians are reported (3)
- *     --modes A,B     of: plain, interpreter, record, replay, tcg, rr-record, rr-replay, v86 (all but interpreter; QEMU's and v86 only if they are installed)
+ *     --modes A,B     of: plain, interpreter, record, replay, record-warm, replay-warm, tcg, rr-record, rr-replay, v86 (all but interpreter and those that are warm; QEMU's and v86 only if they are installed)
  *     --json          the report and all runs as JSON on stdout instead of the tables
  *     --from A,B      no runs: the report of those in the files, which --json made
  */
@@ -27,9 +27,11 @@ const { values: options } = parseArgs({ options: { runs: { type: 'string', defau
 const runCount = Number(options.runs);
 if (!Number.isSafeInteger(runCount) || runCount < 1) throw new Error(`--runs ${options.runs}: a whole number from 1`);
 const [qemu, v86] = [qemuVersion(), v86Version()];
-const isOurs = (mode: Mode): boolean => mode === 'plain' || mode === 'interpreter' || mode === 'record' || mode === 'replay';
-const isThere = (mode: Mode): boolean => isOurs(mode) || (mode === 'v86' ? v86 : qemu) !== undefined;
-const asked = options.modes?.split(',') ?? MODES.filter((mode) => mode !== 'interpreter' && isThere(mode));
+const OURS: readonly Mode[] = ['plain', 'interpreter', 'record', 'replay', 'record-warm', 'replay-warm'];
+const ONLY_IF_ASKED: readonly Mode[] = ['interpreter', 'record-warm', 'replay-warm'];
+const isWarm = (mode: Mode): boolean => mode === 'record-warm' || mode === 'replay-warm';
+const isThere = (mode: Mode): boolean => OURS.includes(mode) || (mode === 'v86' ? v86 : qemu) !== undefined;
+const asked = options.modes?.split(',') ?? MODES.filter((mode) => !ONLY_IF_ASKED.includes(mode) && isThere(mode));
 for (const mode of asked) if (!(MODES as readonly string[]).includes(mode)) throw new Error(`--modes: "${mode}" is none of ${MODES.join(', ')}`);
 const modes = asked as readonly Mode[];
 for (const mode of modes) {
@@ -73,6 +75,10 @@ async function measureAll(): Promise<Measured> {
     const files = { kernel: guest.kernel, initrd: guest.initrd, commandLine: guest.commandLine };
     for (const [name, bytes] of Object.entries(files)) writeFileSync(join(folder, name), bytes);
     if (modes.includes('v86')) for (const [name, bytes] of Object.entries(await loadV86Images(log))) writeFileSync(join(folder, `v86-${name}`), bytes);
+    if (modes.some(isWarm)) {
+      log('the first run of those that are warm, not measured');
+      await runProgram<OursResult>('ours.js', 'learn', folder);
+    }
     const loadBefore = loadavg()[0];
     const all: Run[] = [];
     for (let round = 0; round < runCount; round++) {

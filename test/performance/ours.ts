@@ -1,6 +1,7 @@
 /**
  * One run of the benchmark's guest on our machine, in a process of its own: `node ours.js MODE FOLDER`.
- * MODE: `plain` (no log, no epochs, no digests), `interpreter` (the same with nothing compiled), `record` (a log in a file, synced), `replay` (of that log, compared).
+ * MODE: `plain` (no log, no epochs, no digests), `interpreter` (the same with nothing compiled), `record` (a log in a file, synced), `replay` (of that log, compared), all of which know nothing of earlier runs;
+ * `learn` (as `plain`, and keeps what was compiled), `record-warm` and `replay-warm` (a second run, which begins with that).
  * FOLDER has kernel, initrd, commandLine; the last line on stdout is an OursResult as JSON.
  */
 import { readFileSync, rmSync } from 'node:fs';
@@ -12,6 +13,7 @@ import { MemorySink } from '../../engine/log/storage.ts';
 import { Recorder, type RecorderStatus } from '../../engine/recording/recorder.ts';
 import { Replayer, type ReplayStatus } from '../../engine/recording/replayer.ts';
 import type { RunImages } from '../../engine/recording/recipe.ts';
+import { KeptProfile } from '../../server/store/code-profile.ts';
 import { FileSink, FileSource } from '../../server/store/files.ts';
 import { newHostHash } from '../../server/store/host-hash.ts';
 import { loadCore, recipeOf } from '../linux/harness.ts';
@@ -35,17 +37,22 @@ export interface OursResult {
 
 const SLICE_INSTRUCTIONS = 10_000_000;
 
-function main(mode: string, folder: string): OursResult {
+function main(asked: string, folder: string): OursResult {
+  const isWarm = asked.endsWith('-warm');
+  const mode = isWarm ? asked.slice(0, -'-warm'.length) : asked;
   const file = (name: string): string => join(folder, name);
   const images: RunImages = { kernel: readFileSync(file('kernel')), initrd: readFileSync(file('initrd')) };
   const guest = { name: 'linux', kernel: images.kernel, initrd: images.initrd!, commandLine: readFileSync(file('commandLine'), 'utf8') };
   const recipe = recipeOf({ guest, script: '', record: mode === 'record' });
-  const logFile = file('bench.cvlog');
+  const logFile = file(asked === 'record-warm' ? 'bench-warm.cvlog' : 'bench.cvlog');
   const marks: Mark[] = [];
   let position = (): number => 0;
   const console = findMarks((name) => marks.push({ name, ...processTimes(), instructions: position() }));
   const module = loadCore();
-  // Loading it chooses what the environment asks for.
+  // Loading it chooses what the environment asks for. What commands keep from run to run is not for a benchmark: its own is of one run, and in its folder.
+  const kept = isWarm || mode === 'learn' ? new KeptProfile(file('jit-profile'), true) : undefined;
+  if (kept !== undefined) setJitMode('on', undefined, kept.read());
+  if (isWarm && kept!.read().size === 0) throw new Error(`${asked} begins with what \`learn\` has left`);
   if (mode === 'interpreter') setJitMode('off');
   if (mode === 'replay') {
     const reader = LogReader.open(new FileSource(logFile, 'the log'));
@@ -65,6 +72,7 @@ function main(mode: string, folder: string): OursResult {
   do status = recorder.step(SLICE_INSTRUCTIONS, true);
   while (status.kind === 'running');
   if (status.kind !== 'ended') throw new Error('the guest waits for ever');
+  if (mode === 'learn') kept!.keep();
   sink?.close();
   const reader = sink === undefined ? undefined : LogReader.open(new FileSource(logFile, 'the log'));
   return {

@@ -32,6 +32,13 @@ describe('the report', () => {
     expect(phases[0].cpuSeconds.plain).toBeCloseTo(3);
   });
 
+  it('has a second run of a guest beside the first, each with its own name', () => {
+    const text = textOf(reportOf([run('record', 2, 100), run('record-warm', 1, 100), run('rr-record', 3)], [HOST]));
+    expect(text).toMatch(/^\| CPU seconds, median +\| 10\^6 instr\. \| record \| record-warm \| rr-record \|/m);
+    expect(text).toMatch(/^\| times as fast +\| record : rr-record, CPU \| record : rr-record, wall \| record-warm : rr-record, CPU \| record-warm : rr-record, wall \|$/m);
+    expect(text).toMatch(/^\| total +\| +1\.50 \| +1\.50 \| +3\.00 \| +3\.00 \|$/m);
+  });
+
   it('prints what was run, and a dash for what cannot be said', () => {
     const text = textOf(reportOf([run('record', 2, 100e6), run('v86', 4)], [HOST]));
     expect(text).toContain('a CPU, 2 cores, Node v0, QEMU 7, v86 0.5, load 1.0 to 2.0');

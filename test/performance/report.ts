@@ -3,7 +3,7 @@ import { PHASES } from './guest.ts';
 import { type Mark, geometricMean, median } from './measure.ts';
 import type { OursResult } from './ours.ts';
 
-export const MODES = ['plain', 'interpreter', 'record', 'replay', 'tcg', 'rr-record', 'rr-replay', 'v86'] as const;
+export const MODES = ['plain', 'interpreter', 'record', 'replay', 'record-warm', 'replay-warm', 'tcg', 'rr-record', 'rr-replay', 'v86'] as const;
 export type Mode = (typeof MODES)[number];
 
 export interface Run {
@@ -38,6 +38,10 @@ export const PEERS: readonly { readonly ours: Mode; readonly peer: Mode; readonl
   { ours: 'record', peer: 'tcg', by: 'time' },
   { ours: 'replay', peer: 'rr-replay', by: 'time' },
   { ours: 'record', peer: 'v86', by: 'rate' },
+  { ours: 'record-warm', peer: 'rr-record', by: 'time' },
+  { ours: 'record-warm', peer: 'tcg', by: 'time' },
+  { ours: 'replay-warm', peer: 'rr-replay', by: 'time' },
+  { ours: 'record-warm', peer: 'v86', by: 'rate' },
 ];
 
 export interface PhaseReport {
@@ -121,7 +125,7 @@ export function table(rows: readonly (readonly string[])[]): string {
 export function textOf(report: Report): string {
   const modes = MODES.filter((mode) => report.runs[mode] !== undefined);
   const mips = (phase: PhaseReport, mode: Mode): number => (phase.instructions[mode] ?? NaN) / phase.cpuSeconds[mode]! / 1e6;
-  const ourInstructions = ({ instructions }: PhaseReport): number | undefined => instructions.record ?? instructions.plain ?? instructions.interpreter ?? instructions.replay;
+  const ourInstructions = ({ instructions }: PhaseReport): number | undefined => instructions.record ?? instructions.plain ?? instructions.interpreter ?? instructions.replay ?? instructions['record-warm'] ?? instructions['replay-warm'];
   const pairs = PEERS.map((pair, i) => ({ ...pair, i })).filter(({ ours, peer }) => report.runs[ours] !== undefined && report.runs[peer] !== undefined);
   const faster = (values: PhaseReport['timesAsFast']): string[] => pairs.flatMap(({ i }) => CLOCKS.map((clock) => digits(values[i][clock], 2)));
   const parts: string[] = report.hosts.map(({ cpu, cores, node, qemu, v86, loadBefore, loadAfter }) =>
