@@ -120,21 +120,22 @@ it('code that an earlier run compiled begins hot, wherever it is, a few times', 
 
   const slot = (L.PROFILE >>> 3) + Number(key >> 48n);
   const tell = (entry: bigint): void => void (core.u64[slot] = entry);
-  core.u32[L.PROFILE_SEED_HEAT >>> 2] = 1000;
-  core.u32[L.PROFILE_MEMBER_HEAT >>> 2] = 300;
-  tell(key | BigInt((2 << L.PROFILE_LEFT) | L.PROFILE_SEED));
+  const [none, soon, late, member] = [0, L.PROFILE_SOON, L.PROFILE_LATE, L.PROFILE_MEMBER].map((kind) => (L.PROFILE_HEATS >>> 2) + kind);
+  [core.u32[none], core.u32[soon], core.u32[late], core.u32[member]] = [1, 1000, 500, 300];
+  const entryOf = (left: number, kind: number): bigint => key | BigInt((left << L.PROFILE_LEFT) | kind);
+  tell(entryOf(2, L.PROFILE_SOON));
   expect([0x6000, 0x7000, 0x8000].map((at) => heatAt(CODE + at))).toEqual([1001, 1001, 1]);
-  tell(key | BigInt(1 << L.PROFILE_LEFT));
-  expect([0x9000, 0xa000].map((at) => heatAt(CODE + at))).toEqual([301, 1]);
+  tell(entryOf(1, L.PROFILE_LATE));
+  expect([0x9000, 0xa000].map((at) => heatAt(CODE + at))).toEqual([501, 1]);
   expect(core.u32[L.PROFILE_BEGUN >>> 2]).toBe(3);
-  // Behind another with the same slot; a table without end has one for the search.
-  tell(key ^ (1n << 20n));
-  core.u64[slot + 1] = key | BigInt(1 << L.PROFILE_LEFT);
+  // Behind another with the same slot; a table without an end has one for the search.
+  tell(entryOf(1, L.PROFILE_SOON) ^ (1n << 20n));
+  core.u64[slot + 1] = entryOf(1, L.PROFILE_MEMBER);
   expect(heatAt(CODE + 0xb000)).toBe(301);
-  core.u64.fill(key ^ (1n << 20n), L.PROFILE >>> 3, (L.PROFILE >>> 3) + L.PROFILE_SLOTS);
+  core.u64.fill(entryOf(1, L.PROFILE_SOON) ^ (1n << 20n), L.PROFILE >>> 3, (L.PROFILE >>> 3) + L.PROFILE_SLOTS);
   expect(heatAt(CODE + 0xc000)).toBe(1);
   // Without a profile nobody looks.
-  tell(key | BigInt(1 << L.PROFILE_LEFT));
-  core.u32[L.PROFILE_SEED_HEAT >>> 2] = 0;
+  tell(entryOf(1, L.PROFILE_SOON));
+  core.u32[none] = 0;
   expect(heatAt(CODE + 0xd000)).toBe(1);
 });

@@ -76,6 +76,7 @@ interface CoreExports {
   blockAt(paddr: number): number;
   runsAlone(paddr: number): number;
   codeKey(block: number): bigint;
+  codeEnd(): number;
 }
 
 const UNWIND = Object.freeze({ unwind: true });

@@ -182,11 +182,10 @@ export const JIT_FLAGS = 0x2018;
 export const JIT_CELL = 0x2040;
 /** u32, even: like GENERATION (odd), for look-ups through global translations, which a CR3 load leaves alone. */
 export const GENERATION_GLOBAL = 0x2044;
-/** u32 each: what a block that PROFILE knows as seed of a region, or as part of one, begins with in place of no heat when it is decoded. Seeds' 0: there is no profile. */
-export const PROFILE_SEED_HEAT = 0x2048;
-export const PROFILE_MEMBER_HEAT = 0x204c;
+/** u32 by kind (PROFILE_*): what a block that PROFILE knows begins with in place of no heat when it is decoded. That of kind 0, which there is not: non-zero while there is a profile. */
+export const PROFILE_HEATS = 0x2048;
 /** u32, for statistics: blocks that began so. */
-export const PROFILE_BEGUN = 0x2050;
+export const PROFILE_BEGUN = 0x2058;
 /**
  * How a compiled function is left, u64: bits 0 and 1, 0: full check at RIP, SITE_GO_ON: the block at RIP, SITE_RESUME: the interpreter goes on at micro-op
  * (SITE_OP, 10 bits) of the block (SITE_BLOCK, its address). SITE_VERIFY: the cell in JIT_CELL holds if RIP is in its frame. SITE_FLAGS, 13 bits: form of the flags (4 bits, of
@@ -226,16 +225,19 @@ export const TLB_FLUSH_PAGE = 1;
 export const TLB_FLUSH_ALL = 2;
 export const BLOCKS = 0x00300000;
 /**
- * Blocks that an earlier run compiled (engine/jit/profile.ts), u64 each, 0 for none: key of the code (codeKey() in assembly/blocks.ts) with PROFILE_SEED if a region was made around it, and, above PROFILE_LEFT,
- * how often it may begin hot yet. Open addressing from the key's upper bits, at most PROFILE_PROBES slots from there. Written by the compiler's side when a core is made; a reset leaves it.
+ * Blocks that an earlier run compiled (engine/jit/profile.ts), u64 each, 0 for none: key of the code (codeKey() in assembly/blocks.ts), how often it may begin hot yet (above PROFILE_LEFT), and its kind.
+ * Open addressing from the key's upper bits, at most PROFILE_PROBES slots from there. Written by the compiler's side when a core is made; a reset leaves it.
  */
 export const PROFILE = 0x00500000;
 export const PROFILE_SLOTS = 65536;
 export const PROFILE_PROBES = 32;
-export const PROFILE_SEED = 1;
-export const PROFILE_LEFT = 1;
-/** Bits of an entry that are no key. */
+/** Bits of an entry that are no key, and of them the kind. */
 export const PROFILE_BITS = 6;
+export const PROFILE_LEFT = 2;
+/** A region was made around it, soon or late after it had been decoded; or it was part of one only. */
+export const PROFILE_SOON = 1;
+export const PROFILE_LATE = 2;
+export const PROFILE_MEMBER = 3;
 /** Packed pages of a checkpoint, before they are unpacked. */
 export const STAGING = 0x00800000;
 export const STAGING_BYTES = 0x00040000;

@@ -4,7 +4,7 @@
  */
 import type { Compiler, Core } from '../cpu/core.ts';
 import * as L from '../cpu/layout.ts';
-import type { CodeProfile } from './profile.ts';
+import type { BlockKind, CodeProfile } from './profile.ts';
 import { type RegionBlock, type RegionLimits, layOutMemory, memoryBytes, regionAround } from './region.ts';
 import { IMPORTS, Translator } from './translate.ts';
 import { moduleOf } from './wasm.ts';
@@ -12,8 +12,11 @@ import { moduleOf } from './wasm.ts';
 export interface JitOptions {
   /** Times a block is interpreted before it is compiled; 1: at once. */
   readonly threshold: number;
-  /** The same of a block around which an earlier run made a region (profile.ts). */
-  readonly knownThreshold: number;
+  /** The same of a block around which an earlier run made a region (profile.ts), soon or late after it had been decoded. */
+  readonly soonThreshold: number;
+  readonly lateThreshold: number;
+  /** Soon: so many instructions after at most. */
+  readonly soonInstructions: number;
   /** Hot blocks that are waited for, to make one module of them. */
   readonly batch: number;
   /** Blocks and micro-ops of a region. */
@@ -25,16 +28,18 @@ export interface JitOptions {
 /**
  * threshold: compiling a region takes some 5 ms of CPU time, most of it V8's optimising compiler on another thread (measured), in which the interpreter does
  * 500,000 instructions. Compiled when it has run about as many, code costs at most twice what it would cost whoever knew how often it will run.
+ * soonThreshold, lateThreshold, soonInstructions: what was hot soon will be so again, and seeing more of it costs what compiling it would save. What took longer is only hot if this run goes on as long:
+ * if a run ends after the boot, compiling all that was hot in any earlier one costs a tenth more CPU time than it saves (measured).
  * blocks, microOps: the optimising compiler's time grows faster than the function (one of 54 kB took 800 ms on a busy machine); few regions reach them.
  */
-const DEFAULTS: JitOptions = { threshold: 16_000, knownThreshold: 256, batch: 8, blocks: 120, microOps: 2000, codeBytes: 48 << 20 };
+const DEFAULTS: JitOptions = { threshold: 16_000, soonThreshold: 256, lateThreshold: 4096, soonInstructions: 400e6, batch: 8, blocks: 120, microOps: 2000, codeBytes: 48 << 20 };
 
 /** off: interpreted only. on: hot code is compiled. eager, always: after a few times, at once; to test the compiler, not to be fast. */
 export const JIT_MODES = ['off', 'on', 'eager', 'always'] as const;
 export type JitMode = (typeof JIT_MODES)[number];
 const MODES: Readonly<Record<JitMode, JitOptions | undefined>> = {
-  off: undefined, on: DEFAULTS, eager: { ...DEFAULTS, threshold: 12, knownThreshold: 2, batch: 4 },
-  always: { ...DEFAULTS, threshold: 1, knownThreshold: 1, batch: 1, blocks: 4 },
+  off: undefined, on: DEFAULTS, eager: { ...DEFAULTS, threshold: 12, soonThreshold: 2, lateThreshold: 6, soonInstructions: 4000, batch: 4 },
+  always: { ...DEFAULTS, threshold: 1, soonThreshold: 1, lateThreshold: 1, soonInstructions: 4000, batch: 1, blocks: 4 },
 };
 
 /** What the host of the engine chooses. */
@@ -115,6 +120,8 @@ export class Jit implements Compiler {
   private modules = 0;
   private nextMemory = L.JIT_MEMORY;
   private compileMs = 0;
+  /** Where decoded code ended at some positions, in order, with a profile only: what tells how old a block is. */
+  private readonly ends: { readonly end: number; readonly position: number }[] = [];
   private stopped: string | undefined;
   private made = { regions: 0, blocks: 0, modules: 0, madeBytes: 0, invalidated: 0, evicted: 0, replaced: 0 };
 
@@ -130,7 +137,8 @@ export class Jit implements Compiler {
     this.memoryPages = core.memory.buffer.byteLength / 65_536;
     this.limits = { blocks: options.blocks, microOps: options.microOps, heat: Math.max(1, Math.floor(options.threshold / 3)) };
     // What was compiled is hot enough to be taken along, but not so hot that it makes a region of its own at once.
-    this.known = profile?.tell(core, options.threshold - options.knownThreshold, Math.min(this.limits.heat, options.threshold - 1));
+    const { threshold, soonThreshold, lateThreshold } = options;
+    this.known = profile?.tell(core, { soon: threshold - soonThreshold, late: threshold - lateThreshold, member: Math.min(this.limits.heat, threshold - 1) });
     core.compiler = this;
     core.u32[L.JIT_THRESHOLD >>> 2] = options.threshold;
   }
@@ -147,7 +155,10 @@ export class Jit implements Compiler {
     // Most blocks that get hot are in a function that cannot be entered there.
     const blocks = regionAround(core, block, core.big(L.REGS + L.REG_PAGE * 8), this.limits, this.owners.has(block));
     if (blocks.length === 0) return;
-    if (this.profile !== undefined) for (const { address } of blocks) this.profile.learn(BigInt.asUintN(64, core.exports.codeKey(address)), address === block);
+    if (this.profile !== undefined) {
+      const around = this.kindOf(block, this.profile);
+      for (const { address } of blocks) this.profile.learn(this.keyOf(address), address === block ? around : 'member');
+    }
     const bytes = memoryBytes(blocks);
     if (this.isFull(bytes)) this.dropAll();
     this.dropContained(new Map(blocks.map(({ address, isEntry }) => [address, isEntry])));
@@ -159,9 +170,31 @@ export class Jit implements Compiler {
     if (this.queue.length >= this.options.batch) this.flush();
   }
 
+  /** How the next run is to meet a block that is hot now. */
+  private kindOf(block: number, profile: CodeProfile): BlockKind {
+    this.noteEnd();
+    const { threshold, lateThreshold, soonInstructions } = this.options;
+    // Decoded after the last of those positions at which it was not there.
+    const decoded = this.ends.findLast(({ end }) => end <= block)?.position ?? 0;
+    const instructions = this.core.number(L.ICOUNT) - decoded;
+    // One that began hot would have taken longer. Of one that was hot soon the few runs it had say too little to take that back.
+    const runs = profile.kindOf(this.keyOf(block)) === 'late' ? lateThreshold : threshold;
+    return instructions * (threshold / runs) <= soonInstructions ? 'soon' : 'late';
+  }
+  private keyOf(block: number): bigint {
+    return BigInt.asUintN(64, this.core.exports.codeKey(block));
+  }
+  private noteEnd(): void {
+    const end = this.core.exports.codeEnd();
+    const position = this.core.number(L.ICOUNT);
+    const last = this.ends.at(-1);
+    if (last === undefined || (end !== last.end && Math.abs(position - last.position) >= this.options.soonInstructions / 400)) this.ends.push({ end, position });
+  }
+
   /** Compiles what waits. */
   flush(): void {
     const { core, queue } = this;
+    if (this.profile !== undefined) this.noteEnd();
     if (queue.length === 0) return;
     this.queue = [];
     // What has changed while it waited goes.
@@ -217,6 +250,7 @@ export class Jit implements Compiler {
   }
 
   dropAllCompiled(): void {
+    this.ends.length = 0;
     this.dropAll();
   }
 

@@ -27,7 +27,7 @@ it('is written when something was learnt, as a whole, for its owner', () => {
   expect(first.read().size).toBe(0);
   expect(first.keep()).toBeUndefined();
   expect(readdirSync(folder)).toEqual([]);
-  first.read().learn(key(1), true);
+  first.read().learn(key(1), 'soon');
   expect(first.keep()).toBeUndefined();
   expect(readdirSync(join(folder, 'new'))).toEqual(['profile']);
   expect(statSync(path).mode & 0o777).toBe(0o600);
@@ -43,7 +43,7 @@ it('is written when something was learnt, as a whole, for its owner', () => {
 it('takes along what others have put there meanwhile', () => {
   const path = join(folder, 'shared');
   const kept = [1, 2, 3].map(() => new KeptProfile(path, true));
-  kept.forEach((each, i) => each.read().learn(key(i), true));
+  kept.forEach((each, i) => each.read().learn(key(i), 'late'));
   for (const each of kept) expect(each.keep()).toBeUndefined();
   expect(new KeptProfile(path, true).read().size).toBe(3);
 });

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import * as L from '../../engine/cpu/layout.ts';
 import { type JitMode, type JitStatistics, setJitMode } from '../../engine/jit/jit.ts';
-import { CodeProfile, PROFILE_BYTES_MAX } from '../../engine/jit/profile.ts';
+import { type BlockKind, CodeProfile, KINDS, PROFILE_BYTES_MAX } from '../../engine/jit/profile.ts';
 import type { Machine } from '../../engine/machine/machine.ts';
 import { type ReplayStatus, Replayer } from '../../engine/recording/replayer.ts';
 import { countingCoreFile, loadCore } from '../../server/store/core-module.ts';
@@ -12,6 +12,7 @@ import { openImages } from '../../server/store/guest-images.ts';
 import { openLog } from '../../engine/log/open-log.ts';
 import type { Case } from '../determinism/cases.ts';
 import { assertProperty, core, firstDifference, record } from '../determinism/runs.ts';
+import { EngineRunner } from '../conformance/engine-runner.ts';
 import { hotCases, keepsTheMode } from './lock-step.ts';
 
 keepsTheMode();
@@ -22,9 +23,9 @@ const LOWEST_KEY = 1n << BigInt(L.PROFILE_BITS);
 const keyOf = (bits: bigint): bigint => (BigInt.asUintN(64, bits) & ~(LOWEST_KEY - 1n)) | LOWEST_KEY;
 /** Keys without a pattern. */
 const strange = (n: number): bigint => keyOf((BigInt(n) + 1n) * 0x9e3779b97f4a7c15n);
-function profileOf(keys: readonly bigint[], isSeed: (i: number) => boolean = (i) => i % 2 === 0): CodeProfile {
+function profileOf(keys: readonly bigint[], kindOf: (i: number) => BlockKind = (i) => KINDS[i % 3]): CodeProfile {
   const profile = new CodeProfile();
-  keys.forEach((key, i) => profile.learn(key, isSeed(i)));
+  keys.forEach((key, i) => profile.learn(key, kindOf(i)));
   return profile;
 }
 function decoded(bytes: Uint8Array): CodeProfile {
@@ -127,7 +128,7 @@ test.each(['core.wasm', 'core-counting.wasm'])('nothing else in %s has the place
     const table = (): BigUint64Array => u64.slice(L.PROFILE >>> 3, (L.PROFILE >>> 3) + L.PROFILE_SLOTS);
     const after = table();
     u8.fill(0, L.PROFILE, L.PROFILE + L.PROFILE_SLOTS * 8);
-    known = decoded(given).tell(core, 1, 1);
+    known = decoded(given).tell(core, { soon: 1, late: 1, member: 1 });
     const before = table();
     expect(before.filter((entry) => entry !== 0n).length).toBe(known);
     // How often a block may begin hot has become less, if anything.
@@ -140,6 +141,30 @@ test.each(['core.wasm', 'core-counting.wasm'])('nothing else in %s has the place
   expect(jit.known).toBe(known);
   expect(known).toBeGreaterThan(BLOCKS_MAX * 0.99);
   expect(jit.begunHot).toBeGreaterThan(0);
+});
+
+test('what is hot long after it was decoded has to run more the next time', () => {
+  // A: dec ebx; jnz A runs 5 times, then B: dec ecx; jnz B 5,000 times, then A 200 times.
+  const code = Uint8Array.of(0xbb, 5, 0, 0, 0, 0xff, 0xcb, 0x75, 0xfc, 0x85, 0xed, 0x75, 0x12, 0xb9, 0x88, 0x13, 0, 0, 0xff, 0xc9, 0x75, 0xfc, 0xff, 0xc5, 0xbb, 200, 0, 0, 0, 0xeb, 0xe6, 0xcc);
+  const run = (profile: CodeProfile): EngineRunner => {
+    // Loading the core chooses what the environment asks for.
+    const module = core();
+    setJitMode('eager', undefined, profile);
+    const runner = new EngineRunner(module);
+    const { vector, registers } = runner.run({ mode: 64, name: 'soon and late', code, address: 0x10000400, fill: 0, registers: new BigUint64Array(16), flags: 0x202, memory: [] });
+    expect({ vector, registers: [...registers.subarray(0, 8)] }).toEqual({ vector: 3, registers: [0n, 0n, 0n, 0n, 0n, 1n, 0n, 0n] });
+    return runner;
+  };
+  const kinds = (profile: CodeProfile): (BlockKind | undefined)[] => [...new BigUint64Array(profile.encode().slice(24).buffer)].map((entry) => profile.kindOf(entry & ~(LOWEST_KEY - 1n)));
+  const first = new CodeProfile();
+  run(first);
+  expect(kinds(first)).toEqual(['soon', 'late']);
+  const second = again(first);
+  const { core: { u32 } } = run(second);
+  expect(u32[L.PROFILE_BEGUN >>> 2]).toBe(2);
+  expect([0, L.PROFILE_SOON, L.PROFILE_LATE, L.PROFILE_MEMBER].map((kind) => u32[(L.PROFILE_HEATS >>> 2) + kind])).toEqual([2, 10, 6, 4]);
+  // Hot after less runs, it is late all the same.
+  expect(kinds(second)).toEqual(['soon', 'late']);
 });
 
 // ---- its bytes ----
@@ -158,8 +183,9 @@ test('bytes that are no profile are refused with the reason', () => {
     flipped[at] ^= 0x10;
     expect(reasonOf(flipped)).toMatch(/checksum/);
   }
-  // One that was not made by the compiler, with a checksum that is right.
-  expect(reasonOf(profileOf([1n << 20n]).encode())).toMatch(/0x100001 is no key/);
+  // Those that no compiler made, with a checksum that is right: no key, and no kind.
+  expect(reasonOf(profileOf([1n << 20n]).encode())).toMatch(/0x100001 is no block/);
+  expect(reasonOf(profileOf([strange(1), strange(2)], () => '' as BlockKind).encode())).toMatch(/is no block/);
   // At any place in a buffer.
   const placed = new Uint8Array(bytes.length + 3);
   placed.set(bytes, 3);
@@ -182,17 +208,22 @@ test('a profile is what it was when it was kept, and a run older', () => {
   for (let i = 0; i < 40; i++) old = again(old);
   expect(old.size).toBe(20);
   // What is compiled again is young again.
-  old.learn(keys[7], true);
-  expect(new DataView(old.encode().buffer).getBigUint64(24, true)).toBe(keys[7] | 1n);
+  old.learn(keys[7], 'late');
+  const first = (): bigint => new DataView(old.encode().buffer).getBigUint64(24, true);
+  expect(first()).toBe(keys[7] | BigInt(L.PROFILE_LATE));
+  // In one run what is found first does not matter.
+  old.learn(keys[7], 'soon');
+  old.learn(keys[7], 'member');
+  expect(first()).toBe(keys[7] | BigInt(L.PROFILE_SOON));
 });
 
 test('two runs at once lose nothing, and when there is too much the oldest goes first', () => {
-  const one = profileOf([strange(1), strange(2)], () => true);
-  const two = profileOf([strange(2), strange(3)], () => false);
+  const one = profileOf([strange(1), strange(2)], () => 'member');
+  const two = profileOf([strange(2), strange(3)], () => 'late');
   one.merge(two);
   expect(one.size).toBe(3);
   // A seed for either is one.
-  expect(new DataView(one.encode().buffer).getBigUint64(32, true)).toBe(strange(2) | 1n);
+  expect(one.kindOf(strange(2))).toBe('late');
 
   let all = again(profileOf(numbers(1000).map(strange)));
   all.merge(profileOf(numbers(BLOCKS_MAX - 400).map((i) => strange(1000 + i))));
@@ -203,8 +234,10 @@ test('two runs at once lose nothing, and when there is too much the oldest goes 
   expect(all.size).toBe(BLOCKS_MAX);
   // 400 of the old ones are left, seeds rather than others.
   const old = [...new BigUint64Array(bytes.slice(24).buffer)].slice(-400);
-  expect(old.every((entry) => ((entry >> 1n) & 31n) === 1n && (entry & 1n) === 1n)).toBe(true);
+  expect(old.every((entry) => (entry & (LOWEST_KEY - 1n)) >> BigInt(L.PROFILE_LEFT) === 1n)).toBe(true);
+  expect(old.filter((entry) => (entry & 3n) === BigInt(L.PROFILE_MEMBER)).length).toBe(0);
+  expect(old.filter((entry) => (entry & 3n) === BigInt(L.PROFILE_SOON)).length).toBe(334);
   // While it learns it is bounded, too.
-  for (const i of numbers(3 * BLOCKS_MAX)) all.learn(strange(100_000 + i), false);
+  for (const i of numbers(3 * BLOCKS_MAX)) all.learn(strange(100_000 + i), 'member');
   expect(all.size).toBeLessThanOrEqual(2 * BLOCKS_MAX);
 });

@@ -15,7 +15,7 @@
  */
 import {
   BLOCKS, CODE, CODE_END, RAM, RAM_SIZE, PAGE_ATTR, PAGE_CODE, PAGE_BLOCKS, PAGE_CODE_MASK, GENERATION, GENERATION_GLOBAL, MODE, RIP, BLOCK, REGS, REG_PAGE, CURSOR, BLOCK_COMPILED, STOP_AT, VIRTUAL_ENTRIES, CELL_FRAME, CELL_PAGE,
-  BLOCK_HEAT, PROFILE, PROFILE_SLOTS, PROFILE_PROBES, PROFILE_SEED, PROFILE_LEFT, PROFILE_BITS, PROFILE_SEED_HEAT, PROFILE_MEMBER_HEAT, PROFILE_BEGUN
+  BLOCK_HEAT, PROFILE, PROFILE_SLOTS, PROFILE_PROBES, PROFILE_LEFT, PROFILE_BITS, PROFILE_HEATS, PROFILE_BEGUN
 } from "../layout";
 import { translateFetch, fetchGeneration, guardFrame, bumpGeneration } from "./memory";
 import { decodeBlock, MAX_BLOCK_BYTES, crossedPage } from "./decode";
@@ -191,7 +191,7 @@ function findBlockSlow(rip: u64, mode: u32): u32 {
     store<u64>(block - CROSSING_BYTES, second);
     addMask(<u32>second, load<u16>(block, 8) - (4096 - (paddr & 4095)));
     addCrossing(block, <u32>second);
-  } else if (load<u32>(PROFILE_SEED_HEAT) != 0) beginHot(block);
+  } else if (load<u32>(PROFILE_HEATS) != 0) beginHot(block);
   insert(block, paddr, mode);
   return block;
 }
@@ -218,6 +218,11 @@ function mix(value: u64): u64 {
   return value ^ value >> 27;
 }
 
+/** Where the next block will be decoded: those below it were before, in this order, since all were dropped. */
+export function codeEnd(): u32 {
+  return arenaNext;
+}
+
 /** A block that an earlier run compiled need not prove itself again; but code that is replaced again and again does. */
 function beginHot(block: u32): void {
   const key = codeKey(block);
@@ -229,7 +234,7 @@ function beginHot(block: u32): void {
     if ((there ^ key) >> PROFILE_BITS == 0) {
       if ((<u32>there & (1 << PROFILE_BITS) - 1) >> PROFILE_LEFT == 0) return;
       store<u64>(entry, there - (1 << PROFILE_LEFT));
-      store<u32>(block, load<u32>(there & PROFILE_SEED ? PROFILE_SEED_HEAT : PROFILE_MEMBER_HEAT), BLOCK_HEAT);
+      store<u32>(block, load<u32>(PROFILE_HEATS + ((<usize>there & (1 << PROFILE_LEFT) - 1) << 2)), BLOCK_HEAT);
       store<u32>(PROFILE_BEGUN, load<u32>(PROFILE_BEGUN) + 1);
       return;
     }

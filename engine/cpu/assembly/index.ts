@@ -11,6 +11,6 @@ export { currentRip } from "./exceptions";
 export { helper } from "./helpers";
 export { shiftByCl } from "./alu";
 export { runVector, multiplyOverflows, settleFlags } from "./interp";
-export { blockAt, runsAlone, codeKey } from "./blocks";
+export { blockAt, runsAlone, codeKey, codeEnd } from "./blocks";
 export { hashDirtyPages, hashBytes, newEpoch, pagesReset } from "./digest";
 export { unpackPage } from "./pages";
