@@ -84,6 +84,8 @@ export interface JitStatistics {
 
 interface Region {
   readonly blocks: readonly RegionBlock[];
+  /** The block around which it was made, by the address of its header. */
+  readonly seed: number;
   /** 0 until it is compiled. */
   readonly bytes: number;
 }
@@ -163,7 +165,7 @@ export class Jit implements Compiler {
     if (this.isFull(bytes)) this.dropAll();
     this.dropContained(new Map(blocks.map(({ address, isEntry }) => [address, isEntry])));
     const index = this.free.pop() ?? this.functions.length + L.JIT_TABLE_BASE;
-    this.functions[index - L.JIT_TABLE_BASE] = { blocks, bytes: 0 };
+    this.functions[index - L.JIT_TABLE_BASE] = { blocks, seed: block, bytes: 0 };
     for (const { address } of blocks) this.owners.set(address, [...(this.owners.get(address) ?? []), index]);
     this.queue.push({ index, blocks, memory: this.nextMemory });
     this.nextMemory += bytes;
@@ -219,7 +221,7 @@ export class Jit implements Compiler {
     this.made.madeBytes += bytes.length;
     this.liveBytes += bytes.length;
     for (const { index, blocks } of regions) {
-      this.functions[index - L.JIT_TABLE_BASE] = { blocks, bytes: bytes.length / regions.length };
+      this.functions[index - L.JIT_TABLE_BASE] = { ...this.functions[index - L.JIT_TABLE_BASE]!, bytes: bytes.length / regions.length };
       // Blocks of an earlier function may have been taken along; from now on they are entered here.
       blocks.forEach(({ address, isEntry }, i) => {
         const entry = (address + L.BLOCK_COMPILED) >>> 2;
@@ -273,7 +275,11 @@ export class Jit implements Compiler {
     const others = new Set<number>();
     for (const block of blocks.keys()) for (const index of this.owners.get(block) ?? []) others.add(index);
     for (const index of others) {
-      if (this.functions[index - L.JIT_TABLE_BASE]!.blocks.every(({ address, isEntry }) => (isEntry ? blocks.get(address) === true : blocks.has(address)))) this.drop(index, 'replaced');
+      const region = this.functions[index - L.JIT_TABLE_BASE]!;
+      if (!region.blocks.every(({ address, isEntry }) => (isEntry ? blocks.get(address) === true : blocks.has(address)))) continue;
+      // The next run need not make it first.
+      this.profile?.demote(this.keyOf(region.seed));
+      this.drop(index, 'replaced');
     }
   }
 

@@ -69,6 +69,11 @@ export class CodeProfile {
     if (this.blocks.size > 2 * BLOCKS_MAX) this.blocks = new Map(this.inOrder().slice(0, BLOCKS_MAX));
   }
 
+  /** The region that was made around a block is part of a larger one now. */
+  demote(key: bigint): void {
+    this.blocks.set(key, { kind: 'member', age: 0 });
+  }
+
   /** The same, a run later. */
   older(): CodeProfile {
     const result = new CodeProfile();

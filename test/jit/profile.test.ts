@@ -143,28 +143,37 @@ test.each(['core.wasm', 'core-counting.wasm'])('nothing else in %s has the place
   expect(jit.begunHot).toBeGreaterThan(0);
 });
 
+/** Runs code at 0x10000400 to its INT3, with a compiler that is eager. */
+function runEagerly(profile: CodeProfile, code: Uint8Array): EngineRunner {
+  // Loading the core chooses what the environment asks for.
+  const module = core();
+  setJitMode('eager', undefined, profile);
+  const runner = new EngineRunner(module);
+  expect(runner.run({ mode: 64, name: 'loops', code, address: 0x10000400, fill: 0, registers: new BigUint64Array(16), flags: 0x202, memory: [] }).vector).toBe(3);
+  return runner;
+}
+const kindsOf = (profile: CodeProfile): (BlockKind | undefined)[] => [...new BigUint64Array(profile.encode().slice(24).buffer)].map((entry) => profile.kindOf(entry & ~(LOWEST_KEY - 1n)));
+
 test('what is hot long after it was decoded has to run more the next time', () => {
   // A: dec ebx; jnz A runs 5 times, then B: dec ecx; jnz B 5,000 times, then A 200 times.
   const code = Uint8Array.of(0xbb, 5, 0, 0, 0, 0xff, 0xcb, 0x75, 0xfc, 0x85, 0xed, 0x75, 0x12, 0xb9, 0x88, 0x13, 0, 0, 0xff, 0xc9, 0x75, 0xfc, 0xff, 0xc5, 0xbb, 200, 0, 0, 0, 0xeb, 0xe6, 0xcc);
-  const run = (profile: CodeProfile): EngineRunner => {
-    // Loading the core chooses what the environment asks for.
-    const module = core();
-    setJitMode('eager', undefined, profile);
-    const runner = new EngineRunner(module);
-    const { vector, registers } = runner.run({ mode: 64, name: 'soon and late', code, address: 0x10000400, fill: 0, registers: new BigUint64Array(16), flags: 0x202, memory: [] });
-    expect({ vector, registers: [...registers.subarray(0, 8)] }).toEqual({ vector: 3, registers: [0n, 0n, 0n, 0n, 0n, 1n, 0n, 0n] });
-    return runner;
-  };
-  const kinds = (profile: CodeProfile): (BlockKind | undefined)[] => [...new BigUint64Array(profile.encode().slice(24).buffer)].map((entry) => profile.kindOf(entry & ~(LOWEST_KEY - 1n)));
   const first = new CodeProfile();
-  run(first);
-  expect(kinds(first)).toEqual(['soon', 'late']);
+  runEagerly(first, code);
+  expect(kindsOf(first)).toEqual(['soon', 'late']);
   const second = again(first);
-  const { core: { u32 } } = run(second);
+  const { core: { u32 } } = runEagerly(second, code); // prettier-ignore
   expect(u32[L.PROFILE_BEGUN >>> 2]).toBe(2);
   expect([0, L.PROFILE_SOON, L.PROFILE_LATE, L.PROFILE_MEMBER].map((kind) => u32[(L.PROFILE_HEATS >>> 2) + kind])).toEqual([2, 10, 6, 4]);
   // Hot after less runs, it is late all the same.
-  expect(kinds(second)).toEqual(['soon', 'late']);
+  expect(kindsOf(second)).toEqual(['soon', 'late']);
+});
+
+test('a region that became part of a larger one is not to be made first again', () => {
+  // mov ebx, 100; C: mov ecx, 20; jmp A; A: dec ecx; jz B; nop; jmp A; B: dec ebx; jnz C. A is hot first, and then the NOP, around which a region has both. B and C are hot when four regions do not wait yet, so they make theirs.
+  const code = Uint8Array.of(0xbb, 100, 0, 0, 0, 0xb9, 20, 0, 0, 0, 0xeb, 0, 0xff, 0xc9, 0x74, 3, 0x90, 0xeb, 0xf9, 0xff, 0xcb, 0x75, 0xee, 0xcc);
+  const profile = new CodeProfile();
+  runEagerly(profile, code);
+  expect(kindsOf(profile)).toEqual(['soon', 'soon', 'soon', 'member']);
 });
 
 // ---- its bytes ----
@@ -215,6 +224,11 @@ test('a profile is what it was when it was kept, and a run older', () => {
   old.learn(keys[7], 'soon');
   old.learn(keys[7], 'member');
   expect(first()).toBe(keys[7] | BigInt(L.PROFILE_SOON));
+  // Its region became part of a larger one, and then it was hot again.
+  old.demote(keys[7]);
+  expect(old.kindOf(keys[7])).toBe('member');
+  old.learn(keys[7], 'late');
+  expect(old.kindOf(keys[7])).toBe('late');
 });
 
 test('two runs at once lose nothing, and when there is too much the oldest goes first', () => {
