@@ -18,8 +18,10 @@
 import type { Core } from '../cpu/core.ts';
 import * as L from '../cpu/layout.ts';
 import * as O from '../cpu/ops.ts';
+import { BASE_EA, BASE_PAGE, BASE_ZERO, Effects, FLAGS_KILL, FLAGS_USE, RBP, RSP, extendedFrom, isIdle, isMemoryExtension } from './effects.ts';
 import { PLACE_SHIFT, type RegionBlock, type RegionMemory } from './region.ts';
-import { type Vector, vectorOf } from './vector.ts';
+import { OPEN_MAX, Spans } from './spans.ts';
+import { vectorOf } from './vector.ts';
 import { Code, type Func, I32, I64, type Import, OP, V128 } from './wasm.ts';
 
 /** Functions of the core that compiled code calls; the numbers are their place in `IMPORTS`. */
@@ -57,7 +59,9 @@ const ENTRY = 32;
 const TR = 33;
 const TW = 34;
 const HOST = 35;
-const LOCALS = [[31, I64], [4, I32]] as const;
+/** Host addresses of the first bytes of spans. */
+const SPAN = 36;
+const LOCALS = [[31, I64], [4 + OPEN_MAX, I32]] as const;
 
 /**
  * How the flags follow from locals. `plain`: they are in FR and FA, as the interpreter keeps them. `passed`: FK tells. All else: from PA, PB and PR, whose
@@ -106,22 +110,14 @@ const MASKS = [0xff, 0xffff, 0xffff_ffff] as const;
 const LOADS = [OP.i64Load8U, OP.i64Load16U, OP.i64Load32U, OP.i64Load] as const;
 const STORES = [OP.i64Store8, OP.i64Store16, OP.i64Store32, OP.i64Store] as const;
 const PAGE_MASK = -4096;
-const RCX = 1;
-const RSP = 4;
-const RBP = 5;
-/** An operand that is REGS[REG_ZERO], [REG_PAGE], [REG_EA], as byte offsets. */
-const BASE_ZERO = L.REG_ZERO * 8;
-const BASE_PAGE = L.REG_PAGE * 8;
-const BASE_EA = L.REG_EA * 8;
-
-/** Registers that a micro-op reads (bits 0 to 15) and writes (16 to 31). */
-const touches = (reads: number, writes: number): number => (reads & 0xffff) | (writes << 16);
-const FLAGS_USE = 1;
-const FLAGS_KILL = 2;
+const OPERAND = 0;
+const STACK = 1;
 const NOTE_LIVE = 1 << 16;
 
 export class Translator {
   private readonly core: Core;
+  private readonly effects: Effects;
+  private readonly spans: Spans;
   private code = new RegionCode(0);
   private blocks: readonly RegionBlock[] = [];
   private numbers = new Map<number, number>();
@@ -130,6 +126,11 @@ export class Translator {
   /** For each micro-op, from where its block's begin: registers that it changes and another one does again before anybody can look (bits 0 to 15), NOTE_LIVE. */
   private notes = new Uint32Array(1024);
   private readonly firstNote: number[] = [];
+  /** The number of the micro-op in the region. */
+  private microOpNumber = 0;
+  /** Of each block, the one that alone leads to it, with what is known there of the flags and of SSE; -1: it may be come to from several. */
+  private parents: readonly number[] = [];
+  private readonly inherited: { flags: PendingFlags; sseChecked: boolean }[] = [];
   /** Whether a block looks at the flags that it is entered with, or lets others look. */
   private readonly liveIn: boolean[] = [];
   /** Whether anybody looks at the flags that the micro-op sets. */
@@ -141,9 +142,13 @@ export class Translator {
   private memory: RegionMemory = { cells: new Map(), table: 0, entries: 1 };
   private mask = 0;
   private sseChecked = false;
+  /** Of a read-modify-write, what its addresses add to HOST. */
+  private storeOffset = 0;
 
   constructor(core: Core) {
     this.core = core;
+    this.effects = new Effects(core);
+    this.spans = new Spans(core, this.effects);
   }
 
   /** The function number `index` of the core's table. */
@@ -194,6 +199,9 @@ export class Translator {
 
   /** What each micro-op touches, whose flags are dead at the end of it, and which registers need not be stored. */
   private analyse(): void {
+    this.parents = parentsOf(this.core, this.blocks);
+    this.spans.analyse(this.blocks, this.parents);
+    const { effects, spans } = this;
     let used = 0;
     let count = 0;
     this.blocks.forEach(({ first, last }, i) => {
@@ -209,12 +217,13 @@ export class Translator {
       let again = 0;
       for (let k = n - 1; k >= 0; k--) {
         const p = first + k * O.OP_BYTES;
-        const touched = this.effects(p);
+        const touched = effects.registers(p);
+        const isSure = spans.isSure(p, count + k);
         const writes = touched >>> 16;
         used |= touched | writes;
         this.notes[count + k] = (writes & again) | (live ? NOTE_LIVE : 0);
-        again = this.isOpaque(p) ? 0 : again | writes;
-        const effect = this.flagEffects(p);
+        again = effects.isOpaque(p, isSure) ? 0 : again | writes;
+        const effect = effects.flags(p, isSure);
         if (effect === FLAGS_USE) live = true;
         else if (effect === FLAGS_KILL) live = false;
       }
@@ -222,109 +231,6 @@ export class Translator {
       count += n;
     });
     this.used = Array.from({ length: 16 }, (_, r) => r).filter((r) => ((used >>> r) & 1) !== 0);
-  }
-
-  /** Whether registers may be looked at in memory before this micro-op changes any: it may leave, or calls what reads them. */
-  private isOpaque(p: number): boolean {
-    const op = this.core.u16[p >>> 1];
-    if (op >= O.ADD_RR8 && op <= O.TEST_MI64) return ((op - O.ADD_RR8) % 20 & ~3) >= O.FORM_RM;
-    if (op >= O.MOVZX_R8_16 && op <= O.MOVSX_M32_64) return isMemoryExtension(op);
-    if (op >= O.INC_R8 && op <= O.NOT_M64) return (op & 4) !== (O.INC_R8 & 4);
-    if ((op >= O.SHL_RI32 && op <= O.ROR_RI64) || (op >= O.SET_R_O && op <= O.SET_R_G)) return false;
-    switch (op) {
-      case O.OP_NOP: case O.MOV_RI64_WIDE: case O.LEA_16: case O.LEA_32: case O.LEA_64: case O.CDQE: case O.CWDE: case O.CQO: case O.CDQ: case O.BSWAP32: case O.BSWAP64: case O.XCHG_RR32:
-      case O.XCHG_RR64: case O.IMUL_RR32: case O.IMUL_RR64: case O.IMUL_RRI32: case O.IMUL_RRI64: case O.CMOV_RR32: case O.CMOV_RR64: case O.BT_RI32: case O.BT_RI64: case O.BT_RR32: case O.BT_RR64:
-        return false;
-      default: return true;
-    }
-  }
-
-  /** Registers of native micro-ops. Helpers work in memory: what they change is read back if it is used, and written back by nobody. */
-  private effects(p: number): number {
-    const { u8, u16 } = this.core;
-    const op = u16[p >>> 1];
-    const dst = 1 << (u8[p + 2] >>> 3);
-    const src = 1 << (u8[p + 3] >>> 3);
-    const base = u8[p + 4] >>> 3;
-    const index = u8[p + 5] >>> 3;
-    const memory = (base < 16 ? 1 << base : 0) | (index < 16 ? 1 << index : 0);
-    const both = (registers: number): number => touches(registers, registers);
-    if (op >= O.ADD_RR8 && op <= O.TEST_MI64) {
-      const form = ((op - O.ADD_RR8) % 20) & ~3;
-      const onlyReads = (op >= O.CMP_RR8 && op <= O.CMP_MI64) || op >= O.TEST_RR8;
-      if (form === O.FORM_RR) return touches(dst | src, onlyReads ? 0 : dst);
-      if (form === O.FORM_RI) return touches(dst, onlyReads ? 0 : dst);
-      if (form === O.FORM_RM) return touches(dst | memory, onlyReads ? 0 : dst);
-      if (form === O.FORM_MR) return touches(src | memory, 0);
-      return touches(memory, 0);
-    }
-    if (op >= O.MOVZX_R8_16 && op <= O.MOVSX_M32_64) return touches(dst | (isMemoryExtension(op) ? memory : src), dst);
-    if (op >= O.INC_R8 && op <= O.NOT_M64) return (op & 4) === (O.INC_R8 & 4) ? both(dst) : touches(memory, 0);
-    if (op >= O.SHL_RI32 && op <= O.ROR_RI64) return both(dst);
-    if (op >= O.SHL_RC32 && op <= O.SAR_RC64) return touches(dst | (1 << RCX), dst);
-    if (op >= O.SET_R_O && op <= O.SET_R_G) return both(dst);
-    if (op >= O.JO && op <= O.JG) return touches(0, 0);
-    const rsp = 1 << RSP;
-    switch (op) {
-      case O.IMUL_RR32: case O.IMUL_RR64: case O.CMOV_RR32: case O.CMOV_RR64: return touches(dst | src, dst);
-      case O.IMUL_RM32: case O.IMUL_RM64: case O.CMOV_RM32: case O.CMOV_RM64: return touches(dst | memory, dst);
-      case O.IMUL_RRI32: case O.IMUL_RRI64: return touches(src | dst, dst);
-      case O.IMUL_RMI32: case O.IMUL_RMI64: return touches(memory | dst, dst);
-      case O.MOV_RI64_WIDE: return both(dst);
-      case O.LEA_16: case O.LEA_32: case O.LEA_64: return touches(memory | dst, dst);
-      case O.PUSH_R64: return touches(src | rsp, rsp);
-      case O.PUSH_I64: case O.CALL64: case O.RET64: case O.RET64_I: return both(rsp);
-      case O.PUSH_M64: case O.CALL_M64: return touches(memory | rsp, rsp);
-      case O.POP_R64: return touches(rsp | dst, rsp | dst);
-      case O.CALL_R64: return touches(src | rsp, rsp);
-      case O.JMP_R64: return touches(src, 0);
-      case O.JMP_M64: return touches(memory, 0);
-      case O.CDQE: case O.CWDE: return both(1);
-      case O.CQO: case O.CDQ: return touches(1 | 4, 4);
-      case O.LEAVE64: return touches(rsp | (1 << RBP), rsp | (1 << RBP));
-      case O.BSWAP32: case O.BSWAP64: return both(dst);
-      case O.XCHG_RR32: case O.XCHG_RR64: return both(dst | src);
-      case O.CMPXCHG_MR32: case O.CMPXCHG_MR64: return touches(src | memory | 1, 1);
-      case O.XADD_MR32: case O.XADD_MR64: return touches(src | memory, src);
-      case O.BT_RI32: case O.BT_RI64: return touches(dst, 0);
-      case O.BT_RR32: case O.BT_RR64: return touches(dst | src, 0);
-      case O.SSE_MOVAPS_RM: case O.SSE_MOVAPS_MR: case O.SSE_MOVUPS_RM: case O.SSE_MOVUPS_MR: return touches(memory, 0);
-      case O.OP_SSE: {
-        const vector = this.vector(p);
-        if (vector === undefined) return touches(0, 0);
-        const bit = (n: number): number => (n < 0 ? 0 : 1 << n);
-        return touches((vector.memory === 'none' ? 0 : memory) | bit(vector.readsGpr) | bit(vector.writesGpr), bit(vector.writesGpr));
-      }
-      default: return touches(0, 0);
-    }
-  }
-  private vector(p: number): Vector | undefined {
-    return vectorOf(this.core.u8, this.core.i32, p, T0);
-  }
-
-  /** Whether a micro-op needs the flags (or shows them to somebody), or sets them all. */
-  private flagEffects(p: number): number {
-    const { u16, u32 } = this.core;
-    const op = u16[p >>> 1];
-    if (op >= O.ADD_RR8 && op <= O.TEST_MI64) {
-      const family = Math.floor((op - O.ADD_RR8) / 20);
-      const form = ((op - O.ADD_RR8) % 20) & ~3;
-      if (form >= O.FORM_RM) return FLAGS_USE;
-      if (op >= O.MOV_RR8 && op <= O.MOV_MI64) return 0;
-      return family === 2 || family === 3 ? FLAGS_USE : FLAGS_KILL;
-    }
-    if (op >= O.MOVZX_R8_16 && op <= O.MOVSX_M32_64) return isMemoryExtension(op) ? FLAGS_USE : 0;
-    if (op >= O.NEG_R8 && op <= O.NEG_R64) return FLAGS_KILL;
-    if (op >= O.NOT_R8 && op <= O.NOT_R64) return 0;
-    if (op >= O.SHL_RI32 && op <= O.SAR_RI64) return FLAGS_KILL;
-    switch (op) {
-      case O.OP_NOP: case O.MOV_RI64_WIDE: case O.LEA_16: case O.LEA_32: case O.LEA_64: case O.CDQE: case O.CWDE: case O.CQO: case O.CDQ: case O.BSWAP32: case O.BSWAP64: case O.XCHG_RR32:
-      case O.XCHG_RR64:
-        return 0;
-      case O.IMUL_RR32: case O.IMUL_RR64: case O.IMUL_RRI32: case O.IMUL_RRI64: return FLAGS_KILL;
-      case O.OP_HELP: return isIdle(u32[(p + 20) >>> 2]) ? 0 : FLAGS_USE;
-      default: return FLAGS_USE;
-    }
   }
 
   // ---- a block ----
@@ -335,6 +241,7 @@ export class Translator {
     this.current = i;
     this.flags = PASSED;
     this.sseChecked = false;
+    if (this.parents[i] >= 0) ({ flags: this.flags, sseChecked: this.sseChecked } = this.inherited[i]);
     this.depth = 0;
     this.selfLoop = block.successors.includes(block.place) && this.core.u16[block.last >>> 1] !== O.CALL64;
     if (this.selfLoop) {
@@ -343,6 +250,7 @@ export class Translator {
     }
     let at = this.firstNote[i];
     for (let p = block.first; p <= block.last; p += O.OP_BYTES) {
+      this.microOpNumber = at;
       const note = this.notes[at++];
       code.unseen = note & 0xffff;
       this.isLive = (note & NOTE_LIVE) !== 0;
@@ -409,7 +317,8 @@ export class Translator {
     this.depth--;
     code.end();
     code.get(T1).set(ICOUNT);
-    if (this.liveIn[k]) this.passFlags();
+    if (this.parents[k] === this.current) this.inherited[k] = { flags: this.flags, sseChecked: this.sseChecked };
+    else if (this.liveIn[k]) this.passFlags();
     if (nextPage !== page) code.get(T0).set(PAGE);
     this.jump(k);
   }
@@ -554,14 +463,14 @@ export class Translator {
 
   // ---- memory ----
 
-  /** The linear address of the operand. */
-  private address(p: number): void {
+  /** The linear address of the operand, and some bytes more. */
+  private address(p: number, more = 0): void {
     const { code } = this;
     const { u8, i32 } = this.core;
     const base = u8[p + 4];
     const index = u8[p + 5];
     const seg = u8[p + 7];
-    const disp = i32[(p + 8) >>> 2];
+    const disp = i32[(p + 8) >>> 2] + more;
     let any = false;
     const add = (): void => {
       if (any) code.op(OP.i64Add);
@@ -578,7 +487,8 @@ export class Translator {
       add();
     }
     if (disp !== 0 || (!any && index === BASE_ZERO)) {
-      code.i64(disp);
+      if ((disp | 0) === disp) code.i64(disp);
+      else code.i64Wide(BigInt(disp));
       add();
     }
     if (index !== BASE_ZERO) {
@@ -605,31 +515,52 @@ export class Translator {
   private host(): void {
     this.code.get(ADDR).op(OP.i32WrapI64).get(ENTRY).memory(OP.i32Load, 8).op(OP.i32Add);
   }
-  /** Loads at ADDR; the value is on the stack. */
-  private load(p: number, size: number): void {
-    this.probe(TR, 1 << size, p);
-    this.host();
-    this.code.memory(LOADS[size], 0);
+  /**
+   * Pushes the host address of an access, or of the first byte of its span, and returns how much further it is. `push` pushes the linear address and some bytes more. Leaves to the
+   * interpreter unless the TLB has the page or the span was looked up before.
+   */
+  private locate(p: number, which: number, set: number, bytes: number, push: (more: number) => void): number {
+    const { code, spans, microOpNumber } = this;
+    const span = spans.span(microOpNumber, which);
+    if (span === undefined) {
+      push(0);
+      code.set(ADDR);
+      this.probe(set, bytes, p);
+      this.host();
+      return 0;
+    }
+    const offset = spans.offset(microOpNumber, which);
+    if (!spans.isOpened(microOpNumber, which)) code.get(SPAN + span.slot);
+    else {
+      push(-offset);
+      code.set(ADDR);
+      this.probe(span.stores ? TW : TR, span.high - span.low, p);
+      this.host();
+      if (span.uses > 1) code.tee(SPAN + span.slot);
+    }
+    return offset;
   }
+  private locateOperand(p: number, set: number, bytes: number): number {
+    return this.locate(p, OPERAND, set, bytes, (more) => this.address(p, more));
+  }
+  /** Of 8 bytes at a register and a distance. */
+  private locateStack(p: number, set: number, register: number, distance: number): number {
+    return this.locate(p, STACK, set, 8, (more) => {
+      this.code.get(R + register);
+      if (distance + more !== 0) this.code.i64(distance + more).op(OP.i64Add);
+    });
+  }
+  /** Loads the operand; the value is on the stack. */
   private loadOperand(p: number, size: number): void {
-    this.address(p);
-    this.code.set(ADDR);
-    this.load(p, size);
+    this.code.memory(LOADS[size], this.locateOperand(p, TR, 1 << size));
   }
-  /** Stores the local at ADDR. */
-  private store(p: number, size: number, local: number): void {
-    this.probe(TW, 1 << size, p);
-    this.host();
-    this.code.get(local).memory(STORES[size], 0);
-  }
-  /** The load half of a read-modify-write at ADDR; HOST is where. */
+  /** The load half of a read-modify-write of the operand; HOST is where. */
   private loadForStore(p: number, size: number): void {
-    this.probe(TW, 1 << size, p);
-    this.host();
-    this.code.tee(HOST).memory(LOADS[size], 0);
+    this.storeOffset = this.locateOperand(p, TW, 1 << size);
+    this.code.tee(HOST).memory(LOADS[size], this.storeOffset);
   }
   private storeLoaded(size: number, local: number): void {
-    this.code.get(HOST).get(local).memory(STORES[size], 0);
+    this.code.get(HOST).get(local).memory(STORES[size], this.storeOffset);
   }
 
   // ---- flags ----
@@ -936,10 +867,8 @@ export class Translator {
         this.push(p, T0);
         return;
       case O.POP_R64:
-        code.get(R + RSP).set(ADDR);
-        this.load(p, 3);
-        code.set(T0);
-        code.get(ADDR).i64(8).op(OP.i64Add).set(R + RSP);
+        code.memory(OP.i64Load, this.locateStack(p, TR, RSP, 0)).set(T0);
+        code.get(R + RSP).i64(8).op(OP.i64Add).set(R + RSP);
         code.get(T0).set(R + (dst >>> 3));
         return;
       case O.CALL64:
@@ -948,11 +877,9 @@ export class Translator {
         this.edge(aux + imm);
         return;
       case O.RET64: case O.RET64_I:
-        code.get(R + RSP).set(ADDR);
-        this.load(p, 3);
-        code.set(T2);
+        code.memory(OP.i64Load, this.locateStack(p, TR, RSP, 0)).set(T2);
         this.checkTarget(p);
-        code.get(ADDR).i64(8 + (op === O.RET64_I ? imm : 0)).op(OP.i64Add).set(R + RSP);
+        code.get(R + RSP).i64(8 + (op === O.RET64_I ? imm : 0)).op(OP.i64Add).set(R + RSP);
         this.goIndirect();
         return;
       case O.JMP_R64:
@@ -971,10 +898,9 @@ export class Translator {
         else this.loadOperand(p, 3);
         code.set(T2);
         code.get(PAGE).i64(u16[(p + 16) >>> 1] + u8[p + 18]).op(OP.i64Add).set(T0);
-        code.get(R + RSP).i64(8).op(OP.i64Sub).set(ADDR);
-        this.store(p, 3, T0);
+        this.storeStack(p, T0);
         this.checkTarget(p);
-        code.get(ADDR).set(R + RSP);
+        code.get(R + RSP).i64(8).op(OP.i64Sub).set(R + RSP);
         this.goIndirect();
         return;
       case O.IMUL_RR32: case O.IMUL_RM32: case O.IMUL_RRI32: case O.IMUL_RMI32: case O.IMUL_RR64: case O.IMUL_RM64: case O.IMUL_RRI64: case O.IMUL_RMI64:
@@ -994,10 +920,9 @@ export class Translator {
       case O.CQO: code.get(R).i64(63).op(OP.i64ShrS).set(R + 2); return;
       case O.CDQ: code.get(R).op(OP.i32WrapI64).i32(31).op(OP.i32ShrS).op(OP.i64ExtendI32U).set(R + 2); return;
       case O.LEAVE64:
-        code.get(R + RBP).set(ADDR);
-        this.load(p, 3);
+        code.memory(OP.i64Load, this.locateStack(p, TR, RBP, 0));
+        code.get(R + RBP).i64(8).op(OP.i64Add).set(R + RSP);
         code.set(R + RBP);
-        code.get(ADDR).i64(8).op(OP.i64Add).set(R + RSP);
         return;
       case O.BSWAP32: case O.BSWAP64: this.swapBytes(dst, op === O.BSWAP32 ? 2 : 3); return;
       case O.XCHG_RR32: case O.XCHG_RR64: {
@@ -1010,8 +935,6 @@ export class Translator {
       case O.CMPXCHG_MR32: case O.CMPXCHG_MR64: this.compareExchange(p, op === O.CMPXCHG_MR32 ? 2 : 3, src); return;
       case O.XADD_MR32: case O.XADD_MR64: {
         const size = op === O.XADD_MR32 ? 2 : 3;
-        this.address(p);
-        code.set(ADDR);
         this.loadForStore(p, size);
         code.set(T0);
         this.read(src, size);
@@ -1036,14 +959,17 @@ export class Translator {
       case O.SSE_MOVAPS_RM: case O.SSE_MOVUPS_RM: case O.SSE_MOVAPS_MR: case O.SSE_MOVUPS_MR: {
         const isLoad = op === O.SSE_MOVAPS_RM || op === O.SSE_MOVUPS_RM;
         this.checkSse(p);
-        this.address(p);
-        code.set(ADDR);
-        if (op === O.SSE_MOVAPS_RM || op === O.SSE_MOVAPS_MR) this.leaveUnlessAligned(p);
-        this.probe(isLoad ? TR : TW, 16, p);
         if (isLoad) code.i32(0);
-        this.host();
+        let offset = 0;
+        if (op === O.SSE_MOVAPS_RM || op === O.SSE_MOVAPS_MR) {
+          this.address(p);
+          code.set(ADDR);
+          this.leaveUnlessAligned(p);
+          this.probe(isLoad ? TR : TW, 16, p);
+          this.host();
+        } else offset = this.locateOperand(p, isLoad ? TR : TW, 16);
         if (!isLoad) code.i32(0);
-        code.simdMemory(0, isLoad ? 0 : L.XMM + dst * 2).simdMemory(11, isLoad ? L.XMM + dst * 2 : 0);
+        code.simdMemory(0, isLoad ? offset : L.XMM + dst * 2).simdMemory(11, isLoad ? L.XMM + dst * 2 : offset);
         return;
       }
       default: throw new Error(`micro-op ${op} has no translation`);
@@ -1053,7 +979,7 @@ export class Translator {
   /** False where the core is called. */
   private inlineVector(p: number): boolean {
     const { code } = this;
-    const vector = this.vector(p);
+    const vector = vectorOf(this.core.u8, this.core.i32, p, T0);
     if (vector === undefined) return false;
     this.checkSse(p);
     if (vector.memory !== 'none') {
@@ -1073,10 +999,13 @@ export class Translator {
   }
 
   private push(p: number, local: number): void {
-    const { code } = this;
-    code.get(R + RSP).i64(8).op(OP.i64Sub).set(ADDR);
-    this.store(p, 3, local);
-    code.get(ADDR).set(R + RSP);
+    this.storeStack(p, local);
+    this.code.get(R + RSP).i64(8).op(OP.i64Sub).set(R + RSP);
+  }
+  /** Stores a local under the stack pointer, which stays. */
+  private storeStack(p: number, local: number): void {
+    const offset = this.locateStack(p, TW, RSP, -8);
+    this.code.get(local).memory(OP.i64Store, offset);
   }
 
   /** #GP unless T2 is canonical. */
@@ -1097,12 +1026,10 @@ export class Translator {
       else if (form === O.FORM_RI) this.immediate(p, size);
       else if (form === O.FORM_RM) this.loadOperand(p, size);
       else {
-        this.address(p);
-        code.set(ADDR);
+        const offset = this.locateOperand(p, TW, 1 << size);
         if (form === O.FORM_MR) this.read(src, size);
         else this.immediate(p, size);
-        code.set(T0);
-        this.store(p, size, T0);
+        code.memory(STORES[size], offset);
         return;
       }
       code.set(T0);
@@ -1115,9 +1042,7 @@ export class Translator {
     const toMemory = form === O.FORM_MR || form === O.FORM_MI;
     // Operands: T0 the destination's, T1 the other.
     if (toMemory) {
-      this.address(p);
-      code.set(ADDR);
-      if (isTest || isCompare) this.load(p, size);
+      if (isTest || isCompare) this.loadOperand(p, size);
       else this.loadForStore(p, size);
       code.set(T0);
       if (form === O.FORM_MR) this.read(src, size);
@@ -1181,9 +1106,8 @@ export class Translator {
   private extend(p: number, op: number, dst: number, src: number): void {
     const { code } = this;
     const isSigned = op >= O.MOVSX_R8_16;
-    const place = (op - (isSigned ? O.MOVSX_R8_16 : O.MOVZX_R8_16)) % 9;
-    const from = Math.floor(place / 3);
-    const to = 1 + (place % 3);
+    const from = extendedFrom(op);
+    const to = 1 + ((op - (isSigned ? O.MOVSX_R8_16 : O.MOVZX_R8_16)) % 3);
     if (isMemoryExtension(op)) this.loadOperand(p, from);
     else this.read(src, from);
     if (isSigned) {
@@ -1197,11 +1121,8 @@ export class Translator {
   /** INC DEC NEG NOT. */
   private unary(p: number, kind: number, size: number, inMemory: boolean, dst: number): void {
     const { code } = this;
-    if (inMemory) {
-      this.address(p);
-      code.set(ADDR);
-      this.loadForStore(p, size);
-    } else this.read(dst, size);
+    if (inMemory) this.loadForStore(p, size);
+    else this.read(dst, size);
     code.set(T0);
     if (kind === 0) code.get(T0).i64(1).op(OP.i64Add);
     else if (kind === 1) code.get(T0).i64(1).op(OP.i64Sub);
@@ -1306,8 +1227,6 @@ export class Translator {
 
   private compareExchange(p: number, size: number, src: number): void {
     const { code } = this;
-    this.address(p);
-    code.set(ADDR);
     this.loadForStore(p, size);
     code.set(T0);
     this.read(0, size);
@@ -1333,11 +1252,19 @@ export class Translator {
   }
 }
 
-/** Helpers that do nothing at all. */
-function isIdle(helper: number): boolean {
-  return helper === O.H_FENCE || helper === O.H_PAUSE;
-}
-
-function isMemoryExtension(op: number): boolean {
-  return (op >= O.MOVZX_M8_16 && op <= O.MOVZX_M32_64) || (op >= O.MOVSX_M8_16 && op <= O.MOVSX_M32_64);
+/** Of each block, the number of the one that alone leads to it, by one jump; -1: it can be entered, or several do. */
+function parentsOf(core: Core, blocks: readonly RegionBlock[]): number[] {
+  const numbers = new Map(blocks.map(({ place }, i) => [place, i]));
+  const SEVERAL = -2;
+  const parents: number[] = blocks.map(({ isEntry }) => (isEntry ? SEVERAL : -1));
+  blocks.forEach(({ last, successors }, i) => {
+    const op = core.u16[last >>> 1];
+    // What a call comes back to is an entry.
+    const targets = op === O.CALL64 ? successors.slice(0, 1) : successors;
+    for (const place of targets) {
+      const k = numbers.get(place);
+      if (k !== undefined) parents[k] = parents[k] === -1 && k > i ? i : SEVERAL;
+    }
+  });
+  return parents.map((parent) => Math.max(-1, parent));
 }
