@@ -7,6 +7,7 @@
 import type { Core } from '../cpu/core.ts';
 import * as L from '../cpu/layout.ts';
 import * as O from '../cpu/ops.ts';
+import { BASE_PAGE, BASE_ZERO } from './effects.ts';
 
 /** A decoded block of the interpreter that becomes part of a function. */
 export interface RegionBlock {
@@ -21,6 +22,8 @@ export interface RegionBlock {
   readonly last: number;
   /** Places where it may go on without an indirect branch, and where it comes back to after a call. */
   readonly successors: readonly number[];
+  /** Of an indirect jump or call through a pointer that is always the same place: where that leads now, from the block's page. */
+  readonly guess: number | undefined;
   /** Whether the function can be entered here; all other blocks are only jumped to from earlier ones of the region. */
   isEntry: boolean;
 }
@@ -34,8 +37,8 @@ export interface RegionLimits {
 
 const MODE_64 = 1;
 
-/** What the compiler needs to know of a block; undefined if it stays with the interpreter. */
-export function readBlock(core: Core, address: number, page: number): RegionBlock | undefined {
+/** What the compiler needs to know of a block, in a region around this virtual page; undefined if it stays with the interpreter. */
+export function readBlock(core: Core, address: number, page: number, virtualPage: bigint): RegionBlock | undefined {
   const { u8, u16, u32, i32 } = core;
   const paddr = u32[(address + L.BLOCK_PADDR) >>> 2];
   const bytes = u16[(address + L.BLOCK_BYTES) >>> 1];
@@ -50,15 +53,22 @@ export function readBlock(core: Core, address: number, page: number): RegionBloc
     const aux = u32[(p + 20) >>> 2];
     if (op === O.OP_OBSERVE) return undefined;
     let successors: number[] | undefined;
+    let guess: number | undefined;
     if (op === O.OP_END) successors = [aux];
     else if (op >= O.JO && op <= O.JG) successors = [aux, aux + i32[(p + 12) >>> 2]];
     else if (op === O.JMP) successors = [aux + i32[(p + 12) >>> 2]];
     // The place it returns to is no successor, but belongs to the same loop.
     else if (op === O.CALL64) successors = [aux + i32[(p + 12) >>> 2], aux];
-    else if (op === O.CALL_R64 || op === O.CALL_M64) successors = [u16[(p + 16) >>> 1] + u8[p + 18]];
+    else if (op === O.CALL_R64) successors = [u16[(p + 16) >>> 1] + u8[p + 18]];
+    else if (op === O.CALL_M64 || op === O.JMP_M64) {
+      const pointer = pointerAt(core, p, page, virtualPage);
+      guess = pointer === undefined ? undefined : pointer - page;
+      successors = guess === undefined ? [] : [guess];
+      if (op === O.CALL_M64) successors.push(u16[(p + 16) >>> 1] + u8[p + 18]);
+    }
     else if (op === O.OP_HELP_END) successors = [u16[(p + 16) >>> 1] + u8[p + 18]];
-    else if (op === O.OP_HELP_JUMP || op === O.RET64 || op === O.RET64_I || op === O.JMP_R64 || op === O.JMP_M64) successors = [];
-    if (successors !== undefined) return { address, page, place: page + (paddr & 0xfff), instructions, first, last: p, successors: successors.map((offset) => page + offset), isEntry: false };
+    else if (op === O.OP_HELP_JUMP || op === O.RET64 || op === O.RET64_I || op === O.JMP_R64) successors = [];
+    if (successors !== undefined) return { address, page, place: page + (paddr & 0xfff), instructions, first, last: p, successors: successors.map((offset) => page + offset), guess, isEntry: false };
   }
 }
 
@@ -115,7 +125,7 @@ export function layOutMemory(core: Core, blocks: readonly RegionBlock[], at: num
  * a way into that: the region ends where a function can be entered, or most code would be compiled five times.
  */
 export function regionAround(core: Core, seed: number, virtualPage: bigint, limits: RegionLimits, isWayIn: boolean): RegionBlock[] {
-  const start = readBlock(core, seed, 0);
+  const start = readBlock(core, seed, 0, virtualPage);
   if (start === undefined) return [];
   const found = new Map<number, RegionBlock>([[start.place, start]]);
   const frames = new Map([[0, core.u32[(seed + L.BLOCK_PADDR) >>> 2] >>> 12]]);
@@ -130,7 +140,7 @@ export function regionAround(core: Core, seed: number, virtualPage: bigint, limi
       const address = frame < 0 ? 0 : core.exports.blockAt(frame * 4096 + place - page);
       if (address === 0 || core.u32[(address + L.BLOCK_HEAT) >>> 2] < limits.heat) continue;
       if (isWayIn && core.u32[(address + L.BLOCK_COMPILED) >>> 2] > 1) continue;
-      const next = readBlock(core, address, page);
+      const next = readBlock(core, address, page, virtualPage);
       if (next === undefined) continue;
       const size = (next.last - next.first) / O.OP_BYTES + 1;
       if (found.size >= limits.blocks || microOps + size > limits.microOps) continue;
@@ -165,4 +175,20 @@ function markEntries(core: Core, blocks: readonly RegionBlock[], seed: RegionBlo
 function frameAt(core: Core, page: bigint): number {
   const physical = BigInt.asUintN(64, core.exports.inspectAddress(BigInt.asIntN(64, page)));
   return physical < BigInt(core.ramBytes) ? Number(physical >> 12n) : -1;
+}
+
+/**
+ * Where the pointer that a micro-op jumps or calls through leads now, as a place, if the pointer itself is always at the same address: so dynamically linked functions are reached. Undefined
+ * if it is not mapped or leads far away.
+ */
+function pointerAt(core: Core, p: number, page: number, virtualPage: bigint): number | undefined {
+  const { u8, i32, u64 } = core;
+  if (u8[p + 5] !== BASE_ZERO || u8[p + 7] < L.SEG_FLAT * 8 || (u8[p + 4] !== BASE_PAGE && u8[p + 4] !== BASE_ZERO)) return undefined;
+  const distance = BigInt(i32[(p + 8) >>> 2]);
+  const address = BigInt.asUintN(64, u8[p + 4] === BASE_PAGE ? virtualPage + BigInt(page) + distance : distance);
+  const frame = frameAt(core, address & ~0xfffn);
+  // One that is not aligned is rare.
+  if (frame < 0 || (address & 7n) !== 0n) return undefined;
+  const place = BigInt.asIntN(64, u64[(L.RAM + frame * 4096 + Number(address & 0xfffn)) >>> 3] - virtualPage);
+  return place >= -(1n << 30n) && place < 1n << 30n ? Number(place) : undefined;
 }

@@ -349,6 +349,17 @@ export class Translator {
     code.memory(OP.i64Load, pushCell(L.CELL_PAGE)).get(page).op(OP.i64Ne).op(OP.i32Or).if();
   }
 
+  /** Goes on at the address in T2 if it is the one that was guessed when the region was made, and in it. */
+  private goGuessed(): void {
+    const { code } = this;
+    const { page, guess } = this.blocks[this.current];
+    if (guess === undefined || !this.numbers.has(page + guess)) return;
+    code.get(T2).get(PAGE).i64(guess).op(OP.i64Add).op(OP.i64Eq).if();
+    this.depth++;
+    this.edge(guess);
+    this.depth--;
+    code.end();
+  }
   /** Goes on at the address in T2: in this function if a block of it is there. */
   private goIndirect(): void {
     const { code, memory } = this;
@@ -891,6 +902,7 @@ export class Translator {
         this.loadOperand(p, 3);
         code.set(T2);
         this.checkTarget(p);
+        this.goGuessed();
         this.goIndirect();
         return;
       case O.CALL_R64: case O.CALL_M64:
@@ -901,6 +913,7 @@ export class Translator {
         this.storeStack(p, T0);
         this.checkTarget(p);
         code.get(R + RSP).i64(8).op(OP.i64Sub).set(R + RSP);
+        this.goGuessed();
         this.goIndirect();
         return;
       case O.IMUL_RR32: case O.IMUL_RM32: case O.IMUL_RRI32: case O.IMUL_RMI32: case O.IMUL_RR64: case O.IMUL_RM64: case O.IMUL_RRI64: case O.IMUL_RMI64:
