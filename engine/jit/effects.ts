@@ -123,12 +123,16 @@ export class Effects {
       return family === 2 || family === 3 ? FLAGS_USE : FLAGS_KILL;
     }
     if (op >= O.MOVZX_R8_16 && op <= O.MOVSX_M32_64) return isMemoryExtension(op) && !isSure ? FLAGS_USE : 0;
-    if (op >= O.NEG_R8 && op <= O.NEG_R64) return FLAGS_KILL;
-    if (op >= O.NOT_R8 && op <= O.NOT_R64) return 0;
+    if (op >= O.INC_R8 && op <= O.NOT_M64) {
+      if ((op & 4) !== (O.INC_R8 & 4) && !isSure) return FLAGS_USE;
+      // INC and DEC leave CF: they need the flags before them if theirs are needed.
+      return (op >= O.NEG_R8 && op <= O.NEG_R64) || (op >= O.NEG_M8 && op <= O.NEG_M64) ? FLAGS_KILL : 0;
+    }
     if (op >= O.SHL_RI32 && op <= O.SAR_RI64) return FLAGS_KILL;
+    if (op >= O.ROL_RI32 && op <= O.ROR_RI64) return 0;
     switch (op) {
       case O.OP_NOP: case O.MOV_RI64_WIDE: case O.LEA_16: case O.LEA_32: case O.LEA_64: case O.CDQE: case O.CWDE: case O.CQO: case O.CDQ: case O.BSWAP32: case O.BSWAP64: case O.XCHG_RR32:
-      case O.XCHG_RR64:
+      case O.XCHG_RR64: case O.BT_RI32: case O.BT_RI64: case O.BT_RR32: case O.BT_RR64:
         return 0;
       case O.PUSH_R64: case O.PUSH_I64: case O.PUSH_M64: case O.POP_R64: case O.LEAVE64: return isSure ? 0 : FLAGS_USE;
       case O.IMUL_RR32: case O.IMUL_RR64: case O.IMUL_RRI32: case O.IMUL_RRI64: return FLAGS_KILL;

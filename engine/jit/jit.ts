@@ -134,7 +134,7 @@ export class Jit implements Compiler {
     this.profile = profile;
     this.translator = new Translator(core);
     const exports = core.exports as unknown as Record<string, unknown>;
-    this.imports = { memory: core.memory, table: core.table };
+    this.imports = { memory: core.memory };
     for (const { name } of IMPORTS) this.imports[name] = exports[name];
     this.memoryPages = core.memory.buffer.byteLength / 65_536;
     this.limits = { blocks: options.blocks, microOps: options.microOps, heat: Math.max(1, Math.floor(options.threshold / 3)) };
@@ -214,6 +214,7 @@ export class Jit implements Compiler {
     if (last >= core.table.length) core.table.grow(Math.max(256, core.table.length, last + 1 - core.table.length));
     const instance = this.instantiate(bytes);
     if (instance === undefined) return;
+    for (const { index } of regions) core.table.set(index, instance.exports[index] as () => bigint);
     instances++;
     collected.register(instance, undefined);
     this.modules++;

@@ -25,13 +25,14 @@ import { vectorOf } from './vector.ts';
 import { Code, type Func, I32, I64, type Import, OP, V128 } from './wasm.ts';
 
 /** Functions of the core that compiled code calls; the numbers are their place in `IMPORTS`. */
-const F = { helper: 0, shiftByCl: 1, runVector: 2, multiplyOverflows: 3, settleFlags: 4 } as const;
+const F = { helper: 0, shiftByCl: 1, runVector: 2, multiplyOverflows: 3, settleFlags: 4, carryOf: 5 } as const;
 export const IMPORTS: readonly Import[] = [
   { name: 'helper', signature: { parameters: [I32, I32], results: [] } },
   { name: 'shiftByCl', signature: { parameters: [I32, I32, I32], results: [] } },
   { name: 'runVector', signature: { parameters: [I32], results: [] } },
   { name: 'multiplyOverflows', signature: { parameters: [I64, I64], results: [I32] } },
   { name: 'settleFlags', signature: { parameters: [I64, I64, I64, I64, I64, I64, I64], results: [] } },
+  { name: 'carryOf', signature: { parameters: [I64, I64, I64, I64, I64, I64], results: [I64] } },
 ];
 
 /** Locals. 0 is the parameter: the block to go to. */
@@ -682,10 +683,14 @@ export class Translator {
   }
   /** CF as an i64, 0 or 1. */
   private pushCarry(): void {
-    const { code } = this;
-    if (!this.flags.over) this.known();
-    const { flags } = this;
+    const { code, flags } = this;
     if (flags.over) code.get(OC);
+    else if (flags.kind === 'passed') {
+      // In most loops INC or DEC was the last, too, and CF is as it was.
+      code.get(FK).i64((14 + 4096) * 2 ** L.SITE_FLAGS).op(OP.i64And).i64(KINDS.indexOf('inc') * 2 ** L.SITE_FLAGS).op(OP.i64Eq).if(I64).get(PA).else();
+      for (const local of [FK, PA, PB, PR, OC, FA]) code.get(local);
+      code.call(F.carryOf).end();
+    }
     else if (flags.kind === 'logic') code.i64(0);
     else if (flags.kind === 'inc' || flags.kind === 'dec') code.get(PA);
     else if (flags.kind === 'sub' && !flags.withCarry) code.get(PA).get(PB).op(OP.i64LtU).op(OP.i64ExtendI32U);
@@ -698,7 +703,7 @@ export class Translator {
   /** Condition code 0 to 15, as an i32. */
   private condition(cc: number): void {
     const { code } = this;
-    this.known();
+    if (cc >>> 1 !== 1) this.known();
     const { flags } = this;
     const { kind, size } = flags;
     const isOdd = (cc & 1) !== 0;
@@ -961,6 +966,7 @@ export class Translator {
         return;
       }
       case O.BT_RI32: case O.BT_RI64: case O.BT_RR32: case O.BT_RR64: {
+        if (!this.isLive) return;
         const size = op === O.BT_RI32 || op === O.BT_RR32 ? 2 : 3;
         code.get(R + (dst >>> 3));
         if (op === O.BT_RI32 || op === O.BT_RI64) code.i64(imm & (size === 2 ? 31 : 63));
@@ -1145,9 +1151,8 @@ export class Translator {
     code.set(T2);
     if (inMemory) this.storeLoaded(size, T2);
     else this.write(dst, size, T2);
-    if (kind === 3) return;
+    if (kind === 3 || !this.isLive) return;
     if (kind === 2) {
-      if (!this.isLive) return;
       code.i64(0).set(PA).get(T0).set(PB).get(T2).set(PR);
       this.setFlags('sub', size);
       return;
@@ -1164,14 +1169,13 @@ export class Translator {
     code.set(T0);
     if (kind >= 3) {
       const isLeft = kind === 3;
-      if (count === 1) {
-        // OF changes too.
-        this.materialise();
-      }
+      // With a count of 1 OF changes too.
+      if (count === 1 && this.isLive) this.materialise();
       if (size === 3) code.get(T0).i64(count).op(isLeft ? OP.i64Rotl : OP.i64Rotr);
       else code.get(T0).op(OP.i32WrapI64).i32(count).op(isLeft ? OP.i32Rotl : OP.i32Rotr).op(OP.i64ExtendI32U);
       code.set(T2);
       this.write(dst, size, T2);
+      if (!this.isLive) return;
       const top = (8 << size) - 1;
       code.get(T2);
       if (!isLeft) code.i64(top).op(OP.i64ShrU);

@@ -244,15 +244,12 @@ export function moduleOf(imports: readonly Import[], functions: readonly Func[],
       }
     }
   });
-  section(2, imports.length + 2, () => {
+  section(2, imports.length + 1, () => {
     contents.name('env');
     contents.name('memory');
     for (const byte of [2, 1]) contents.byte(byte);
     contents.u32(memoryPages);
     contents.u32(memoryPages);
-    contents.name('env');
-    contents.name('table');
-    for (const byte of [1, FUNCREF, 0, 0]) contents.byte(byte);
     imports.forEach(({ name }, i) => {
       contents.name('env');
       contents.name(name);
@@ -263,11 +260,10 @@ export function moduleOf(imports: readonly Import[], functions: readonly Func[],
   section(3, functions.length, () => {
     for (const each of functionTypes) contents.u32(each);
   });
-  section(9, functions.length, () => {
+  section(7, functions.length, () => {
     functions.forEach(({ element }, i) => {
-      for (const byte of [0, OP.i32Const]) contents.byte(byte);
-      contents.s32(element);
-      for (const byte of [OP.end, 1]) contents.byte(byte);
+      contents.name(String(element));
+      contents.byte(0);
       contents.u32(imports.length + i);
     });
   });

@@ -10,7 +10,7 @@ export { currentRip } from "./exceptions";
 // For compiled code (engine/jit).
 export { helper } from "./helpers";
 export { shiftByCl } from "./alu";
-export { runVector, multiplyOverflows, settleFlags } from "./interp";
+export { runVector, multiplyOverflows, settleFlags, carryOf } from "./interp";
 export { blockAt, runsAlone, codeKey, codeEnd } from "./blocks";
 export { hashDirtyPages, hashBytes, newEpoch, pagesReset } from "./digest";
 export { unpackPage } from "./pages";

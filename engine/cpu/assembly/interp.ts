@@ -414,6 +414,23 @@ export function settleFlags(bits: u64, a: u64, b: u64, r: u64, oc: u64, result: 
   store<u64>(FLAG_RESULT, result);
   store<u64>(FLAG_AUX, aux);
 }
+/** CF of compiled code, 0 or 1, from the same (FLAG_AUX is needed, FLAG_RESULT is not). */
+export function carryOf(bits: u64, a: u64, b: u64, r: u64, oc: u64, aux: u64): u64 {
+  if (bits >> (SITE_FLAGS + 12) & 1) return oc;
+  const top: u64 = (<u64>8 << (bits >> (SITE_FLAGS + 4) & 3)) - 1;
+  const count = bits >> (SITE_FLAGS + 6) & 63;
+  switch (<u32>(bits >> SITE_FLAGS) & 15) {
+    case 0: return aux >> 63;
+    case 1: return ((a & b) | ((a | b) & ~r)) >> top & 1;
+    case 2: return ((b & r) | ((b | r) & ~a)) >> top & 1;
+    case 3: return 0;
+    case 4: case 5: return a;
+    case 6: return a >> (top + 1 - count) & 1;
+    case 7: case 8: return a >> (count - 1) & 1;
+    case 9: return <u64>(a != <u64>(<i64>(a << 32) >> 32));
+    default: return <u64>multiplyOverflows(<i64>a, <i64>b);
+  }
+}
 /** What the flags follow from after compiled code was left, as SITE_FLAGS; 0: they are in FLAG_RESULT and FLAG_AUX. */
 function pendingFlags(site: u64): u64 {
   let bits = site;
