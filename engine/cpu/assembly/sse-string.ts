@@ -11,7 +11,6 @@ import { REGS } from "../layout";
 import { SCRATCH, setFlags, setGpr, setXmm } from "./sse-operands";
 
 const A: usize = SCRATCH;
-const B: usize = SCRATCH + 16;
 
 // @ts-ignore: decorator
 @inline
@@ -24,10 +23,24 @@ function element(p: usize, i: u32, format: u32): i32 {
   }
 }
 
+/** A bit for each element that has this value. */
+function equalTo(text: v128, value: i32, format: u32): u32 {
+  return (format & 1) != 0 ? i16x8.bitmask(i16x8.eq(text, i16x8.splat(<i16>value))) : i8x16.bitmask(i8x16.eq(text, i8x16.splat(<i8>value)));
+}
+/** A bit for each element from low to high. */
+function between(text: v128, low: i32, high: i32, format: u32): u32 {
+  switch (format) {
+    case 0: return i8x16.bitmask(v128.and(i8x16.ge_u(text, i8x16.splat(<i8>low)), i8x16.le_u(text, i8x16.splat(<i8>high))));
+    case 1: return i16x8.bitmask(v128.and(i16x8.ge_u(text, i16x8.splat(<i16>low)), i16x8.le_u(text, i16x8.splat(<i16>high))));
+    case 2: return i8x16.bitmask(v128.and(i8x16.ge_s(text, i8x16.splat(<i8>low)), i8x16.le_s(text, i8x16.splat(<i8>high))));
+    default: return i16x8.bitmask(v128.and(i16x8.ge_s(text, i16x8.splat(<i16>low)), i16x8.le_s(text, i16x8.splat(<i16>high))));
+  }
+}
+
 /** Elements before the first zero. */
-function implicitLength(p: usize, format: u32, count: u32): u32 {
-  for (let i: u32 = 0; i < count; i++) if (element(p, i, format) == 0) return i;
-  return count;
+function implicitLength(text: v128, format: u32, count: u32): u32 {
+  const zeros = equalTo(text, 0, format);
+  return zeros == 0 ? count : ctz<u32>(zeros);
 }
 /** |value|, at most count. */
 function explicitLength(value: u64, wide: bool, count: u32): u32 {
@@ -39,60 +52,39 @@ function explicitLength(value: u64, wide: bool, count: u32): u32 {
 /** opcode 60 ESTRM, 61 ESTRI, 62 ISTRM, 63 ISTRI */
 export function pcmpstr(opcode: u32, a: v128, b: v128, imm: u32, wide: bool): void {
   v128.store(A, a);
-  v128.store(B, b);
   const format = imm & 3;
   const count: u32 = (format & 1) != 0 ? 8 : 16;
   const all = (<u32>1 << count) - 1;
   let aLength: u32, bLength: u32;
   if ((opcode & 2) != 0) {
-    aLength = implicitLength(A, format, count);
-    bLength = implicitLength(B, format, count);
+    aLength = implicitLength(a, format, count);
+    bLength = implicitLength(b, format, count);
   } else {
     aLength = explicitLength(load<u64>(REGS), wide, count);
     bLength = explicitLength(load<u64>(REGS + 16), wide, count);
   }
 
+  // Elements before the ends.
+  const inA = (<u32>1 << aLength) - 1;
+  const inB = (<u32>1 << bLength) - 1;
   let bits: u32 = 0;
   switch (imm >> 2 & 3) {
     case 0: // equal any: is this element of b in the set a?
-      for (let j: u32 = 0; j < bLength; j++) {
-        const x = element(B, j, format);
-        for (let i: u32 = 0; i < aLength; i++) {
-          if (element(A, i, format) == x) {
-            bits |= 1 << j;
-            break;
-          }
-        }
-      }
+      for (let i: u32 = 0; i < aLength; i++) bits |= equalTo(b, element(A, i, format), format);
+      bits &= inB;
       break;
     case 1: // ranges: does a hold a pair (low, high) around this element of b? A pair without its high bound holds nothing.
-      for (let j: u32 = 0; j < bLength; j++) {
-        const x = element(B, j, format);
-        for (let i: u32 = 0; i + 1 < aLength; i += 2) {
-          if (x >= element(A, i, format) && x <= element(A, i + 1, format)) {
-            bits |= 1 << j;
-            break;
-          }
-        }
-      }
+      for (let i: u32 = 0; i + 1 < aLength; i += 2) bits |= between(b, element(A, i, format), element(A, i + 1, format), format);
+      bits &= inB;
       break;
-    case 2: // equal each: past both ends counts as equal, past one as different
-      for (let j: u32 = 0; j < count; j++) {
-        const inA = j < aLength, inB = j < bLength;
-        if (inA && inB ? element(A, j, format) == element(B, j, format) : !inA && !inB) bits |= 1 << j;
-      }
+    case 2: { // equal each: past both ends counts as equal, past one as different
+      const equal: u32 = (format & 1) != 0 ? i16x8.bitmask(i16x8.eq(a, b)) : i8x16.bitmask(i8x16.eq(a, b));
+      bits = (equal & inA & inB) | (all & ~inA & ~inB);
       break;
+    }
     default: // equal ordered: does a, as far as the register goes, start at this element of b?
-      for (let j: u32 = 0; j < count; j++) {
-        let match = true;
-        for (let i: u32 = 0; i < aLength && i + j < count; i++) {
-          if (i + j >= bLength || element(A, i, format) != element(B, i + j, format)) {
-            match = false;
-            break;
-          }
-        }
-        if (match) bits |= 1 << j;
-      }
+      bits = all;
+      for (let i: u32 = 0; i < aLength; i++) bits &= (equalTo(b, element(A, i, format), format) & inB) >> i | ~(all >> i);
   }
   switch (imm >> 4 & 3) {
     case 1: bits ^= all; break;
