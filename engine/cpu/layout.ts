@@ -187,16 +187,21 @@ export const PROFILE_HEATS = 0x2048;
 /** u32, for statistics: blocks that began so. */
 export const PROFILE_BEGUN = 0x2058;
 /**
- * How a compiled function is left, u64: bits 0 and 1, 0: full check at RIP, SITE_GO_ON: the block at RIP, SITE_RESUME: the interpreter goes on at micro-op
- * (SITE_OP, 10 bits) of the block (SITE_BLOCK, its address). SITE_VERIFY: the cell in JIT_CELL holds if RIP is in its frame. SITE_FLAGS, 13 bits: form of the flags (4 bits, of
- * settleFlags), logarithm of the bytes (2), shift count (6), CF apart (1).
+ * How a compiled function is left, u64. Bits 0 and 1 (SITE_KIND), 0: full check at RIP; SITE_GO_ON: the block at RIP; SITE_RESUME: the interpreter goes on at micro-op (SITE_OP, 10 bits) of the
+ * block (SITE_BLOCK, its address); SITE_BEFORE: full check before that block, for whose instructions ICOUNT has been raised already. SITE_RELATIVE: RIP is the running page and an offset
+ * (SITE_OFFSET, the rest, 2^31 more than it is). SITE_VERIFY: the cell in JIT_CELL holds if RIP is in its frame. SITE_FLAGS, 13 bits: form of the flags (4 bits, of settleFlags), logarithm of
+ * the bytes (2), shift count (6), CF apart (1).
  */
+export const SITE_KIND = 3;
 export const SITE_GO_ON = 1;
 export const SITE_RESUME = 2;
+export const SITE_BEFORE = 3;
 export const SITE_VERIFY = 4;
-export const SITE_FLAGS = 3;
-export const SITE_OP = 16;
-export const SITE_BLOCK = 26;
+export const SITE_RELATIVE = 8;
+export const SITE_FLAGS = 4;
+export const SITE_OP = 17;
+export const SITE_BLOCK = 27;
+export const SITE_OFFSET = 17;
 /** u32: entries of the core's function table below this belong to the core. */
 export const JIT_TABLE_BASE = 1;
 
@@ -269,7 +274,7 @@ export const OBSERVED_OFFSETS = 0x03b80000;
 /**
  * Memory of compiled functions (engine/jit): cells, one for each page of code, and tables of blocks that indirect branches may lead to.
  * Cell: u32 GENERATION for which it holds, u32 page frame, u64 virtual page that was found to be there.
- * Entry of a table: i64 place of the block, u16 its number, u16 its instructions, u32 its page's cell.
+ * Entry of a table: i64 place of the block, u16 its number, u32 (at 12) its page's cell.
  */
 export const JIT_MEMORY = 0x03b82000;
 export const JIT_MEMORY_END = 0x04000000;
@@ -278,7 +283,6 @@ export const CELL_FRAME = 4;
 export const CELL_PAGE = 8;
 export const TARGET_BYTES = 16;
 export const TARGET_BLOCK = 8;
-export const TARGET_COUNT = 10;
 export const TARGET_CELL = 12;
 export const WATCH_READ = 1;
 export const WATCH_WRITE = 2;

@@ -103,7 +103,7 @@ export function layOutMemory(core: Core, blocks: readonly RegionBlock[], at: num
   const table = at + bytes - entries * L.TARGET_BYTES;
   // A place that no block has: the middle of the address space.
   for (let e = table; e < at + bytes; e += L.TARGET_BYTES) u64[e >>> 3] = 1n << 62n;
-  blocks.forEach(({ address, page, place, instructions, isEntry }, i) => {
+  blocks.forEach(({ address, page, place, isEntry }, i) => {
     let cell = cells.get(page);
     if (cell === undefined) {
       cell = at + cells.size * L.CELL_BYTES;
@@ -114,7 +114,6 @@ export function layOutMemory(core: Core, blocks: readonly RegionBlock[], at: num
     const entry = table + ((place ^ (place >>> PLACE_SHIFT)) & (entries - 1)) * L.TARGET_BYTES;
     u64[entry >>> 3] = BigInt.asUintN(64, BigInt(place));
     u16[(entry + L.TARGET_BLOCK) >>> 1] = i;
-    u16[(entry + L.TARGET_COUNT) >>> 1] = instructions;
     u32[(entry + L.TARGET_CELL) >>> 2] = cell;
   });
   return { cells, table, entries };

@@ -3,17 +3,17 @@
  *
  *   function (number of the block) -> how to go on: SITE_* of layout.ts
  *
- * Guest registers, the position and the flags live in locals. What is set is stored at once, but for a register that is set again before anybody can look, and the operands
- * that flags wait for: so there is little to write back on the way out, where everything that may leave comes together. What leaves says only
- * which of three: to the block at RIP, to the full check at RIP, or *resume*: the interpreter takes over at a micro-op in the middle of a block. That is what an access does
- * whose page the software TLB does not have, and whatever is about to fault: nothing of it has been done yet, so that slow and exceptional
+ * Guest registers are locals inside a block, loaded when they are first needed; what is set is stored at once, but for a register that is set again before anybody can look. Over the
+ * end of a block only the operands that flags wait for, their form and what is left of the budget are in locals: so there is little to write back on the way out, where everything that may
+ * leave comes together. What leaves says which way: to the block at RIP, to the full check before a block, or *resume*: the interpreter takes over at a micro-op in the middle of a block.
+ * That is what an access does whose page the software TLB does not have, and whatever is about to fault: nothing of it has been done yet, so that slow and exceptional
  * things happen in the interpreter alone. Only helpers are called from inside, between `spill` and `reload`.
  *
  * Flags are computed where they are read; the operands wait in locals (PendingFlags). From block to block FK says in which form.
  *
  * Blocks are laid out in the order of their places. A jump forward is a branch, a jump back to the block itself a loop, any other goes
- * through the table at the top, which is the entry as well. Before each jump the position is raised by the instructions of the block it goes
- * to; if that passes STOP_AT, the function is left before it.
+ * through the table at the top, which is the entry as well. Each block takes its instructions from the budget; if they do not fit, the function is left before it. A block that only one
+ * other leads to goes on with what is known at the end of that, its parent.
  */
 import type { Core } from '../cpu/core.ts';
 import * as L from '../cpu/layout.ts';
@@ -40,8 +40,8 @@ const NEXT = 0;
 const R = 1;
 const FR = 17;
 const FA = 18;
-const ICOUNT = 19;
-const STOP = 20;
+/** Instructions that may be retired until STOP_AT, less than 0 when that is passed: the position is STOP_AT less this. */
+const LEFT = 19;
 const PAGE = 21;
 /** Operands and result of the instruction that set the flags last; the carry that a later one put over it. */
 const PA = 22;
@@ -68,42 +68,80 @@ const LOCALS = [[31, I64], [4 + OPEN_MAX, I32]] as const;
  * How the flags follow from locals. `plain`: they are in FR and FA, as the interpreter keeps them. `passed`: FK tells. All else: from PA, PB and PR, whose
  * upper parts are zero; `over`: CF is OC. The numbers are those of settleFlags in the core.
  */
-const KINDS = ['plain', 'add', 'sub', 'logic', 'inc', 'dec', 'shl', 'shr', 'sar', 'mul32', 'mul64', 'passed'] as const;
+const KINDS = ['plain', 'add', 'sub', 'logic', 'inc', 'dec', 'shl', 'shr', 'sar', 'mul32', 'mul64', 'adc', 'sbb', 'passed'] as const;
 interface PendingFlags {
   readonly kind: (typeof KINDS)[number];
   readonly size: number;
   /** Shifts: by how much. */
   readonly count: number;
-  /** ADC and SBB: CF does not follow from a comparison. */
-  readonly withCarry: boolean;
   readonly over: boolean;
 }
-const PLAIN: PendingFlags = { kind: 'plain', size: 3, count: 0, withCarry: false, over: false };
+const PLAIN: PendingFlags = { kind: 'plain', size: 3, count: 0, over: false };
 const PASSED: PendingFlags = { ...PLAIN, kind: 'passed' };
 
 /** Where memory has a copy of a local; none of them is needed on the way out. */
 const HOMES = new Map([
   ...Array.from({ length: 16 }, (_, r) => [R + r, L.REGS + r * 8] as const),
-  [FR, L.FLAG_RESULT], [FA, L.FLAG_AUX], [ICOUNT, L.ICOUNT], [PAGE, L.REGS + L.REG_PAGE * 8], [OC, L.JIT_FLAGS + 24], [FK, L.JIT_FLAGS + 32],
+  [FR, L.FLAG_RESULT], [FA, L.FLAG_AUX], [PAGE, L.REGS + L.REG_PAGE * 8], [OC, L.JIT_FLAGS + 24],
 ]); // prettier-ignore
 /** The operands that flags wait for are stored on the way out. */
 const WAITING = new Map([[PA, L.JIT_FLAGS], [PB, L.JIT_FLAGS + 8], [PR, L.JIT_FLAGS + 16]]);
+/** Memory that locals are loaded from when they are first needed in a block, by local; 0: not such a local. */
+const SOURCES = Array.from({ length: TW + 1 }, (_, local) => HOMES.get(local) ?? (local === TR ? L.TLB_READ : local === TW ? L.TLB_WRITE : 0));
+/** Where a local is in a set of those; TR and TW have the places of two that are none. */
+const bitOf = (local: number): number => 1 << (local < 32 ? local : local - 4);
 
 /** Code whose locals have copies in memory. */
 class RegionCode extends Code {
   /** Registers that need not be stored now, bits 0 to 15. */
   unseen = 0;
+  /** Locals that have what memory has. */
+  loaded = 0;
+  /** Of each block, loop or if that is open: what was loaded before it, if it is not run always. */
+  private readonly before: (number | undefined)[] = [];
 
+  override get(local: number): this {
+    const source = SOURCES[local];
+    if (!(source > 0) || (this.loaded & bitOf(local)) !== 0) return super.get(local);
+    this.loaded |= bitOf(local);
+    return this.i32(0).memory(local < 32 ? OP.i64Load : OP.i32Load, source).tee(local);
+  }
   override set(local: number): this {
     super.set(local);
     const home = HOMES.get(local);
-    if (home === undefined || (local < FR && ((this.unseen >>> (local - R)) & 1) !== 0)) return this;
+    if (home === undefined) return this;
+    this.loaded |= bitOf(local);
+    if (local < FR && ((this.unseen >>> (local - R)) & 1) !== 0) return this;
     return this.i32(0).get(local).memory(OP.i64Store, home);
   }
-  /** Sets a local to its copy. */
-  restore(local: number): this {
-    this.i32(0).memory(OP.i64Load, HOMES.get(local) ?? WAITING.get(local)!);
-    return super.set(local);
+  /** Sets locals that memory has a copy of to that. */
+  load(locals: number): void {
+    for (let local = 0; local < SOURCES.length; local++) if (SOURCES[local] > 0 && (locals & ~this.loaded & bitOf(local)) !== 0) this.get(local).op(OP.drop);
+  }
+  /** Memory has something else now. */
+  forget(local: number): void {
+    this.loaded &= ~bitOf(local);
+  }
+
+  override block(type: number): this {
+    this.before.push(undefined);
+    return super.block(type);
+  }
+  override loop(): this {
+    this.before.push(undefined);
+    return super.loop();
+  }
+  override if(type?: number): this {
+    this.before.push(this.loaded);
+    return super.if(type);
+  }
+  override else(): this {
+    this.loaded = this.before[this.before.length - 1]!;
+    return super.else();
+  }
+  override end(): this {
+    this.loaded = this.before.pop() ?? this.loaded;
+    return super.end();
   }
 }
 
@@ -122,8 +160,10 @@ export class Translator {
   private code = new RegionCode(0);
   private blocks: readonly RegionBlock[] = [];
   private numbers = new Map<number, number>();
-  /** Registers that the region touches. */
-  private used: readonly number[] = [];
+  /** Locals of the registers that each block touches. */
+  private readonly touched: number[] = [];
+  /** What is loaded where the block that jumps to itself begins. */
+  private loopLoaded = 0;
   /** For each micro-op, from where its block's begin: registers that it changes and another one does again before anybody can look (bits 0 to 15), NOTE_LIVE. */
   private notes = new Uint32Array(1024);
   private readonly firstNote: number[] = [];
@@ -131,9 +171,7 @@ export class Translator {
   private microOpNumber = 0;
   /** Of each block, the one that alone leads to it, with what is known there of the flags and of SSE; -1: it may be come to from several. */
   private parents: readonly number[] = [];
-  private readonly inherited: { flags: PendingFlags; sseChecked: boolean }[] = [];
-  /** Whether a block looks at the flags that it is entered with, or lets others look. */
-  private readonly liveIn: boolean[] = [];
+  private readonly inherited: { flags: PendingFlags; sseChecked: boolean; loaded: number }[] = [];
   /** Whether anybody looks at the flags that the micro-op sets. */
   private isLive = true;
   private flags: PendingFlags = PLAIN;
@@ -161,10 +199,8 @@ export class Translator {
     this.mask = this.core.u32[L.JIT_TLB_MASK >>> 2];
     this.analyse();
     const { code } = this;
-    for (const r of this.used) code.restore(R + r);
-    for (const local of [FR, FA, PA, PB, PR, OC, FK, ICOUNT, PAGE]) code.restore(local);
-    this.reloadStop();
-    this.loadTlbBases();
+    for (const [local, at] of [...WAITING, [FK, L.JIT_FLAGS + 32]]) code.i32(0).memory(OP.i64Load, at).set(local);
+    this.reloadPosition();
     const n = blocks.length;
     code.block(I64);
     code.loop();
@@ -192,6 +228,7 @@ export class Translator {
   private wayOut(): void {
     const { code } = this;
     code.i32(0).i32(0).memory(OP.i32Store, L.BLOCK);
+    this.storePosition();
     for (const [local, at] of WAITING) code.i32(0).get(local).memory(OP.i64Store, at);
     code.end();
   }
@@ -203,7 +240,6 @@ export class Translator {
     this.parents = parentsOf(this.core, this.blocks);
     this.spans.analyse(this.blocks, this.parents);
     const { effects, spans } = this;
-    let used = 0;
     let count = 0;
     this.blocks.forEach(({ first, last }, i) => {
       this.firstNote[i] = count;
@@ -216,6 +252,7 @@ export class Translator {
       // Flags are seen at the end of every block, where the function may be left: only within a block are they dead.
       let live = true;
       let again = 0;
+      let used = 0;
       for (let k = n - 1; k >= 0; k--) {
         const p = first + k * O.OP_BYTES;
         const touched = effects.registers(p);
@@ -228,10 +265,9 @@ export class Translator {
         if (effect === FLAGS_USE) live = true;
         else if (effect === FLAGS_KILL) live = false;
       }
-      this.liveIn[i] = live;
+      this.touched[i] = (used & 0xffff) << R;
       count += n;
     });
-    this.used = Array.from({ length: 16 }, (_, r) => r).filter((r) => ((used >>> r) & 1) !== 0);
   }
 
   // ---- a block ----
@@ -242,13 +278,17 @@ export class Translator {
     this.current = i;
     this.flags = PASSED;
     this.sseChecked = false;
-    if (this.parents[i] >= 0) ({ flags: this.flags, sseChecked: this.sseChecked } = this.inherited[i]);
+    code.loaded = 0;
+    if (this.parents[i] >= 0) ({ flags: this.flags, sseChecked: this.sseChecked, loaded: code.loaded } = this.inherited[i]);
     this.depth = 0;
     this.selfLoop = block.successors.includes(block.place) && this.core.u16[block.last >>> 1] !== O.CALL64;
     if (this.selfLoop) {
+      code.load(this.touched[i] | bitOf(PAGE) | bitOf(TR) | bitOf(TW));
+      this.loopLoaded = code.loaded;
       code.loop();
       this.depth++;
     }
+    this.begin(block);
     let at = this.firstNote[i];
     for (let p = block.first; p <= block.last; p += O.OP_BYTES) {
       this.microOpNumber = at;
@@ -263,11 +303,20 @@ export class Translator {
     }
   }
 
+  /** Raises the position by the instructions of the block, which is left before it if they do not fit. */
+  private begin({ address, instructions }: RegionBlock): void {
+    this.pushSite(L.SITE_BEFORE + address * 2 ** L.SITE_BLOCK);
+    this.code.get(LEFT).i64(instructions).op(OP.i64Sub).tee(LEFT).i64(0).op(OP.i64LtS);
+    this.leaveIf();
+  }
+
   /** Branches to a block of the region; the code behind is not reached. */
   private jump(k: number): void {
     const { code } = this;
-    if (k === this.current && this.selfLoop) code.br(this.depth - 1);
-    else if (k > this.current) code.br(this.depth + (k - this.current - 1));
+    if (k === this.current && this.selfLoop) {
+      code.load(this.loopLoaded);
+      code.br(this.depth - 1);
+    } else if (k > this.current) code.br(this.depth + (k - this.current - 1));
     else {
       if (this.blocks.length > 1) code.i32(k).set(NEXT);
       code.br(this.depth + (this.blocks.length - 1 - this.current));
@@ -281,15 +330,18 @@ export class Translator {
   private get outside(): number {
     return this.depth + this.blocks.length - this.current;
   }
-  /** SITE_* of now, but for the micro-op. */
-  private site(how: number): number {
+  /** Pushes SITE_*, with the flags of now. */
+  private pushSite(how: number): void {
+    const { code } = this;
     const { kind, size, count, over } = this.flags;
-    return how + ((KINDS.indexOf(kind) + size * 16 + count * 64 + (over ? 4096 : 0)) << L.SITE_FLAGS);
+    const carry = over ? 4096 : 0;
+    if (kind === 'passed') code.i64Number(how + carry * 2 ** L.SITE_FLAGS).get(FK).op(OP.i64Or);
+    else code.i64Number(how + (KINDS.indexOf(kind) + size * 16 + count * 64 + carry) * 2 ** L.SITE_FLAGS);
   }
   /** Pushes SITE_*: the interpreter goes on at this micro-op, of which nothing has been done yet. */
   private pushResume(p: number): void {
     const { address, first } = this.blocks[this.current];
-    this.code.i64Number(this.site(L.SITE_RESUME) + ((p - first) / O.OP_BYTES) * 2 ** L.SITE_OP + address * 2 ** L.SITE_BLOCK);
+    this.pushSite(L.SITE_RESUME + ((p - first) / O.OP_BYTES) * 2 ** L.SITE_OP + address * 2 ** L.SITE_BLOCK);
   }
 
   /** Goes on at an offset of the page, which may be in another page. */
@@ -298,44 +350,37 @@ export class Translator {
     const { page } = this.blocks[this.current];
     const k = this.numbers.get(page + offset);
     if (k === undefined) {
-      this.leaveTo(offset, L.SITE_GO_ON);
+      this.leaveTo(offset, 0);
       return;
     }
-    const { instructions, page: nextPage } = this.blocks[k];
+    const { page: nextPage } = this.blocks[k];
     if (nextPage !== page) {
       const cell = this.memory.cells.get(nextPage)!;
       code.get(PAGE).i64(nextPage - page).op(OP.i64Add).set(T0);
       this.unlessVerified(T0, cell);
       this.depth++;
       code.i32(0).i32(cell).memory(OP.i32Store, L.JIT_CELL);
-      this.leaveTo(offset, L.SITE_GO_ON | L.SITE_VERIFY);
+      this.leaveTo(offset, L.SITE_VERIFY);
       this.depth--;
       code.end();
     }
-    code.get(ICOUNT).i64(instructions).op(OP.i64Add).tee(T1).get(STOP).op(OP.i64GtU).if();
-    this.depth++;
-    this.leaveTo(offset, 0);
-    this.depth--;
-    code.end();
-    code.get(T1).set(ICOUNT);
-    if (this.parents[k] === this.current) this.inherited[k] = { flags: this.flags, sseChecked: this.sseChecked };
-    else if (this.liveIn[k]) this.passFlags();
+    if (this.parents[k] === this.current) this.inherited[k] = { flags: this.flags, sseChecked: this.sseChecked, loaded: code.loaded };
+    else this.passFlags();
     if (nextPage !== page) code.get(T0).set(PAGE);
     this.jump(k);
   }
 
-  /** Leaves before the instruction at an offset of the page. */
+  /** Leaves to the block at an offset of the page. */
   private leaveTo(offset: number, how: number): void {
-    const { code } = this;
-    code.i32(0).get(PAGE).i64(offset).op(OP.i64Add).memory(OP.i64Store, L.RIP);
-    code.i64Number(this.site(how)).br(this.outside);
+    this.pushSite(how + L.SITE_GO_ON + L.SITE_RELATIVE + (offset + 2 ** 31) * 2 ** L.SITE_OFFSET);
+    this.code.br(this.outside);
   }
 
   /** To another block, which does not know where it is come to from. */
   private passFlags(): void {
-    const { code, flags } = this;
-    if (flags.kind !== 'passed') code.i64Number(this.site(0)).set(FK);
-    else if (flags.over) code.get(FK).i64Number(4096 * 2 ** L.SITE_FLAGS).op(OP.i64Or).set(FK);
+    if (this.flags.kind === 'passed' && !this.flags.over) return;
+    this.pushSite(0);
+    this.code.set(FK);
   }
 
   /** Opens an if: the page in a local is not known to be where the cell (whose address is in HOST, or given) says, for the mappings of now. */
@@ -376,19 +421,19 @@ export class Translator {
     this.depth++;
     code.i32(0).get(HOST).memory(OP.i32Store, L.JIT_CELL);
     code.i32(0).get(T2).memory(OP.i64Store, L.RIP);
-    code.i64Number(this.site(L.SITE_GO_ON | L.SITE_VERIFY)).br(this.outside);
+    this.pushSite(L.SITE_GO_ON | L.SITE_VERIFY);
+    code.br(this.outside);
     this.depth--;
     code.end();
-    code.get(ICOUNT).get(ENTRY).memory(OP.i64Load16U, memory.table + L.TARGET_COUNT).op(OP.i64Add).tee(T0).get(STOP).op(OP.i64LeU).if();
-    this.depth++;
     this.passFlags();
-    code.get(T0).set(ICOUNT).get(T1).set(PAGE);
+    code.get(T1).set(PAGE);
     code.get(ENTRY).memory(OP.i32Load16U, memory.table + L.TARGET_BLOCK).set(NEXT);
     code.br(this.outside - 1);
-    this.depth -= 2;
-    code.end().end();
+    this.depth--;
+    code.end();
     code.i32(0).get(T2).memory(OP.i64Store, L.RIP);
-    code.i64Number(this.site(L.SITE_GO_ON)).br(this.outside);
+    this.pushSite(L.SITE_GO_ON);
+    code.br(this.outside);
   }
 
   // ---- state ----
@@ -396,38 +441,31 @@ export class Translator {
   /** Completes what memory has, before a helper is called. */
   private spill(): void {
     this.settle();
+    this.storePosition();
     this.code.i32(0).i32(this.blocks[this.current].address).memory(OP.i32Store, L.BLOCK);
   }
   /** Computes the flags, into memory. */
   private settle(): void {
     const { code, flags } = this;
     if (flags.kind === 'plain' && !flags.over) return;
-    if (flags.kind === 'passed') {
-      code.get(FK);
-      if (flags.over) code.i64Number(4096 * 2 ** L.SITE_FLAGS).op(OP.i64Or);
-    } else code.i64Number(this.site(0));
+    this.pushSite(0);
     for (const local of [PA, PB, PR, OC, FR, FA]) code.get(local);
     code.call(F.settleFlags);
   }
   private cursor(p: number): void {
     this.code.i32(0).i32(p).memory(OP.i32Store, L.CURSOR);
   }
-  private reloadStop(): void {
-    this.code.i32(0).memory(OP.i64Load, L.STOP_AT).set(STOP);
+  private reloadPosition(): void {
+    this.code.i32(0).memory(OP.i64Load, L.STOP_AT).i32(0).memory(OP.i64Load, L.ICOUNT).op(OP.i64Sub).set(LEFT);
   }
-  private loadTlbBases(): void {
-    const { code } = this;
-    code.i32(0).memory(OP.i32Load, L.TLB_READ).set(TR);
-    code.i32(0).memory(OP.i32Load, L.TLB_WRITE).set(TW);
+  private storePosition(): void {
+    this.code.i32(0).i32(0).memory(OP.i64Load, L.STOP_AT).get(LEFT).op(OP.i64Sub).memory(OP.i64Store, L.ICOUNT);
   }
   /** After a helper that works on memory. */
   private reload(): void {
-    const { code } = this;
-    for (const r of this.used) code.restore(R + r);
-    code.restore(FR).restore(FA);
+    this.code.loaded = 0;
     this.flags = PLAIN;
-    this.reloadStop();
-    this.loadTlbBases();
+    this.reloadPosition();
     this.sseChecked = false;
   }
 
@@ -577,8 +615,8 @@ export class Translator {
 
   // ---- flags ----
 
-  private setFlags(kind: PendingFlags['kind'], size: number, count = 0, withCarry = false): void {
-    this.flags = { kind, size, count, withCarry, over: false };
+  private setFlags(kind: PendingFlags['kind'], size: number, count = 0): void {
+    this.flags = { kind, size, count, over: false };
   }
   private pushResult(): void {
     const { code, flags } = this;
@@ -593,8 +631,13 @@ export class Translator {
       code.i64(0x100).get(PR).op(OP.i64Eqz).op(OP.i32Eqz).op(OP.select);
       return;
     }
-    code.get(PR);
+    if (flags.kind === 'add' || flags.kind === 'sub') this.pushSum();
+    else code.get(PR);
     this.signed(flags.size);
+  }
+  /** The result of an addition or a subtraction without carry, which nobody keeps; its upper part is anything. */
+  private pushSum(): void {
+    this.code.get(PA).get(PB).op(this.flags.kind === 'add' ? OP.i64Add : OP.i64Sub);
   }
   /** Puts bits 0 of the locals for CF and OF where they belong. */
   private pushCarries(cf: () => void, of: () => void): void {
@@ -621,11 +664,13 @@ export class Translator {
       case 'passed': throw new Error('the flags are not known');
       case 'plain': code.get(FA); return;
       case 'logic': code.i64(0); return;
-      case 'add':
+      case 'add': case 'adc':
+        if (flags.kind === 'add') this.keepSum();
         code.get(PA).get(PB).op(OP.i64And).get(PA).get(PB).op(OP.i64Or).get(PR).i64(-1).op(OP.i64Xor).op(OP.i64And).op(OP.i64Or);
         this.placeCarries(size);
         return;
-      case 'sub':
+      case 'sub': case 'sbb':
+        if (flags.kind === 'sub') this.keepSum();
         code.get(PB).get(PR).op(OP.i64And).get(PB).get(PR).op(OP.i64Or).get(PA).i64(-1).op(OP.i64Xor).op(OP.i64And).op(OP.i64Or);
         this.placeCarries(size);
         return;
@@ -653,6 +698,11 @@ export class Translator {
       case 'mul64': code.get(PA).get(PB).call(F.multiplyOverflows).op(OP.i64ExtendI32U).i64(63).op(OP.i64Shl); return;
     }
   }
+  private keepSum(): void {
+    this.pushSum();
+    this.narrow(this.flags.size);
+    this.code.set(PR);
+  }
   /** Carries at each bit of an operation to the form of FLAG_AUX. */
   private placeCarries(size: number): void {
     const { code } = this;
@@ -669,7 +719,8 @@ export class Translator {
     if (this.flags.kind === 'plain' && !this.flags.over) return;
     if (this.flags.kind === 'passed') {
       this.settle();
-      code.restore(FR).restore(FA);
+      code.forget(FR);
+      code.forget(FA);
     } else {
       this.pushAux();
       this.pushResult();
@@ -693,8 +744,12 @@ export class Translator {
     }
     else if (flags.kind === 'logic') code.i64(0);
     else if (flags.kind === 'inc' || flags.kind === 'dec') code.get(PA);
-    else if (flags.kind === 'sub' && !flags.withCarry) code.get(PA).get(PB).op(OP.i64LtU).op(OP.i64ExtendI32U);
-    else if (flags.kind === 'add' && !flags.withCarry) code.get(PR).get(PA).op(OP.i64LtU).op(OP.i64ExtendI32U);
+    else if (flags.kind === 'sub') code.get(PA).get(PB).op(OP.i64LtU).op(OP.i64ExtendI32U);
+    else if (flags.kind === 'add') {
+      this.pushSum();
+      this.narrow(flags.size);
+      code.get(PA).op(OP.i64LtU).op(OP.i64ExtendI32U);
+    }
     else {
       this.pushAux();
       code.i64(63).op(OP.i64ShrU);
@@ -707,7 +762,7 @@ export class Translator {
     const { flags } = this;
     const { kind, size } = flags;
     const isOdd = (cc & 1) !== 0;
-    const compares = kind === 'sub' && !flags.withCarry;
+    const compares = kind === 'sub';
     switch (cc >>> 1) {
       case 1:
         if (compares && !flags.over) {
@@ -766,7 +821,12 @@ export class Translator {
     const { kind } = this.flags;
     if (kind === 'plain') code.get(FR).op(OP.i64Eqz);
     else if (kind === 'mul32' || kind === 'mul64') code.i32(0);
-    else if (kind === 'sub' && !this.flags.withCarry) code.get(PA).get(PB).op(OP.i64Eq);
+    else if (kind === 'sub') code.get(PA).get(PB).op(OP.i64Eq);
+    else if (kind === 'add') {
+      this.pushSum();
+      this.narrow(this.flags.size);
+      code.op(OP.i64Eqz);
+    }
     else code.get(PR).op(OP.i64Eqz);
   }
   private pushSign(): void {
@@ -813,10 +873,9 @@ export class Translator {
       return;
     }
     if (op >= O.SHL_RC32 && op <= O.SAR_RC64) {
-      this.spill();
-      this.cursor(p);
+      this.settle();
       code.i32(op < O.SHR_RC32 ? 4 : op < O.SAR_RC32 ? 5 : 7).i32(p).i32(2 + (op & 1)).call(F.shiftByCl);
-      code.restore(R + (dst >>> 3)).restore(FR).restore(FA);
+      for (const local of [R + (dst >>> 3), FR, FA]) code.forget(local);
       this.flags = PLAIN;
       return;
     }
@@ -961,7 +1020,7 @@ export class Translator {
         code.set(T2);
         this.storeLoaded(size, T2);
         code.get(T0).set(R + (src >>> 3));
-        code.get(T0).set(PA).get(T1).set(PB).get(T2).set(PR);
+        code.get(T0).set(PA).get(T1).set(PB);
         this.setFlags('add', size);
         return;
       }
@@ -1075,8 +1134,8 @@ export class Translator {
         // XOR and SUB of a register with itself do not depend on it.
         if (form === O.FORM_RR && dst === src && (family === 6 || family === 5) && size >= 2) {
           code.i64(0).set(R + (dst >>> 3));
-          code.i64(0).set(PR);
           if (family === 5) code.i64(0).set(PA).i64(0).set(PB);
+          else code.i64(0).set(PR);
           this.setFlags(family === 6 ? 'logic' : 'sub', size);
           return;
         }
@@ -1091,20 +1150,22 @@ export class Translator {
       this.pushCarry();
       code.set(G0);
     }
-    // Result in T2.
-    code.get(T0).get(T1);
-    switch (isTest ? 4 : family) {
-      case 0: code.op(OP.i64Add); break;
-      case 1: code.op(OP.i64Or); break;
-      case 2: code.op(OP.i64Add).get(G0).op(OP.i64Add); break;
-      case 3: code.op(OP.i64Sub).get(G0).op(OP.i64Sub); break;
-      case 4: code.op(OP.i64And); break;
-      case 6: code.op(OP.i64Xor); break;
-      default: code.op(OP.i64Sub);
-    }
     const isLogic = family === 1 || family === 4 || family === 6 || isTest;
-    if (!isLogic) this.narrow(size);
-    code.set(T2);
+    // Result in T2.
+    if (!isCompare) {
+      code.get(T0).get(T1);
+      switch (isTest ? 4 : family) {
+        case 0: code.op(OP.i64Add); break;
+        case 1: code.op(OP.i64Or); break;
+        case 2: code.op(OP.i64Add).get(G0).op(OP.i64Add); break;
+        case 3: code.op(OP.i64Sub).get(G0).op(OP.i64Sub); break;
+        case 4: code.op(OP.i64And); break;
+        case 6: code.op(OP.i64Xor); break;
+        default: code.op(OP.i64Sub);
+      }
+      if (!isLogic) this.narrow(size);
+      code.set(T2);
+    }
     if (!isTest && !isCompare) {
       if (toMemory) this.storeLoaded(size, T2);
       else this.write(dst, size, T2);
@@ -1113,13 +1174,13 @@ export class Translator {
       // Nobody asks: what waits in the locals stays, and is not asked for either.
       return;
     }
-    code.get(T2).set(PR);
+    if (isLogic || withCarry) code.get(T2).set(PR);
     if (isLogic) {
       this.setFlags('logic', size);
       return;
     }
     code.get(T0).set(PA).get(T1).set(PB);
-    this.setFlags(family === 0 || family === 2 ? 'add' : 'sub', size, 0, withCarry);
+    this.setFlags(family === 0 ? 'add' : family === 2 ? 'adc' : family === 3 ? 'sbb' : 'sub', size);
   }
 
   private extend(p: number, op: number, dst: number, src: number): void {
@@ -1153,7 +1214,7 @@ export class Translator {
     else this.write(dst, size, T2);
     if (kind === 3 || !this.isLive) return;
     if (kind === 2) {
-      code.i64(0).set(PA).get(T0).set(PB).get(T2).set(PR);
+      code.i64(0).set(PA).get(T0).set(PB);
       this.setFlags('sub', size);
       return;
     }
@@ -1253,9 +1314,7 @@ export class Translator {
     code.get(T0).get(T0).get(T1).op(OP.i64Eq).op(OP.select).set(T2);
     this.storeLoaded(size, T2);
     code.get(T0).get(R).get(T0).get(T1).op(OP.i64Ne).op(OP.select).set(R);
-    code.get(T1).set(PA).get(T0).set(PB).get(T1).get(T0).op(OP.i64Sub);
-    this.narrow(size);
-    code.set(PR);
+    code.get(T1).set(PA).get(T0).set(PB);
     this.setFlags('sub', size);
   }
 

@@ -7,7 +7,7 @@
 import {
   REGS, REG_PAGE, RIP, FLAGS, FLAG_RESULT, FLAG_AUX, ICOUNT, LIMIT, STOP_AT, INTR, INTR_SHADOW, HALTED, CURSOR, BLOCK, EXIT, ISOLATE, MODE, DR6, DR7, DR0,
   DEBUG_PENDING, SEG_EFFECTIVE, XMM, CR0, CR4, EXIT_LIMIT, EXIT_HLT, EXIT_REQUEST, EXIT_UNSUPPORTED, CPL, BLOCK_COMPILED, BLOCK_HEAT, JIT_THRESHOLD, JIT_RETIRED, JIT_VISITS, JIT_FLAGS, JIT_CELL, SITE_FLAGS,
-  SITE_GO_ON, SITE_RESUME, SITE_VERIFY, SITE_OP, SITE_BLOCK
+  SITE_KIND, SITE_GO_ON, SITE_RESUME, SITE_BEFORE, SITE_VERIFY, SITE_RELATIVE, SITE_OP, SITE_BLOCK, SITE_OFFSET
 } from "../layout";
 import { hostAcknowledge, hostObserve, hostHotBlock } from "./host";
 import { mload, mstore, hostWrite, loadForStoreSlow, storeSlow, ld128, st128 } from "./memory";
@@ -381,7 +381,7 @@ export function multiplyOverflows(a: i64, b: i64): u32 {
 
 /**
  * The flags of compiled code, from their form (SITE_FLAGS in bits), operands and result (upper parts zero), carry, or FLAG_RESULT and FLAG_AUX as they were.
- * Forms: 0 as they were, 1 add, 2 sub, 3 logic, 4 inc, 5 dec (a: CF), 6 shl, 7 shr, 8 sar, 9 imul of 32 bits (a: product), 10 of 64 bits.
+ * Forms: 0 as they were, 1 add, 2 sub (their result follows from a and b), 3 logic, 4 inc, 5 dec (a: CF), 6 shl, 7 shr, 8 sar, 9 imul of 32 bits (a: product), 10 of 64 bits, 11 adc, 12 sbb.
  */
 export function settleFlags(bits: u64, a: u64, b: u64, r: u64, oc: u64, result: u64, aux: u64): void {
   const form = <u32>(bits >> SITE_FLAGS) & 15;
@@ -389,13 +389,14 @@ export function settleFlags(bits: u64, a: u64, b: u64, r: u64, oc: u64, result: 
     const width: u64 = <u64>8 << (bits >> (SITE_FLAGS + 4) & 3);
     const count = bits >> (SITE_FLAGS + 6) & 63;
     const top = width - 1;
+    if (form < 3) r = (form == 1 ? a + b : a - b) & ~<u64>0 >> (64 - width);
     result = <u64>(<i64>(r << (64 - width)) >> (64 - width));
     let cf: u64 = 0;
     let overflow: u64 = 0;
     aux = 0;
     switch (form) {
-      case 1: aux = (a & b) | ((a | b) & ~r); break;
-      case 2: aux = (b & r) | ((b | r) & ~a); break;
+      case 1: case 11: aux = (a & b) | ((a | b) & ~r); break;
+      case 2: case 12: aux = (b & r) | ((b | r) & ~a); break;
       case 3: break;
       case 4: cf = a; overflow = <u64>(r == <u64>1 << top); aux = <u64>((r & 15) == 0) << 3; break;
       case 5: cf = a; overflow = <u64>(r == (<u64>1 << top) - 1); aux = <u64>((r & 15) == 15) << 3; break;
@@ -405,7 +406,7 @@ export function settleFlags(bits: u64, a: u64, b: u64, r: u64, oc: u64, result: 
       case 9: aux = <u64>(a != <u64>(<i64>(a << 32) >> 32)) << 63; break;
       default: aux = <u64>multiplyOverflows(<i64>a, <i64>b) << 63;
     }
-    if (form < 3) aux = ((aux & <u64>3 << (width - 2)) << (64 - width)) | (aux & 8);
+    if (form < 3 || form > 10) aux = ((aux & <u64>3 << (width - 2)) << (64 - width)) | (aux & 8);
     else if (form < 9) aux |= cf << 63 | (cf ^ overflow) << 62;
     else if (r == 0) result = 0x100;
   }
@@ -421,8 +422,10 @@ export function carryOf(bits: u64, a: u64, b: u64, r: u64, oc: u64, aux: u64): u
   const count = bits >> (SITE_FLAGS + 6) & 63;
   switch (<u32>(bits >> SITE_FLAGS) & 15) {
     case 0: return aux >> 63;
-    case 1: return ((a & b) | ((a | b) & ~r)) >> top & 1;
-    case 2: return ((b & r) | ((b | r) & ~a)) >> top & 1;
+    case 1: return <u64>((a + b & ~<u64>0 >> (63 - top)) < a);
+    case 2: return <u64>(a < b);
+    case 11: return ((a & b) | ((a | b) & ~r)) >> top & 1;
+    case 12: return ((b & r) | ((b | r) & ~a)) >> top & 1;
     case 3: return 0;
     case 4: case 5: return a;
     case 6: return a >> (top + 1 - count) & 1;
@@ -433,16 +436,12 @@ export function carryOf(bits: u64, a: u64, b: u64, r: u64, oc: u64, aux: u64): u
 }
 /** What the flags follow from after compiled code was left, as SITE_FLAGS; 0: they are in FLAG_RESULT and FLAG_AUX. */
 function pendingFlags(site: u64): u64 {
-  let bits = site;
-  if ((bits >> SITE_FLAGS & 15) == PASSED) bits = load<u64>(JIT_FLAGS, 32) | (site & <u64>1 << (SITE_FLAGS + 12));
-  return (bits & SETTLED) != 0 ? bits & FLAGS_BITS : 0;
+  return (site & SETTLED) != 0 ? site & FLAGS_BITS : 0;
 }
 /** Computes them: whoever but compiled code reads flags finds them in FLAG_RESULT and FLAG_AUX. */
 function settlePending(bits: u64): void {
   settleFlags(bits, load<u64>(JIT_FLAGS), load<u64>(JIT_FLAGS, 8), load<u64>(JIT_FLAGS, 16), load<u64>(JIT_FLAGS, 24), load<u64>(FLAG_RESULT), load<u64>(FLAG_AUX));
 }
-/** The form of the flags is in JIT_FLAGS. */
-const PASSED: u64 = 11;
 /** The form of the flags, and whether CF is apart. */
 const SETTLED: u64 = <u64>0x100f << SITE_FLAGS;
 const FLAGS_BITS: u64 = <u64>0x1fff << SITE_FLAGS;
@@ -745,20 +744,25 @@ export function run(): u32 {
       const compiled = load<u32>(block, BLOCK_COMPILED);
       let p: usize = 0;
       if (compiled > 1) {
-        const before = load<u64>(ICOUNT);
-        store<u64>(ICOUNT, before + <u64>load<u16>(block, 10));
+        const retired = load<u64>(ICOUNT);
         store<u64>(JIT_FLAGS, pending, 32);
         const site = call_indirect<u64>(compiled >>> 16, compiled & 0xffff);
-        store<u64>(JIT_RETIRED, load<u64>(JIT_RETIRED) + load<u64>(ICOUNT) - before);
-        store<u64>(JIT_VISITS, load<u64>(JIT_VISITS) + 1);
         pending = pendingFlags(site);
-        if (site & SITE_RESUME) {
+        const kind = <u32>site & SITE_KIND;
+        if (kind == SITE_BEFORE) {
+          const before = <u32>(site >> SITE_BLOCK);
+          store<u64>(ICOUNT, load<u64>(ICOUNT) - <u64>load<u16>(before, 10));
+          store<u64>(RIP, load<u64>(REGS + (REG_PAGE << 3)) + <u64>(load<u32>(before, 4) & 4095));
+        } else if (site & SITE_RELATIVE) store<u64>(RIP, load<u64>(REGS + (REG_PAGE << 3)) + (site >> SITE_OFFSET) - 0x80000000);
+        store<u64>(JIT_RETIRED, load<u64>(JIT_RETIRED) + load<u64>(ICOUNT) - retired);
+        store<u64>(JIT_VISITS, load<u64>(JIT_VISITS) + 1);
+        if (kind == SITE_RESUME) {
           if (pending != 0) settlePending(pending);
           pending = 0;
           block = <u32>(site >> SITE_BLOCK);
           p = block + HEADER + (<u32>(site >> SITE_OP) & 1023) * NEXT;
         } else {
-          if ((site & SITE_GO_ON) != 0 && load<u64>(STOP_AT) != 0) {
+          if (kind == SITE_GO_ON && load<u64>(STOP_AT) != 0) {
             const rip = load<u64>(RIP);
             let next = lookUpKnown(rip);
             if (next == 0) {
