@@ -25,7 +25,7 @@ const KEY = ~((1n << BigInt(L.PROFILE_BITS)) - 1n);
 /** codeKey() sets the lowest bit of a key, so none is 0. */
 const KEY_BIT = 1n << BigInt(L.PROFILE_BITS);
 /**
- * In one core. Compiling costs at most about as much as code has been interpreted before (README.md, 7), which does not hold for what begins hot: a guest that writes the same code again and again,
+ * In one core. Compiling costs at most about as much as code has been interpreted before (README.md, 8), which does not hold for what begins hot: a guest that writes the same code again and again,
  * and runs it a few hundred times each, would have it compiled each time.
  */
 const BEGINNINGS_MAX = 15;
