@@ -65,7 +65,9 @@ export class Spans {
   private of: (Span | undefined)[] = [];
   private at = new Float64Array(2048);
   private opens = new Uint8Array(2048);
-  private known = new Known();
+  private readonly known = new Known();
+  /** For the ends of blocks. */
+  private readonly spare: Known[] = [];
   private nextValue = FIRST_VALUE;
   private block = 0;
   private place = 0;
@@ -81,6 +83,7 @@ export class Spans {
     this.nextValue = FIRST_VALUE;
     const isParent = new Set(parents);
     const ends = new Map<number, Known>();
+    let spare = 0;
     let number = 0;
     blocks.forEach(({ first, last, page }, i) => {
       this.block = i;
@@ -90,7 +93,7 @@ export class Spans {
       else this.forget();
       for (let p = first; p <= last; p += O.OP_BYTES) this.microOp(p, number++);
       if (!isParent.has(i)) return;
-      const end = new Known();
+      const end = (this.spare[spare++] ??= new Known());
       end.copy(this.known);
       ends.set(i, end);
     });
