@@ -223,10 +223,11 @@ export class Jit implements Compiler {
     this.liveBytes += bytes.length;
     for (const { index, blocks } of regions) {
       this.functions[index - L.JIT_TABLE_BASE] = { ...this.functions[index - L.JIT_TABLE_BASE]!, bytes: bytes.length / regions.length };
-      // Blocks of an earlier function may have been taken along; from now on they are entered here.
+      // Blocks of an earlier function may have been taken along: they are entered where less has to be left again.
       blocks.forEach(({ address, isEntry }, i) => {
         const entry = (address + L.BLOCK_COMPILED) >>> 2;
-        if (isEntry) core.u32[entry] = (index << 16) | i;
+        const other = this.functions[(core.u32[entry] >>> 16) - L.JIT_TABLE_BASE];
+        if (isEntry && (other === undefined || other.blocks.length <= blocks.length)) core.u32[entry] = (index << 16) | i;
         else if (core.u32[entry] === 0) core.u32[entry] = 1;
       });
       this.made.regions++;
