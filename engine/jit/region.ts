@@ -79,8 +79,9 @@ export interface RegionMemory {
   readonly table: number;
   /** Of the table, a power of two. */
   readonly entries: number;
+  /** An address is looked up at its place and that shifted right by so much, exclusive or. */
+  readonly shift: number;
 }
-export const PLACE_SHIFT = 6;
 
 /** Bytes for the cells and the table of a region. */
 export function memoryBytes(blocks: readonly RegionBlock[]): number {
@@ -88,6 +89,26 @@ export function memoryBytes(blocks: readonly RegionBlock[]): number {
   let pages = 0;
   for (let i = 0; i < blocks.length; i++) if (i === 0 || blocks[i].page !== blocks[i - 1].page) pages++;
   return pages * L.CELL_BYTES + tableEntries(blocks) * L.TARGET_BYTES;
+}
+/** Where in a table a place is. */
+function slotOf(place: number, shift: number, entries: number): number {
+  return (place ^ (place >>> shift)) & (entries - 1);
+}
+/** With which most places that can be entered are found: two in one slot are one that is not. */
+function bestShift(blocks: readonly RegionBlock[], entries: number): number {
+  let best = { shift: 0, found: 0 };
+  for (let shift = 1; shift <= 16; shift++) {
+    const slots = new Set<number>();
+    let count = 0;
+    for (const { place, isEntry } of blocks) {
+      if (!isEntry) continue;
+      count++;
+      slots.add(slotOf(place, shift, entries));
+    }
+    if (slots.size > best.found) best = { shift, found: slots.size };
+    if (slots.size === count) break;
+  }
+  return best.shift;
 }
 function tableEntries(blocks: readonly RegionBlock[]): number {
   return 2 << Math.ceil(Math.log2(blocks.length));
@@ -98,6 +119,7 @@ export function layOutMemory(core: Core, blocks: readonly RegionBlock[], at: num
   const { u8, u16, u32, u64 } = core;
   const cells = new Map<number, number>();
   const entries = tableEntries(blocks);
+  const shift = bestShift(blocks, entries);
   const bytes = memoryBytes(blocks);
   u8.fill(0, at, at + bytes);
   const table = at + bytes - entries * L.TARGET_BYTES;
@@ -111,12 +133,12 @@ export function layOutMemory(core: Core, blocks: readonly RegionBlock[], at: num
       u32[(cell + L.CELL_FRAME) >>> 2] = u32[(address + L.BLOCK_PADDR) >>> 2] >>> 12;
     }
     if (!isEntry) return;
-    const entry = table + ((place ^ (place >>> PLACE_SHIFT)) & (entries - 1)) * L.TARGET_BYTES;
+    const entry = table + slotOf(place, shift, entries) * L.TARGET_BYTES;
     u64[entry >>> 3] = BigInt.asUintN(64, BigInt(place));
     u16[(entry + L.TARGET_BLOCK) >>> 1] = i;
     u32[(entry + L.TARGET_CELL) >>> 2] = cell;
   });
-  return { cells, table, entries };
+  return { cells, table, entries, shift };
 }
 
 /**

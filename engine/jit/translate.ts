@@ -19,7 +19,7 @@ import type { Core } from '../cpu/core.ts';
 import * as L from '../cpu/layout.ts';
 import * as O from '../cpu/ops.ts';
 import { BASE_EA, BASE_PAGE, BASE_ZERO, Effects, FLAGS_KILL, FLAGS_USE, RBP, RSP, extendedFrom, isIdle, isMemoryExtension } from './effects.ts';
-import { PLACE_SHIFT, type RegionBlock, type RegionMemory } from './region.ts';
+import { type RegionBlock, type RegionMemory } from './region.ts';
 import { OPEN_MAX, Spans } from './spans.ts';
 import { vectorOf } from './vector.ts';
 import { Code, type Func, I32, I64, type Import, OP, V128 } from './wasm.ts';
@@ -178,7 +178,7 @@ export class Translator {
   private current = 0;
   private depth = 0;
   private selfLoop = false;
-  private memory: RegionMemory = { cells: new Map(), table: 0, entries: 1 };
+  private memory: RegionMemory = { cells: new Map(), table: 0, entries: 1, shift: 0 };
   private mask = 0;
   private sseChecked = false;
   /** Of a read-modify-write, what its addresses add to HOST. */
@@ -412,7 +412,7 @@ export class Translator {
     const { page } = this.blocks[this.current];
     code.get(T2).get(PAGE).op(OP.i64Sub);
     if (page !== 0) code.i64(page).op(OP.i64Add);
-    code.tee(T0).op(OP.i32WrapI64).tee(ENTRY).get(ENTRY).i32(PLACE_SHIFT).op(OP.i32ShrU).op(OP.i32Xor).i32(memory.entries - 1).op(OP.i32And).i32(4).op(OP.i32Shl).tee(ENTRY);
+    code.tee(T0).op(OP.i32WrapI64).tee(ENTRY).get(ENTRY).i32(memory.shift).op(OP.i32ShrU).op(OP.i32Xor).i32(memory.entries - 1).op(OP.i32And).i32(4).op(OP.i32Shl).tee(ENTRY);
     code.memory(OP.i64Load, memory.table).get(T0).op(OP.i64Eq).if();
     this.depth++;
     code.get(ENTRY).memory(OP.i32Load, memory.table + L.TARGET_CELL).set(HOST);
