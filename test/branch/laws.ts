@@ -60,6 +60,7 @@ export const changedDraws: fc.Arbitrary<BranchDraw> = fc.record({
 /** Identities of logs differ. */
 let serial = 0;
 const STEPS_MAX = 400;
+/** Of a branch, more than its parent has: it may have a device exit for each iteration of a REP. */
 const RECORDS_MAX = 60_000;
 
 export function rootOf(one: Case): Made | undefined {
@@ -99,12 +100,13 @@ export function branch(one: Case, made: Made, draw: BranchDraw): Made | undefine
     log: { sink, id: `branch ${serial++}`, product: 'test' },
   });
   const limit = reader.lastPosition + 50_000;
+  const recordsMax = chain.readers.reduce((sum, each) => sum + each.records, RECORDS_MAX);
   let digest: string | undefined;
   for (let step = 0; digest === undefined; step++) {
     const status = run.step(Math.min(draw.slices[step % draw.slices.length], Math.max(0, limit - run.position)));
     if (status.kind === 'ended') ({ digest } = status);
     else if (status.kind === 'waiting') ({ digest } = run.stop('user', 'it waits'));
-    else if (run.position >= limit || step > STEPS_MAX || run.recorder.records > RECORDS_MAX) ({ digest } = run.stop('limit', 'long enough'));
+    else if (run.position >= limit || step > STEPS_MAX || run.recorder.records > recordsMax) ({ digest } = run.stop('limit', 'long enough'));
   }
   const logs = [...made.logs.slice(0, chain.readers.indexOf(place.reader) + 1), sink.toBytes()];
   const { problems } = checkLog(new MemorySource(sink.toBytes()));

@@ -80,7 +80,7 @@ describe.skipIf(NO_BROWSER)('a recording as one file', () => {
     expect(status).toBe(exitCode('ok'));
     expect(JSON.parse(out)).toMatchObject({ format: 'html', bytes: statSync(file('run.html')).size });
     // The pages with their engine and the log, no more.
-    expect(statSync(file('run.html')).size).toBeLessThan(1_700_000);
+    expect(statSync(file('run.html')).size).toBeLessThan(1_720_000);
   }, TIMEOUT_MS);
 
   it('replays from disk to the digest of Node', async () => {
