@@ -221,7 +221,7 @@ export class Translator {
     code.end();
     code.op(OP.unreachable).end();
     this.wayOut();
-    return { signature: { parameters: [I32], results: [I64] }, locals: LOCALS, body: code, element: index };
+    return { signature: { parameters: [I32], results: [I64] }, locals: LOCALS, body: code, name: String(index) };
   }
 
   /** What every exit of the function does; SITE_* is on the stack. */

@@ -3,7 +3,6 @@
 export const I32 = 0x7f;
 export const I64 = 0x7e;
 export const V128 = 0x7b;
-const FUNCREF = 0x70;
 /** The type of a block that leaves nothing. */
 export const VOID = 0x40;
 
@@ -210,11 +209,11 @@ export interface Func {
   /** Numbers of locals behind the parameters: pairs of count and type. */
   readonly locals: readonly (readonly [number, number])[];
   readonly body: Bytes;
-  /** Where it is put in the table. */
-  readonly element: number;
+  /** By which it is exported. */
+  readonly name: string;
 }
 
-/** A module that imports `env.memory`, `env.table` and functions, and puts its own into the table. */
+/** A module that imports `env.memory` and functions, and exports its own. */
 export function moduleOf(imports: readonly Import[], functions: readonly Func[], memoryPages: number): Uint8Array<ArrayBuffer> {
   const signatures: Signature[] = [];
   const typeOf = ({ parameters, results }: Signature): number => {
@@ -261,8 +260,8 @@ export function moduleOf(imports: readonly Import[], functions: readonly Func[],
     for (const each of functionTypes) contents.u32(each);
   });
   section(7, functions.length, () => {
-    functions.forEach(({ element }, i) => {
-      contents.name(String(element));
+    functions.forEach(({ name }, i) => {
+      contents.name(name);
       contents.byte(0);
       contents.u32(imports.length + i);
     });
