@@ -174,14 +174,15 @@ export class Replayer {
     if (stop.kind === 'observed') return { kind: 'running' };
     if (stop.kind === 'idle') {
       if (this.isStopped || this.feed() || this.atEnd() || this.cutOff()) return undefined;
-      if (stop.ns === Infinity) {
+      // How far time jumped at a halt is in the log: to the timer, or less because an input came; a branch goes to the time of its next input even without a timer.
+      const { expected } = this.sink;
+      const ns = expected?.kind === 'idle' ? Math.min(stop.ns, expected.ns) : stop.ns;
+      if (ns === Infinity) {
         // The machine waits for an input that the log does not have.
         this.sink.finish();
         return this.sink.divergence === undefined ? this.identical(machine.digest().digest, this.end !== undefined) : this.diverged();
       }
-      // How far time jumped at a halt is in the log: to the timer, or less because an input came.
-      const { expected } = this.sink;
-      machine.skipIdle(expected?.kind === 'idle' ? Math.min(stop.ns, expected.ns) : stop.ns);
+      machine.skipIdle(ns);
     }
     return undefined;
   }
